@@ -1,0 +1,2 @@
+//! nirc
+fn main() {}

@@ -1,0 +1,128 @@
+//! What a program is compiled for, beside the network itself.
+
+/// Everything that lowering needs to know beside the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Number of bins of a sample, `T`; at least 2.
+    pub ticks: u32,
+    /// Samples a batch; the loss is a mean over them.
+    pub batch: usize,
+    /// Replicas that take the samples of a batch in turn.
+    pub replicas: usize,
+    /// Most own spikes of a population in one sample; `None` = as many as there can be.
+    pub spike_bound: Option<usize>,
+    /// Loss, for programs that train or measure; `None` for plain inference.
+    pub loss: Option<Loss>,
+    /// Whether adjoint handlers are derived (needs a loss).
+    pub adjoint: bool,
+    /// Optimiser (needs `adjoint`); `None` for gradients only.
+    pub optimiser: Option<Optimiser>,
+    /// Traces to record.
+    pub record: Vec<Record>,
+}
+
+/// The loss at the end of a sample. Times are in bins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Cross entropy over `softmax(-t_first / xi)` plus `alpha * (exp(t_label / beta) - 1)`; silent
+    /// outputs count as `t = T`.
+    FirstSpike {
+        /// Softmax scale, bins.
+        xi: f64,
+        /// Weight of the early-spike term.
+        alpha: f64,
+        /// Its time scale, bins.
+        beta: f64,
+    },
+    /// The same with silent outputs left out of the softmax, as the published on-chip notebook has it;
+    /// time scales in seconds.
+    FirstSpikeSeconds {
+        /// Softmax scale, seconds.
+        tau_0: f64,
+        /// Weight of the early-spike term.
+        alpha: f64,
+        /// Its time scale, seconds.
+        tau_1: f64,
+    },
+    /// The error of every output spike is given with the sample.
+    Given,
+}
+
+/// The optimiser.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimiser {
+    /// Update rule.
+    pub rule: Rule,
+    /// Learning rate of the first batch.
+    pub learning_rate: f64,
+    /// L2 weight decay, added to the gradient.
+    pub weight_decay: f64,
+    /// Factor on the learning rate after every batch.
+    pub decay_per_batch: f64,
+}
+
+/// Update rules.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// `w -= lr * g`.
+    Sgd,
+    /// Adam with bias correction.
+    Adam {
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the denominator.
+        epsilon: f64,
+    },
+}
+
+/// A trace: `population.quantity`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Name of the population.
+    pub population: String,
+    /// What of it.
+    pub quantity: Quantity,
+}
+
+/// What can be traced; shape `f32[T, lanes]` a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Voltage before the reset, by bin.
+    VPre,
+    /// Voltage after the reset, by bin.
+    V,
+    /// Synaptic current, by bin.
+    I,
+    /// Adjoint of the voltage, row `i` = after adjoint step `i`.
+    LambdaV,
+    /// Adjoint of the current, likewise.
+    LambdaI,
+}
+
+impl Quantity {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::VPre, Self::V, Self::I, Self::LambdaV, Self::LambdaI];
+
+    /// Its name in commands, files and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VPre => "v_pre",
+            Self::V => "v",
+            Self::I => "i",
+            Self::LambdaV => "lambda_v",
+            Self::LambdaI => "lambda_i",
+        }
+    }
+
+    /// The quantity of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|q| q.name() == name)
+    }
+
+    /// Whether only a program with adjoint handlers has it.
+    pub fn is_adjoint(self) -> bool {
+        matches!(self, Self::LambdaV | Self::LambdaI)
+    }
+}

@@ -1,0 +1,504 @@
+//! The event program IR: what every process does when something happens.
+//!
+//! A [`Program`] has one [`Process`] per population, one for the loss and one per trained tensor for
+//! the optimiser. A process owns arrays (state, parameters, gradients), a tape of its own spikes and
+//! a tape of received spikes per incoming channel, and [`Handler`]s. A handler's body is straight-line
+//! code over *lanes* (one lane a neuron), all of it in IEEE `f32` with round-to-nearest-even; the
+//! order of its statements is the order of its roundings. `fma` rounds once, `mul` then `add` twice.
+//! Nothing reassociates, contracts or flushes.
+//!
+//! # When handlers run
+//! `T` = [`Program::ticks`] bins. All state arrays and scalars take their initial value and the tapes
+//! are emptied at the start of a sample; gradients are zeroed at the start of a batch.
+//!
+//! **Forward.** Source processes emit their spikes of bin `t` (0 ..= T-1). A neuron process emits
+//! nothing in bin 0; in each bin `t` = 1 ..= T-1 it runs, for each incoming channel in ascending
+//! order, [`HandlerKind::Event`] for each spike of the channel's source in bin `t-1` in ascending
+//! source order (and appends it to the channel's tape), then [`HandlerKind::Tick`]. The loss process
+//! runs its `Event` handlers for bins 0 ..= T-1 alike, with [`Op::Tick`] = the spike's bin.
+//!
+//! **Turn.** The loss process runs its [`HandlerKind::Turn`] handlers in the order of declaration.
+//!
+//! **Adjoint.** For bin `i` = T-2 down to 0, consumers before producers:
+//! 1. [`HandlerKind::Message`] for each received spike of bin `i`, per channel ascending and in tape
+//!    order: the value sent is the error of that spike, and reaches the producer's own-spike tape.
+//! 2. [`HandlerKind::AdjointTick`].
+//! 3. [`HandlerKind::Spike`] for each own spike of bin `i+1` in ascending lane order;
+//!    [`Op::Payload`] = the sum of the errors that consumers sent for it, in ascending channel order
+//!    starting with the first channel's value (0 where no consumer sends, and in bin T-1).
+//! 4. [`HandlerKind::Gradient`] for each received spike of bin `i`, per channel ascending.
+//! 5. [`HandlerKind::GradientTick`].
+//!
+//! Neuron processes run all five; a loss process only 1.
+//!
+//! **Update.** Sample `k` of a batch runs on replica `k mod R`, in round `k div R`
+//! (R = [`Program::replicas`]); gradients add up over the rounds of a replica. Then each optimiser
+//! process zeroes its [`ArrayKind::Gathered`] array and runs [`HandlerKind::Gather`] once per replica
+//! that had a sample, ascending ([`Op::Payload`] = that replica's gradient of the lane), then
+//! [`HandlerKind::Schedule`], then [`HandlerKind::Update`]; its parameter array is the new weight in
+//! every replica.
+
+use crate::entity;
+use crate::entity::PrimaryMap;
+
+entity! {
+    /// A process.
+    Proc, "proc"
+}
+entity! {
+    /// A channel: spikes from one process to another, errors the other way.
+    Chan, "chan"
+}
+entity! {
+    /// A trainable or constant tensor, shared by all replicas.
+    Tensor, "tensor"
+}
+entity! {
+    /// An array of a process.
+    Array, "arr"
+}
+entity! {
+    /// A coefficient of a process.
+    Coef, "coef"
+}
+entity! {
+    /// An SSA value of a handler body.
+    Value, "v"
+}
+
+/// A whole program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Name of the network.
+    pub name: String,
+    /// Number of bins of a sample, `T`.
+    pub ticks: u32,
+    /// Length of a bin in seconds.
+    pub dt: f64,
+    /// Replicas of the network that take the samples of a batch in turn, `R`.
+    pub replicas: usize,
+    /// Weights and biases.
+    pub tensors: PrimaryMap<Tensor, TensorDecl>,
+    /// Processes, producers before consumers, then the loss, then the optimisers.
+    pub processes: PrimaryMap<Proc, Process>,
+    /// Channels, ordered by (`to`, `from`).
+    pub channels: PrimaryMap<Chan, Channel>,
+}
+
+/// A tensor of weights: `values[row * lanes + lane]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorDecl {
+    /// NIR node and field, such as `fc1.weight`.
+    pub name: String,
+    /// One row per source; 1 for a bias.
+    pub rows: usize,
+    /// Neurons of the target population.
+    pub lanes: usize,
+    /// Initial values, `rows * lanes`.
+    pub values: Vec<f32>,
+    /// Whether an optimiser process updates it.
+    pub trainable: bool,
+}
+
+/// Spikes from `from` to `to`, and errors back when `to` has a [`HandlerKind::Message`] for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Channel {
+    /// Producer of spikes.
+    pub from: Proc,
+    /// Consumer of spikes.
+    pub to: Proc,
+    /// Most spikes its tape can hold in one sample; one more is an error, never a silent loss.
+    pub bound: usize,
+}
+
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Emits the sample's input spikes.
+    Source,
+    /// A population of neurons.
+    Neurons,
+    /// Turns output spikes into errors.
+    Loss,
+    /// Updates one tensor.
+    Optimiser(Tensor),
+}
+
+/// One process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// The population's name, `loss`, or the tensor's name.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Number of lanes.
+    pub lanes: usize,
+    /// Named constants.
+    pub coefs: PrimaryMap<Coef, Coefficient>,
+    /// Arrays.
+    pub arrays: PrimaryMap<Array, ArrayDecl>,
+    /// Tape of own spikes; `None` where nothing is recorded.
+    pub tape: Option<SpikeTape>,
+    /// Handlers; at most one of a kind, but for [`HandlerKind::Turn`].
+    pub handlers: Vec<Handler>,
+}
+
+/// The tape of own spikes: (bin, lane) and these fields, in ascending order of (bin, lane).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpikeTape {
+    /// Names of the recorded values.
+    pub fields: Vec<String>,
+    /// Most spikes in one sample; one more is an error.
+    pub bound: usize,
+}
+
+/// A named constant: kept in `f64` until it is rounded once to `f32` where it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coefficient {
+    /// Short name, such as `a`.
+    pub name: String,
+    /// The formula it comes from, such as `exp(-dt/tau_syn)`.
+    pub formula: String,
+    /// Its value.
+    pub value: CoefficientValue,
+}
+
+/// Value of a coefficient.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CoefficientValue {
+    /// The same on every lane.
+    Uniform(f64),
+    /// One a lane.
+    PerLane(Vec<f64>),
+}
+
+/// An array of a process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArrayDecl {
+    /// Name, unique in the process.
+    pub name: String,
+    /// What it holds and how long it lives; gives the shape.
+    pub kind: ArrayKind,
+}
+
+/// What an array holds, with its shape and life time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ArrayKind {
+    /// `f32[lanes]`, initialised at the start of a sample.
+    State {
+        /// Initial value.
+        init: f32,
+    },
+    /// One `f32`, initialised at the start of a sample.
+    Scalar {
+        /// Initial value.
+        init: f32,
+    },
+    /// `f32[lanes]`, initialised once (optimiser moments).
+    Moment,
+    /// One `f32`, initialised once (optimiser schedule).
+    Counter {
+        /// Initial value.
+        init: f32,
+    },
+    /// The tensor, `f32[rows, lanes]`; an optimiser sees it flat, `f32[rows * lanes]`.
+    Param(Tensor),
+    /// The tensor's gradient, same shape, zero at the start of a batch.
+    Gradient(Tensor),
+    /// `f32[lanes]`, the optimiser's sum over replicas.
+    Gathered,
+    /// One `f32` given with each sample: the label as a class index.
+    Label,
+    /// `f32[T, lanes]` given with each sample: the error of an own spike by bin and lane.
+    GivenError,
+    /// `f32[T, lanes]`, written by [`Stmt::Probe`]; zero at the start of a sample.
+    Trace,
+}
+
+impl ArrayKind {
+    /// Whether it is a single number.
+    pub fn is_scalar(self) -> bool {
+        matches!(
+            self,
+            Self::Scalar { .. } | Self::Counter { .. } | Self::Label
+        )
+    }
+}
+
+/// Code that runs when something happens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handler {
+    /// When it runs.
+    pub kind: HandlerKind,
+    /// Over what it runs.
+    pub domain: Domain,
+    /// The code.
+    pub body: Body,
+}
+
+/// When a handler runs; see the module's text for the exact order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandlerKind {
+    /// Forward, a spike arrived; [`Row::Source`] = its source.
+    Event(Chan),
+    /// Forward, once a bin.
+    Tick,
+    /// Between forward and adjoint.
+    Turn,
+    /// Adjoint, for a received spike: computes the error sent to its producer.
+    Message(Chan),
+    /// Adjoint, once a bin.
+    AdjointTick,
+    /// Adjoint, for an own spike.
+    Spike,
+    /// Adjoint, for a received spike: accumulates the gradient of its row.
+    Gradient(Chan),
+    /// Adjoint, once a bin, after the gradients of rows: gradients of biases.
+    GradientTick,
+    /// Optimiser, once a replica.
+    Gather,
+    /// Optimiser, once a batch, scalars only.
+    Schedule,
+    /// Optimiser, once a batch.
+    Update,
+}
+
+/// Over what a body runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Every lane, ascending.
+    Lanes,
+    /// The one lane that the event names (the source of a received spike, or the own spike's lane).
+    Lane,
+    /// Once; only scalars.
+    Scalar,
+}
+
+/// Straight-line code. Values are defined once, before use, and are local to the body.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Body {
+    /// The statements in order.
+    pub stmts: Vec<Stmt>,
+    /// Number of values; statement `Let(v, …)` defines them in ascending order.
+    pub values: usize,
+}
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stmt {
+    /// Defines a value.
+    Let(Value, Op),
+    /// Stores into the lane's element of a lanes array, or into a scalar.
+    Store(Array, Value),
+    /// Stores into the lane's element of a row.
+    StoreRow(Array, Row, Value),
+    /// Folds over the lanes, ascending, into a scalar: `acc = init; acc = op(acc, …)`.
+    /// The scalar holds the result after the last lane. Only in [`Domain::Lanes`].
+    Reduce(Array, Fold),
+    /// The error sent to the producer of the spike. Only in a `Message` handler.
+    Send(Outgoing),
+    /// Where `cond` holds: record an own spike with these tape fields and emit it. Only in `Tick`.
+    Spike {
+        /// Boolean value.
+        cond: Value,
+        /// One per tape field; evaluated only where the spike happens.
+        fields: Vec<Op>,
+    },
+    /// Writes the lane's element of a trace in the current bin.
+    Probe(Array, Value),
+}
+
+/// A fold over lanes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fold {
+    /// `acc = acc + x`, from 0.
+    Add(Value),
+    /// `acc = max(acc, x)` as `select(x > acc, x, acc)`, from minus infinity.
+    Max(Value),
+    /// `acc = fma(x, y, acc)`, from 0.
+    Fma(Value, Value),
+}
+
+/// What a message handler sends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outgoing {
+    /// One value ([`Domain::Lane`]).
+    Value(Value),
+    /// A fold over the lanes ([`Domain::Lanes`]).
+    Fold(Fold),
+}
+
+/// Which row of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// The source of the received spike.
+    Source,
+    /// The current bin.
+    Tick,
+}
+
+/// An operation; everything is `f32` but the result of [`Op::Cmp`], which is boolean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Op {
+    /// A literal.
+    Const(f32),
+    /// A coefficient (of this lane).
+    Coef(Coef),
+    /// The lane's element of a lanes array, or a scalar.
+    Load(Array),
+    /// The lane's element of a row.
+    LoadRow(Array, Row),
+    /// A field of the own spike (`Spike` handlers).
+    Field(usize),
+    /// What arrived: the error of the own spike, or the replica's gradient element.
+    Payload,
+    /// The current bin as a number; in `Event` handlers the spike's bin.
+    Tick,
+    /// The lane's index as a number.
+    Lane,
+    /// One operand.
+    Unary(Unary, Value),
+    /// Two operands.
+    Binary(Binary, Value, Value),
+    /// `a * b + c`, rounded once.
+    Fma(Value, Value, Value),
+    /// A comparison; false when either side is NaN (but `Ne`).
+    Cmp(Cmp, Value, Value),
+    /// `cond ? a : b`.
+    Select(Value, Value, Value),
+}
+
+/// Operations with one operand. `Exp` and `Ln` are [`crate::math::exp`] and [`crate::math::ln`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unary {
+    /// Sign flip.
+    Neg,
+    /// Square root, correctly rounded.
+    Sqrt,
+    /// Exponential.
+    Exp,
+    /// Natural logarithm.
+    Ln,
+}
+
+/// Operations with two operands, each rounded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binary {
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product.
+    Mul,
+    /// Quotient.
+    Div,
+}
+
+/// Comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cmp {
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Ge,
+    /// Less.
+    Lt,
+    /// Equal.
+    Eq,
+}
+
+impl Program {
+    /// The loss process, if there is one.
+    pub fn loss(&self) -> Option<Proc> {
+        self.processes
+            .iter()
+            .find(|(_, p)| p.role == Role::Loss)
+            .map(|(id, _)| id)
+    }
+
+    /// The process called `name`.
+    pub fn process(&self, name: &str) -> Option<Proc> {
+        self.processes
+            .iter()
+            .find(|(_, p)| p.name == name)
+            .map(|(id, _)| id)
+    }
+
+    /// Channels into `proc`, ascending.
+    pub fn incoming(&self, proc: Proc) -> impl Iterator<Item = (Chan, &Channel)> {
+        self.channels.iter().filter(move |(_, c)| c.to == proc)
+    }
+
+    /// Channels out of `proc`, ascending.
+    pub fn outgoing(&self, proc: Proc) -> impl Iterator<Item = (Chan, &Channel)> {
+        self.channels.iter().filter(move |(_, c)| c.from == proc)
+    }
+
+    /// Whether errors travel back over this channel.
+    pub fn carries_errors(&self, chan: Chan) -> bool {
+        self.processes[self.channels[chan].to]
+            .handler(HandlerKind::Message(chan))
+            .is_some()
+    }
+
+    /// Number of elements of an array.
+    pub fn array_len(&self, proc: Proc, array: Array) -> usize {
+        let p = &self.processes[proc];
+        match p.arrays[array].kind {
+            ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
+                self.tensors[t].rows * self.tensors[t].lanes
+            }
+            ArrayKind::GivenError | ArrayKind::Trace => self.ticks as usize * p.lanes,
+            kind if kind.is_scalar() => 1,
+            _ => p.lanes,
+        }
+    }
+}
+
+impl Process {
+    /// The handler of this kind (the first, for `Turn`).
+    pub fn handler(&self, kind: HandlerKind) -> Option<&Handler> {
+        self.handlers.iter().find(|h| h.kind == kind)
+    }
+
+    /// The array called `name`.
+    pub fn array(&self, name: &str) -> Option<Array> {
+        self.arrays
+            .iter()
+            .find(|(_, a)| a.name == name)
+            .map(|(id, _)| id)
+    }
+
+    /// The array of this kind.
+    pub fn array_of(&self, kind: ArrayKind) -> Option<Array> {
+        self.arrays
+            .iter()
+            .find(|(_, a)| a.kind == kind)
+            .map(|(id, _)| id)
+    }
+}
+
+impl CoefficientValue {
+    /// The value on `lane`, rounded to `f32`.
+    ///
+    /// # Panics
+    /// If `lane` is not a lane of the process.
+    #[expect(clippy::cast_possible_truncation, reason = "the one rounding of a coefficient")]
+    pub fn at(&self, lane: usize) -> f32 {
+        match self {
+            Self::Uniform(v) => *v as f32,
+            Self::PerLane(v) => v[lane] as f32,
+        }
+    }
+}
+
+impl Body {
+    /// Appends `let v = op` and returns `v`.
+    pub fn push(&mut self, op: Op) -> Value {
+        use crate::entity::Entity;
+        let value = Value::new(self.values);
+        self.values += 1;
+        self.stmts.push(Stmt::Let(value, op));
+        value
+    }
+}

@@ -5,4 +5,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adjoint;
+pub mod lower;
 pub mod options;

@@ -20,6 +20,8 @@ pub mod diagnostic;
 pub mod entity;
 pub mod event;
 pub mod executor;
+pub mod interpreter;
+pub mod math;
 pub mod network;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

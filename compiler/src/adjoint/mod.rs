@@ -1,0 +1,62 @@
+//! The adjoint of a forward program: EventProp, derived by transposition.
+//!
+//! A neuron process is linear between spikes. [`flow`] reads that linear system off the forward `Tick`
+//! handler, whatever neuron it came from: per state `s` a decay `d_s`, couplings `c_sj` from other
+//! states, a gain `g_s` on the arriving input, and one state with a threshold and a reset. With
+//! `rho_s = 1 - d_s` every state relaxes towards its drive,
+//!
+//! ```text
+//! s' = d_s s + rho_s (sum_j K_sj j + ...),     K_sj = c_sj / rho_s
+//! ```
+//!
+//! the discretisation of `tau_s ds/dt = -s + sum_j K_sj j`. The adjoint system in the same normal form
+//! has the couplings transposed and runs in reversed time, with the same decays:
+//!
+//! ```text
+//! lambda_s' = d_s lambda_s + rho_s sum_k K_ks lambda_k
+//! ```
+//!
+//! where every right-hand side uses values before the step. At an own spike the threshold state's
+//! adjoint jumps by `(J lambda_v + e) / (tau dv/dt)`, with `J` the height of the reset jump, `e` the
+//! error that the consumers sent, and `tau dv/dt = drive - v` just before the reset, which the forward
+//! pass records. A received spike of weight `w` moves the driven state by `g w`, hence
+//!
+//! ```text
+//! dL/dw    -= tau_s g_s lambda_s                                  (gradient)
+//! dL/dt_j   = sum_n w_nj g_s (sum_k K_ks lambda_k - lambda_s)_n   (error sent back to source j)
+//! ```
+//!
+//! (Wunderlich & Pehle, Sci. Rep. 11:12829, 2021, in the discretisation of `pytorch-eventprop`.) The
+//! gradient is that of the continuous-time network, an approximation of first order in `dt`.
+
+mod emit;
+mod flow;
+
+use nirc_ir::event::{Proc, Program, Role};
+use nirc_ir::network::Integrator;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+/// Adds adjoint handlers to every neuron process.
+///
+/// # Errors
+/// A diagnostic per population whose forward program is not of the form described above.
+pub fn derive(program: &mut Program, integrator: Integrator) -> Result<(), Diagnostics> {
+    let mut problems = Diagnostics::new();
+    let neurons: Vec<Proc> = program
+        .processes
+        .iter()
+        .filter(|(_, p)| p.role == Role::Neurons)
+        .map(|(id, _)| id)
+        .collect();
+    for proc in neurons {
+        let process = &program.processes[proc];
+        match flow::extract(process, program.dt, integrator) {
+            Ok(flow) => emit::handlers(program, proc, &flow),
+            Err(reason) => problems.push(
+                Diagnostic::error(codes::ADJOINT_UNSUPPORTED, &process.name, reason)
+                    .help("EventProp needs a linear flow and one threshold per neuron"),
+            ),
+        }
+    }
+    problems.into_result(())
+}

@@ -1,0 +1,125 @@
+//! Traces: states written bin by bin.
+
+use nirc_ir::event::{
+    Array, ArrayDecl, ArrayKind, Domain, Handler, HandlerKind, Op, Process, Program, Role, Stmt,
+    Value,
+};
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+use super::body::BodyBuilder;
+use crate::options::{Quantity, Record};
+
+/// Adds a trace for each record.
+pub(super) fn add(program: &mut Program, records: &[Record]) -> Result<(), Diagnostics> {
+    let mut problems = Diagnostics::new();
+    for record in records {
+        let found = program
+            .process(&record.population)
+            .filter(|id| program.processes[*id].role == Role::Neurons);
+        let added = match found {
+            Some(id) => probe(&mut program.processes[id], record.quantity),
+            None => Err(format!(
+                "no population of neurons is called `{}`; there are: {}",
+                record.population,
+                names(program)
+            )),
+        };
+        if let Err(message) = added {
+            let place = format!("{}.{}", record.population, record.quantity.name());
+            problems.push(
+                Diagnostic::error(codes::RECORD_NAME, place, message)
+                    .help("name traces as population.quantity, with spikes, v_pre, v, i, lambda_v or lambda_i"),
+            );
+        }
+    }
+    problems.into_result(())
+}
+
+fn names(program: &Program) -> String {
+    let names: Vec<&str> = program
+        .processes
+        .values()
+        .filter(|p| p.role == Role::Neurons)
+        .map(|p| p.name.as_str())
+        .collect();
+    names.join(", ")
+}
+
+fn probe(process: &mut Process, quantity: Quantity) -> Result<(), String> {
+    let state_name = match quantity {
+        Quantity::VPre => "v",
+        other => other.name(),
+    };
+    let state = process.array(state_name).ok_or_else(|| {
+        format!(
+            "`{}` has no {}; it has {}",
+            process.name,
+            quantity.name(),
+            if quantity.is_adjoint() {
+                "no adjoint in a forward program"
+            } else {
+                "no synaptic current of its own"
+            }
+        )
+    })?;
+    let trace = process.arrays.push(ArrayDecl {
+        name: format!("trace.{}", quantity.name()),
+        kind: ArrayKind::Trace,
+    });
+    if quantity.is_adjoint() {
+        probe_adjoint(process, state, trace);
+    } else {
+        probe_forward(process, state, trace, quantity == Quantity::VPre);
+    }
+    Ok(())
+}
+
+/// The forward tick knows the values it stores; the voltage before the reset is the one compared.
+fn probe_forward(process: &mut Process, state: Array, trace: Array, before_reset: bool) {
+    let Some(tick) = process
+        .handlers
+        .iter_mut()
+        .find(|h| h.kind == HandlerKind::Tick)
+    else {
+        return;
+    };
+    let stmts = &mut tick.body.stmts;
+    let stored = stmts.iter().find_map(|stmt| match stmt {
+        Stmt::Store(array, value) if *array == state => Some(*value),
+        _ => None,
+    });
+    let Some(stored) = stored else { return };
+    let value = if before_reset {
+        select_otherwise(stmts, stored).unwrap_or(stored)
+    } else {
+        stored
+    };
+    stmts.push(Stmt::Probe(trace, value));
+}
+
+/// The value that a select takes where its condition does not hold.
+fn select_otherwise(stmts: &[Stmt], value: Value) -> Option<Value> {
+    stmts.iter().find_map(|stmt| match stmt {
+        Stmt::Let(v, Op::Select(_, _, otherwise)) if *v == value => Some(*otherwise),
+        _ => None,
+    })
+}
+
+/// Adjoint states are traced at the very end of a bin, after the jumps.
+fn probe_adjoint(process: &mut Process, state: Array, trace: Array) {
+    let position = process
+        .handlers
+        .iter()
+        .position(|h| h.kind == HandlerKind::GradientTick);
+    let mut b = match position {
+        Some(at) => BodyBuilder::extend(process.handlers.remove(at).body),
+        None => BodyBuilder::new(),
+    };
+    let value = b.load(state);
+    b.probe(trace, value);
+    process.handlers.push(Handler {
+        kind: HandlerKind::GradientTick,
+        domain: Domain::Lanes,
+        body: b.finish(),
+    });
+}

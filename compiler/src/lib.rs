@@ -7,4 +7,5 @@
 
 pub mod adjoint;
 pub mod lower;
+pub mod nir;
 pub mod options;

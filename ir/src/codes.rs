@@ -25,6 +25,8 @@ codes! {
     FILE_TYPE = "N0106";
     /// A file cannot be written.
     FILE_UNWRITABLE = "N0107";
+    /// Something in the file is no part of NIR and is not kept on export.
+    FILE_NOT_KEPT = "N0108";
     /// A field that the node's type requires is missing.
     NODE_FIELD_MISSING = "N0201";
     /// The node's type is not supported.
@@ -45,6 +47,12 @@ codes! {
     GRAPH_STRUCTURE = "N0209";
     /// A batch or time dimension of a port was dropped, or a scalar parameter broadcast.
     GRAPH_REPAIRED = "N0210";
+    /// Weights are stored with more precision than `f32`, or in a type that cannot hold trained ones.
+    NODE_PRECISION = "N0211";
+    /// The length of a tick is missing or no positive number, or option and file disagree.
+    TIME_STEP = "N0212";
+    /// The file's metadata state another convention than the one in use.
+    CONVENTION_DIFFERS = "N0213";
     /// The configuration cannot be read as TOML.
     CONFIG_SYNTAX = "N0301";
     /// A configuration key is unknown.
@@ -71,6 +79,8 @@ codes! {
     CODEGEN = "N0504";
     /// The target file is malformed.
     TARGET = "N0505";
+    /// A bundle is not one, is damaged, or belongs to another program.
+    BUNDLE = "N0506";
     /// The emulated chip faulted.
     DEVICE_FAULT = "N0601";
     /// Packets were lost or a tape overflowed.

@@ -1,0 +1,171 @@
+//! The time step and the convention, as a file's metadata may state them.
+
+use std::collections::BTreeMap;
+
+use nir_rs::{MetadataValue, NirGraph, TensorData};
+use nirc_ir::network::{Convention, Integrator, Order, Reset, SpikeShape, Threshold};
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+const DT: &str = "dt";
+const CONVENTION: &str = "convention";
+
+/// The metadata that record a convention and a time step in an exported file: `dt` in seconds,
+/// `convention` for the preset, and `convention.<attribute>` for each attribute.
+pub fn metadata(convention: &Convention, dt: f64) -> BTreeMap<String, MetadataValue> {
+    let mut map: BTreeMap<_, _> = attributes(convention)
+        .into_iter()
+        .map(|(name, value)| (format!("{CONVENTION}.{name}"), value))
+        .collect();
+    map.insert(
+        CONVENTION.to_owned(),
+        MetadataValue::String(convention.name.clone()),
+    );
+    map.insert(DT.to_owned(), MetadataValue::F64(dt));
+    map
+}
+
+fn attributes(convention: &Convention) -> [(&'static str, MetadataValue); 7] {
+    let text = |s: &str| MetadataValue::String(s.to_owned());
+    [
+        (
+            "integrator",
+            text(match convention.integrator {
+                Integrator::Exponential => "exponential",
+                Integrator::Euler => "euler",
+            }),
+        ),
+        (
+            "order",
+            text(match convention.order {
+                Order::CurrentFirst => "current_first",
+                Order::Simultaneous => "simultaneous",
+            }),
+        ),
+        (
+            "reset",
+            text(match convention.reset {
+                Reset::ToValue => "to_value",
+                Reset::Subtract => "subtract",
+            }),
+        ),
+        (
+            "threshold",
+            text(match convention.threshold {
+                Threshold::Strict => "strict",
+                Threshold::Inclusive => "inclusive",
+            }),
+        ),
+        (
+            "spike",
+            text(match convention.spike {
+                SpikeShape::Impulse => "impulse",
+                SpikeShape::Held => "held",
+            }),
+        ),
+        ("delay", MetadataValue::I64(i64::from(convention.delay))),
+        ("time_unit", MetadataValue::F64(convention.time_unit)),
+    ]
+}
+
+/// Notes where the file states something else than what is used.
+pub(super) fn compare(graph: &NirGraph, convention: &Convention, problems: &mut Diagnostics) {
+    if let Some(stated) = graph.metadata.get(CONVENTION) {
+        let used = MetadataValue::String(convention.name.clone());
+        note_difference(CONVENTION, stated, &used, problems);
+    }
+    for (name, used) in attributes(convention) {
+        let key = format!("{CONVENTION}.{name}");
+        if let Some(stated) = graph.metadata.get(&key) {
+            note_difference(&key, stated, &used, problems);
+        }
+    }
+}
+
+fn note_difference(
+    key: &str,
+    stated: &MetadataValue,
+    used: &MetadataValue,
+    problems: &mut Diagnostics,
+) {
+    let same = match (number(stated), number(used)) {
+        (Some(a), Some(b)) => a == b,
+        _ => stated == used,
+    };
+    if !same {
+        problems.push(Diagnostic::note(
+            codes::CONVENTION_DIFFERS,
+            format!("metadata/{key}"),
+            format!("the file states {}, {} is used", show(stated), show(used)),
+        ));
+    }
+}
+
+fn show(value: &MetadataValue) -> String {
+    match value {
+        MetadataValue::String(s) => format!("{s:?}"),
+        MetadataValue::F64(v) => v.to_string(),
+        MetadataValue::I64(v) => v.to_string(),
+        MetadataValue::Bool(v) => v.to_string(),
+        _ => "an array".to_owned(),
+    }
+}
+
+fn number(value: &MetadataValue) -> Option<f64> {
+    match value {
+        MetadataValue::F64(v) => Some(*v),
+        MetadataValue::I64(v) => Some(*v as f64),
+        MetadataValue::Tensor(t) => match t.data() {
+            TensorData::F64(v) if v.len() == 1 => Some(v[0]),
+            TensorData::F32(v) if v.len() == 1 => Some(f64::from(v[0])),
+            TensorData::I64(v) if v.len() == 1 => Some(v[0] as f64),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The length of a tick: the option, or else what the metadata state.
+pub(super) fn dt(graph: &NirGraph, option: Option<f64>, problems: &mut Diagnostics) -> Option<f64> {
+    let place = format!("metadata/{DT}");
+    let stated = graph.metadata.get(DT);
+    let in_file = stated.and_then(number).filter(|dt| is_time_step(*dt));
+    match (option, in_file) {
+        (Some(dt), _) if !is_time_step(dt) => {
+            problems.push(Diagnostic::error(
+                codes::TIME_STEP,
+                DT,
+                format!("expected a positive number of seconds, found {dt}"),
+            ));
+            None
+        }
+        (Some(dt), Some(file)) => {
+            // Exporters round through f32; that is no contradiction.
+            if (dt - file).abs() > 1e-6 * dt.max(file) {
+                problems.push(Diagnostic::warning(
+                    codes::TIME_STEP,
+                    place,
+                    format!("the file states {file} s, the option {dt} s; the option is used"),
+                ));
+            }
+            Some(dt)
+        }
+        (Some(dt), None) => Some(dt),
+        (None, Some(file)) => Some(file),
+        (None, None) => {
+            let found = stated.map_or_else(|| "none".to_owned(), show);
+            problems.push(
+                Diagnostic::error(
+                    codes::TIME_STEP,
+                    place,
+                    format!("expected the length of a tick in seconds, found {found}"),
+                )
+                .help("NIR files carry no time step of their own: give it, for instance --dt 1e-3, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
+            );
+            None
+        }
+    }
+}
+
+fn is_time_step(dt: f64) -> bool {
+    dt.is_finite() && dt > 0.0
+}

@@ -1,0 +1,293 @@
+//! A file's content as it stands: groups and data sets, in file order, element types untouched.
+//!
+//! This is what is written back. [`crate::nir::File`] decodes a graph from it, but never encodes one
+//! into it, so whatever nirc does not understand survives a round trip.
+
+use hdf5_pure::{Datatype, make_f32_type, make_f64_type, make_i64_type};
+
+use super::element::{self, ElementError};
+
+/// A group: named groups and data sets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Group {
+    entries: Vec<(String, Item)>,
+}
+
+/// What a name in a group stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// A nested group.
+    Group(Group),
+    /// A data set.
+    Dataset(Dataset),
+}
+
+impl From<Group> for Item {
+    fn from(group: Group) -> Self {
+        Self::Group(group)
+    }
+}
+
+impl From<Dataset> for Item {
+    fn from(dataset: Dataset) -> Self {
+        Self::Dataset(dataset)
+    }
+}
+
+impl Group {
+    /// An empty group.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same group with `name` added; for building trees in one expression.
+    #[must_use]
+    pub fn with(mut self, name: &str, item: impl Into<Item>) -> Self {
+        self.insert(name, item);
+        self
+    }
+
+    /// Sets `name`: in place if it exists, at the end otherwise.
+    pub fn insert(&mut self, name: &str, item: impl Into<Item>) {
+        let item = item.into();
+        match self.entries.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = item,
+            None => self.entries.push((name.to_owned(), item)),
+        }
+    }
+
+    /// Adds `name` at the end; the caller knows that it is new.
+    pub(super) fn push(&mut self, name: String, item: Item) {
+        self.entries.push((name, item));
+    }
+
+    /// Names and items, in file order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Item)> {
+        self.entries.iter().map(|(n, i)| (n.as_str(), i))
+    }
+
+    /// The item called `name`.
+    pub fn get(&self, name: &str) -> Option<&Item> {
+        self.entries.iter().find(|(n, _)| n == name).map(|(_, i)| i)
+    }
+
+    /// The group called `name`.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        match self.get(name)? {
+            Item::Group(group) => Some(group),
+            Item::Dataset(_) => None,
+        }
+    }
+
+    /// The group called `name`, for changes.
+    pub fn group_mut(&mut self, name: &str) -> Option<&mut Group> {
+        match self.entries.iter_mut().find(|(n, _)| n == name) {
+            Some((_, Item::Group(group))) => Some(group),
+            _ => None,
+        }
+    }
+
+    /// The data set called `name`.
+    pub fn dataset(&self, name: &str) -> Option<&Dataset> {
+        match self.get(name)? {
+            Item::Dataset(dataset) => Some(dataset),
+            Item::Group(_) => None,
+        }
+    }
+
+    /// The groups in it, with their names.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &Group)> {
+        self.iter().filter_map(|(n, i)| match i {
+            Item::Group(group) => Some((n, group)),
+            Item::Dataset(_) => None,
+        })
+    }
+
+    /// The data sets in it, with their names.
+    pub fn datasets(&self) -> impl Iterator<Item = (&str, &Dataset)> {
+        self.iter().filter_map(|(n, i)| match i {
+            Item::Dataset(dataset) => Some((n, dataset)),
+            Item::Group(_) => None,
+        })
+    }
+}
+
+/// A data set: shape, elements, and how the file packs them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    pub(super) shape: Vec<u64>,
+    pub(super) content: Content,
+    pub(super) packing: Packing,
+}
+
+/// The elements of a data set, in C order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Content {
+    /// Strings of variable length.
+    Text(Vec<String>),
+    /// Anything of fixed size, as the file's own bytes.
+    Raw {
+        /// What the bytes mean.
+        datatype: Datatype,
+        /// The elements, unfiltered.
+        bytes: Vec<u8>,
+    },
+}
+
+/// Chunks and filters of a data set; empty for contiguous storage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Packing {
+    /// Chunk shape, if it is stored in chunks.
+    pub(super) chunks: Option<Vec<u64>>,
+    /// Filters in the order in which a writer applies them.
+    pub(super) filters: Vec<Filter>,
+}
+
+/// A filter that nirc can apply in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    /// zlib at this level.
+    Deflate(u32),
+    /// Byte shuffle.
+    Shuffle,
+    /// Checksum.
+    Fletcher32,
+    /// LZF, h5py's own.
+    Lzf,
+}
+
+impl Dataset {
+    /// A single string.
+    pub fn text(text: &str) -> Self {
+        Self::of(Vec::new(), Content::Text(vec![text.to_owned()]))
+    }
+
+    /// Strings in the given shape.
+    ///
+    /// # Errors
+    /// When the shape does not have as many elements.
+    pub fn texts(shape: &[u64], texts: Vec<String>) -> Result<Self, ElementError> {
+        check_len(shape, texts.len())?;
+        Ok(Self::of(shape.to_vec(), Content::Text(texts)))
+    }
+
+    /// Strings in a vector.
+    pub fn vector_of_texts(texts: Vec<String>) -> Self {
+        Self::of(vec![texts.len() as u64], Content::Text(texts))
+    }
+
+    /// `f32` values in the given shape; a scalar's is `[]`.
+    ///
+    /// # Errors
+    /// When the shape does not have as many elements.
+    pub fn f32(shape: &[u64], values: &[f32]) -> Result<Self, ElementError> {
+        check_len(shape, values.len())?;
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Ok(Self::raw(shape, make_f32_type(), bytes))
+    }
+
+    /// `f64` values in the given shape; a scalar's is `[]`.
+    ///
+    /// # Errors
+    /// When the shape does not have as many elements.
+    pub fn f64(shape: &[u64], values: &[f64]) -> Result<Self, ElementError> {
+        check_len(shape, values.len())?;
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Ok(Self::raw(shape, make_f64_type(), bytes))
+    }
+
+    /// `i64` values in the given shape; a scalar's is `[]`.
+    ///
+    /// # Errors
+    /// When the shape does not have as many elements.
+    pub fn i64(shape: &[u64], values: &[i64]) -> Result<Self, ElementError> {
+        check_len(shape, values.len())?;
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Ok(Self::raw(shape, make_i64_type(), bytes))
+    }
+
+    fn of(shape: Vec<u64>, content: Content) -> Self {
+        Self {
+            shape,
+            content,
+            packing: Packing::default(),
+        }
+    }
+
+    /// Bytes that the caller knows to fit the type and the shape.
+    pub(super) fn raw(shape: &[u64], datatype: Datatype, bytes: Vec<u8>) -> Self {
+        Self::of(shape.to_vec(), Content::Raw { datatype, bytes })
+    }
+
+    /// Axis lengths, outermost first; empty for a scalar.
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// The element type, as numpy calls it.
+    pub fn type_name(&self) -> String {
+        match &self.content {
+            Content::Text(_) => "string".to_owned(),
+            Content::Raw { datatype, .. } => element::name(datatype),
+        }
+    }
+
+    /// The string, if it is a single one.
+    pub fn as_text(&self) -> Option<String> {
+        match self.texts_in_order()?.as_slice() {
+            [one] if self.shape.is_empty() => Some(one.clone()),
+            _ => None,
+        }
+    }
+
+    /// All strings, in C order, if it holds strings.
+    pub fn texts_in_order(&self) -> Option<Vec<String>> {
+        match &self.content {
+            Content::Text(texts) => Some(texts.clone()),
+            Content::Raw { datatype, bytes } => element::fixed_strings(datatype, bytes),
+        }
+    }
+
+    /// The numbers as a tensor of the graph model: f16 widened to f32, integers to i64.
+    ///
+    /// # Errors
+    /// When the elements are not numbers that NIR uses, or do not fit.
+    pub fn tensor(&self) -> Result<nir_rs::Tensor, ElementError> {
+        let Content::Raw { datatype, bytes } = &self.content else {
+            return Err(ElementError::Type {
+                found: self.type_name(),
+            });
+        };
+        let data = element::decode(datatype, bytes)?;
+        let shape = self
+            .shape
+            .iter()
+            .map(|d| usize::try_from(*d))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| ElementError::Count {
+                shape: self.shape.clone(),
+                found: data.len(),
+            })?;
+        let found = data.len();
+        nir_rs::Tensor::new(shape, data).map_err(|_| ElementError::Count {
+            shape: self.shape.clone(),
+            found,
+        })
+    }
+}
+
+/// Number of elements of a shape; `None` on overflow.
+pub(super) fn element_count(shape: &[u64]) -> Option<u64> {
+    shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d))
+}
+
+fn check_len(shape: &[u64], found: usize) -> Result<(), ElementError> {
+    if element_count(shape) == u64::try_from(found).ok() {
+        Ok(())
+    } else {
+        Err(ElementError::Count {
+            shape: shape.to_vec(),
+            found,
+        })
+    }
+}

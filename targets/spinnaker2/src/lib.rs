@@ -1,1 +1,5 @@
 //! nirc-spinnaker2
+
+pub mod abi;
+pub mod mapping;
+pub mod thumb;

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use super::encode::Code;
-use super::inst::{AluOp, CompareOp, FArithOp, Inst, Mode, MoveOp};
+use super::inst::{AluOp, CompareOp, Inst, Mode, MoveOp};
 use super::operand::{Addr, Cond, Reg, Shift, Src};
 
 /// Where an instruction stands, as far as its text depends on it.
@@ -88,6 +88,14 @@ impl Printer<'_> {
     fn branch_target(&mut self, offset: i32) -> fmt::Result {
         let addr = self.place.addr.wrapping_add(4).wrapping_add_signed(offset);
         self.target(addr)
+    }
+
+    fn literal_addr(&mut self, offset: i32) -> fmt::Result {
+        if offset == 0 && !self.narrow {
+            self.out.push_str("[pc]\t@ ");
+            return Ok(());
+        }
+        write!(self.out, "[pc, #{offset}]\t@ ")
     }
 
     fn literal_target(&self, offset: i32) -> u32 {
@@ -220,7 +228,8 @@ impl Printer<'_> {
             } => self.many("stm", mode, base, writeback, &regs),
             Inst::LoadLiteral { rt, offset, .. } => {
                 self.name_w("ldr")?;
-                write!(self.out, "{rt}, [pc, #{offset}]\t@ ")?;
+                write!(self.out, "{rt}, ")?;
+                self.literal_addr(offset)?;
                 let target = self.literal_target(offset);
                 if self.narrow {
                     self.out.push('(');
@@ -334,7 +343,8 @@ impl Printer<'_> {
                 let bits = value.to_bits();
                 write!(self.out, "{sd}, #{code}\t@ 0x{bits:08x}")?;
                 let space = if value < 0.0 { "" } else { " " };
-                write!(self.out, " {space}{value:?}")
+                let decimals = float_decimals(value);
+                write!(self.out, " {space}{value:.decimals$}")
             }
             Inst::FMoveFromCore { sn, rt } => {
                 self.name("vmov", "")?;
@@ -364,7 +374,8 @@ impl Printer<'_> {
             }
             Inst::FLoadLiteral { sd, offset } => {
                 self.name("vldr", "")?;
-                write!(self.out, "{sd}, [pc, #{offset}]\t@ ")?;
+                write!(self.out, "{sd}, ")?;
+                self.literal_addr(offset)?;
                 self.target(self.literal_target(offset))
             }
             Inst::FLoadMany {
@@ -624,6 +635,17 @@ impl Printer<'_> {
     }
 }
 
+/// How many decimals objdump gives a float: 1, 3 or 7, the first that shows it exactly.
+fn float_decimals(value: f32) -> usize {
+    if (value * 10.0).fract() == 0.0 {
+        1
+    } else if (value * 1000.0).fract() == 0.0 {
+        3
+    } else {
+        7
+    }
+}
+
 fn flag(s: bool) -> &'static str {
     if s { "s" } else { "" }
 }
@@ -635,11 +657,5 @@ fn shift_name(shift: Shift) -> Option<(&'static str, u8)> {
         Shift::Lsr(n) => Some(("lsr", n)),
         Shift::Asr(n) => Some(("asr", n)),
         Shift::Ror(n) => Some(("ror", n)),
-    }
-}
-
-impl fmt::Display for FArithOp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.mnemonic())
     }
 }

@@ -1,1 +1,7 @@
-//! nirc-tests
+//! What the suites that cross crates share: the recorded arrays and the networks they belong to.
+//!
+//! It holds no test itself; the suites are in `tests/`.
+
+#![forbid(unsafe_code)]
+
+pub mod golden;

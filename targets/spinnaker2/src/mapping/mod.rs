@@ -41,6 +41,12 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// Whether there is an optimiser PE.
+    pub fn has_optimiser(&self) -> bool {
+        let mut placements = self.placements.iter();
+        placements.any(|p| p.instance == Instance::OPTIMISER)
+    }
+
     /// The PE of a process of an instance.
     pub fn pe(&self, instance: Instance, proc: Proc) -> Option<PeId> {
         let of_instance = |p: &&Placement| p.instance == instance && p.procs.contains(&proc);

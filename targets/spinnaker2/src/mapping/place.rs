@@ -29,6 +29,11 @@ impl Instance {
         Self(number as u8)
     }
 
+    /// The instance with this field in its keys.
+    pub const fn from_raw(field: u8) -> Self {
+        Self(field)
+    }
+
     /// Its field in a key.
     pub const fn raw(self) -> u8 {
         self.0

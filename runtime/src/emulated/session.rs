@@ -1,0 +1,301 @@
+//! Streams batches through a device.
+//!
+//! A round is: inputs into the SRAM of the sources, labels or errors into that of the losses, one
+//! command to each instance, wait until the chip is quiet, look for trouble, read the outcomes. What
+//! outlives a batch (parameters, moments, counters) is copied to the host after every update, so that
+//! a batch that went wrong can be undone: the device is loaded afresh and gets the copies back.
+
+use nirc_ir::Diagnostic;
+use nirc_ir::codes::{BUNDLE, DATA_ARRAY};
+use nirc_ir::entity::PrimaryMap;
+use nirc_ir::event::{Array, ArrayKind, Proc, Program};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
+use nirc_spinnaker2::abi::{self, Kind};
+use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::mapping::traffic;
+
+use super::device::Device;
+use super::health::Health;
+use super::layout::{Field, Layout, OutcomeFields, Tape};
+use super::trouble;
+
+/// An [`Executor`] that drives a [`Device`].
+#[derive(Debug)]
+pub struct Session<D> {
+    program: Program,
+    layout: Layout,
+    health: Health,
+    workers: usize,
+    /// Whether there is an optimiser PE.
+    optimises: bool,
+    device: D,
+    /// Values of the layout's lasting fields, after the last good batch.
+    lasting: Vec<Vec<u32>>,
+    /// Words on their way to or from the device.
+    words: Vec<u32>,
+}
+
+impl<D: Device> Session<D> {
+    /// A session with `device`, on which `bundle` is loaded and started.
+    ///
+    /// # Errors
+    /// If the bundle is not one of `program`, or the device fails.
+    pub fn new(program: &Program, bundle: &Bundle, device: D) -> Result<Self, Diagnostic> {
+        bundle.check(program)?;
+        let mut session = Self {
+            program: program.clone(),
+            layout: Layout::new(program, bundle)?,
+            health: Health::new(bundle)?,
+            optimises: bundle.mapping.has_optimiser(),
+            workers: traffic::workers(program).count(),
+            device,
+            lasting: Vec::new(),
+            words: Vec::new(),
+        };
+        session.settle()?;
+        session.lasting = session
+            .layout
+            .lasting
+            .iter()
+            .map(|f| vec![0; f.words])
+            .collect();
+        session.save()?;
+        Ok(session)
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// The device, for its own settings.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    fn run_rounds(
+        &mut self,
+        pass: Pass,
+        batch: &[Sample<'_>],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Diagnostic> {
+        let replicas = self.program.replicas;
+        let train = pass == Pass::Train && self.optimises;
+        let rounds = batch.len().div_ceil(replicas);
+        for replica in batch.len()..replicas {
+            self.command(replica, abi::ZERO)?;
+        }
+        if batch.is_empty() {
+            if train {
+                self.command_optimiser(0, 0)?;
+            }
+            self.settle()?;
+        }
+        for (round, samples) in batch.chunks(replicas).enumerate() {
+            let last = round + 1 == rounds;
+            for (replica, sample) in samples.iter().enumerate() {
+                self.give(replica, sample)?;
+            }
+            if last && train {
+                self.command_optimiser(batch.len().min(replicas), samples.len() * self.workers)?;
+            }
+            let flags = flags(pass, round == 0, last && train);
+            for replica in 0..samples.len() {
+                self.command(replica, flags)?;
+            }
+            self.settle()?;
+            for replica in 0..samples.len() {
+                outcomes.push(self.outcome(replica)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, replica: usize, flags: u32) -> Result<(), Diagnostic> {
+        let key = abi::key(replica as u32, 0, Kind::Command, 0);
+        self.device.inject(key, flags)
+    }
+
+    fn command_optimiser(&mut self, replicas: usize, ready: usize) -> Result<(), Diagnostic> {
+        let key = abi::key(abi::OPTIMISER, 0, Kind::Command, 0);
+        self.device
+            .inject(key, replicas as u32 | (ready as u32) << 16)
+    }
+
+    /// Runs until the chip is quiet, and looks for trouble.
+    fn settle(&mut self) -> Result<(), Diagnostic> {
+        self.device.run_until_quiet()?;
+        self.health.check(&self.program, &self.device, &mut self.words)
+    }
+
+    /// Writes a sample into a replica.
+    fn give(&mut self, replica: usize, sample: &Sample<'_>) -> Result<(), Diagnostic> {
+        let words = &mut self.words;
+        for Tape { count, spikes } in &self.layout.inputs {
+            words.clear();
+            words.push(sample.spikes.len() as u32);
+            let joined = spikes.address == count.address + 4;
+            if !joined {
+                self.device.write(count.pes[replica], count.address, words)?;
+                words.clear();
+            }
+            words.extend(sample.spikes.iter().map(|s| s.tick << 16 | s.channel));
+            let address = if joined { count.address } else { spikes.address };
+            self.device.write(spikes.pes[replica], address, words)?;
+        }
+        for field in &self.layout.labels {
+            let label = (sample.label as f32).to_bits();
+            self.device.write(field.pes[replica], field.address, &[label])?;
+        }
+        for field in &self.layout.errors {
+            words.clear();
+            words.extend(sample.error.iter().map(|e| e.to_bits()));
+            self.device.write(field.pes[replica], field.address, words)?;
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, replica: usize) -> Result<Outcome, Diagnostic> {
+        let Some(fields) = &self.layout.outcome else {
+            return Ok(Outcome::default());
+        };
+        let OutcomeFields {
+            span,
+            first_spike,
+            loss,
+            cross_entropy,
+        } = fields;
+        self.words.resize(span.words, 0);
+        self.device.read(span.pes[replica], span.address, &mut self.words)?;
+        let number = |at: usize| f32::from_bits(self.words[at]);
+        let first_spike = first_spike.map(|(at, outputs)| (at..at + outputs).map(number).collect());
+        Ok(Outcome {
+            first_spike: first_spike.unwrap_or_default(),
+            loss: loss.map_or(0.0, number),
+            cross_entropy: cross_entropy.map_or(0.0, number),
+        })
+    }
+
+    /// Copies what outlives a batch to the host.
+    fn save(&mut self) -> Result<(), Diagnostic> {
+        for (field, words) in self.layout.lasting.iter().zip(&mut self.lasting) {
+            self.device.read(field.pes[0], field.address, words)?;
+        }
+        Ok(())
+    }
+
+    /// Loads the device afresh and gives it back what outlives a batch.
+    fn restore(&mut self) -> Result<(), Diagnostic> {
+        self.device.restart()?;
+        self.settle()?;
+        for (field, words) in self.layout.lasting.iter().zip(&self.lasting) {
+            for &pe in &field.pes {
+                self.device.write(pe, field.address, words)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_field(&self, field: &Field, replica: usize) -> Result<Vec<u32>, Diagnostic> {
+        let pe = field.pes.get(replica).ok_or_else(|| {
+            let instances = field.pes.len();
+            let message = format!("replica {replica} of {instances}");
+            Diagnostic::error(DATA_ARRAY, &self.program.name, message)
+        })?;
+        let mut words = vec![0; field.words];
+        self.device.read(*pe, field.address, &mut words)?;
+        Ok(words)
+    }
+
+    fn field(&self, proc: Proc, array: Array) -> Result<&Field, Diagnostic> {
+        let arrays: Option<&PrimaryMap<Array, Field>> = self.layout.arrays.get(proc);
+        arrays.and_then(|a| a.get(array)).ok_or_else(|| {
+            let message = format!("the program has no {array} of {proc}");
+            Diagnostic::error(DATA_ARRAY, &self.program.name, message)
+        })
+    }
+}
+
+/// The command of a round.
+fn flags(pass: Pass, first: bool, report: bool) -> u32 {
+    let when = |condition: bool, flag: u32| if condition { flag } else { 0 };
+    abi::FORWARD
+        | when(pass != Pass::Forward, abi::ADJOINT)
+        | when(first, abi::ZERO)
+        | when(report, abi::REPORT)
+}
+
+impl<D: Device> Executor for Session<D> {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    fn run(
+        &mut self,
+        pass: Pass,
+        batch: &[Sample<'_>],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Diagnostic> {
+        let before = outcomes.len();
+        for sample in batch {
+            trouble::sample(&self.program, &self.layout, sample)?;
+        }
+        let mut ran = self.run_rounds(pass, batch, outcomes);
+        if ran.is_ok() && pass == Pass::Train {
+            ran = self.save();
+        }
+        if ran.is_err() {
+            outcomes.truncate(before);
+            self.restore()?;
+        }
+        ran
+    }
+
+    fn read(&self, replica: usize, proc: Proc, array: Array) -> Result<Vec<f32>, Diagnostic> {
+        let words = self.read_field(self.field(proc, array)?, replica)?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    fn write(&mut self, proc: Proc, array: Array, values: &[f32]) -> Result<(), Diagnostic> {
+        let expected = self.field(proc, array)?.words;
+        if values.len() != expected {
+            let message = format!("{} values, expected {expected}", values.len());
+            let name = &self.program.processes[proc].name;
+            return Err(Diagnostic::error(DATA_ARRAY, name, message));
+        }
+        let words: Vec<u32> = values.iter().map(|v| v.to_bits()).collect();
+        let kind = self.program.processes[proc].arrays[array].kind;
+        for (other, process) in self.program.processes.iter() {
+            let same = match kind {
+                ArrayKind::Param(_) => process.array_of(kind),
+                _ => (other == proc).then_some(array),
+            };
+            if let Some(array) = same {
+                let field = &self.layout.arrays[other][array];
+                for &pe in &field.pes {
+                    self.device.write(pe, field.address, &words)?;
+                }
+            }
+        }
+        self.save()
+    }
+
+    fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
+        let Some(Some(tape)) = self.layout.tapes.get(proc) else {
+            let message = format!("{proc} records no spikes");
+            return Err(Diagnostic::error(BUNDLE, &self.program.name, message));
+        };
+        let count = self.read_field(&tape.count, replica)?[0] as usize;
+        let mut places = self.read_field(&tape.spikes, replica)?;
+        places.truncate(count);
+        let spike = |place: u32| LaneSpike {
+            tick: place >> 16,
+            lane: place & 0xFFFF,
+        };
+        Ok(places.into_iter().map(spike).collect())
+    }
+}

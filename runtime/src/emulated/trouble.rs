@@ -1,0 +1,104 @@
+//! What can go wrong in a run, as a person should read it.
+
+use nirc_ir::Diagnostic;
+use nirc_ir::codes::{DATA_ARRAY, DEVICE_FAULT, DEVICE_LOSS};
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{Chan, Proc, Program, Role};
+use nirc_ir::executor::Sample;
+use nirc_spinnaker2::abi::Status;
+use nirc_spinnaker2::mapping::PeId;
+
+use super::device::Lost;
+use super::layout::Layout;
+
+/// The diagnostic of a status word that is not 0.
+pub(super) fn status(program: &Program, pe: PeId, word: u32) -> Diagnostic {
+    let (code, detail) = (word >> 16, (word & 0xFFFF) as usize);
+    let name = |proc: Proc| program.processes.get(proc).map(|p| p.name.clone());
+    let full = |place: Option<String>, what: &str, bound: Option<usize>| {
+        let bound = bound.map_or_else(|| "its bound".to_owned(), |b| b.to_string());
+        Diagnostic::error(
+            DEVICE_LOSS,
+            place.unwrap_or_default(),
+            format!("the tape of {what} is full on PE {pe}: more than {bound} in one sample"),
+        )
+        .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
+    };
+    if code == Status::SpikeTapeFull as u32 {
+        let proc = Proc::new(detail);
+        let tape = program.processes.get(proc).and_then(|p| p.tape.as_ref());
+        full(name(proc), "own spikes", tape.map(|t| t.bound))
+    } else if code == Status::InputTapeFull as u32 {
+        let channel = program.channels.get(Chan::new(detail));
+        let place = channel.and_then(|c| name(c.to));
+        full(place, "received spikes", channel.map(|c| c.bound))
+    } else if code == Status::UnknownKey as u32 {
+        let message = format!("PE {pe} got a packet with the unknown key {detail:04x}xxxx");
+        Diagnostic::error(DEVICE_FAULT, &program.name, message)
+    } else if code == Status::Fault as u32 {
+        let message = format!("PE {pe} took exception {detail}, which nothing handles");
+        Diagnostic::error(DEVICE_FAULT, &program.name, message)
+    } else {
+        let message = format!("PE {pe} has the unknown status {word:08x}");
+        Diagnostic::error(DEVICE_FAULT, &program.name, message)
+    }
+}
+
+/// Whether packets were lost.
+pub(super) fn lost(lost: Lost) -> Result<(), Diagnostic> {
+    if lost == Lost::default() {
+        return Ok(());
+    }
+    let Lost {
+        unrouted,
+        dropped,
+        pe,
+    } = lost;
+    let place = pe.map_or_else(|| "router".to_owned(), |pe| format!("PE {pe}"));
+    let message = format!("{dropped} packets dropped at full FIFOs, {unrouted} without a route");
+    Err(Diagnostic::error(DEVICE_LOSS, place, message))
+}
+
+/// Whether a sample fits the program.
+pub(super) fn sample(
+    program: &Program,
+    layout: &Layout,
+    sample: &Sample<'_>,
+) -> Result<(), Diagnostic> {
+    let wrong = |message: String| Err(Diagnostic::error(DATA_ARRAY, "sample", message));
+    if let Some(pair) = sample.spikes.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return wrong(format!(
+            "input spikes must ascend by bin and channel; found {:?} before {:?}",
+            pair[0], pair[1]
+        ));
+    }
+    let sources = program.processes.values();
+    let lanes = sources.filter(|p| p.role == Role::Source).map(|p| p.lanes);
+    let channels = lanes.min().unwrap_or(0);
+    let outside = |s: &&nirc_ir::executor::InputSpike| {
+        s.tick >= program.ticks || s.channel as usize >= channels
+    };
+    if let Some(spike) = sample.spikes.iter().find(outside) {
+        let ticks = program.ticks;
+        return wrong(format!(
+            "{spike:?} is outside {ticks} bins of {channels} channels"
+        ));
+    }
+    for input in &layout.inputs {
+        let (found, room) = (sample.spikes.len(), input.spikes.words);
+        if found > room {
+            return Err(Diagnostic::error(
+                DEVICE_LOSS,
+                "sample",
+                format!("{found} input spikes, the source has room for {room}"),
+            ));
+        }
+    }
+    for field in &layout.errors {
+        let (found, expected) = (sample.error.len(), field.words);
+        if found != expected {
+            return wrong(format!("{found} given errors, expected {expected}"));
+        }
+    }
+    Ok(())
+}

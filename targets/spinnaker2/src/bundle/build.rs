@@ -1,0 +1,234 @@
+//! From a program to its bundle.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use nirc_ir::codes::CODEGEN;
+use nirc_ir::entity::PrimaryMap;
+use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
+use nirc_ir::{Diagnostic, Diagnostics};
+
+use super::manifest::{ArrayEntry, KeyEntry, ProcessEntry, Words};
+use super::write::raw;
+use super::{Bundle, Firmware, ImageId, Index, Load, Origin, fingerprint};
+use crate::abi;
+use crate::elf::ImageSymbol;
+use crate::mapping::{Instance, Mapping, PeId, Placement, traffic};
+
+/// What the target says about addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RemoteSram {
+    /// Address of the first PE's SRAM as every PE sees it.
+    pub(super) base: u32,
+    /// Distance from one PE's SRAM to the next one's, as a power of two.
+    pub(super) shift: u32,
+}
+
+impl RemoteSram {
+    fn address(self, pe: PeId, address: u32) -> u32 {
+        self.base + (u32::from(pe.raw()) << self.shift) + address
+    }
+}
+
+/// The parts of a bundle while it is put together.
+pub(super) struct Builder<'a> {
+    pub(super) program: &'a Program,
+    pub(super) target: String,
+    pub(super) remote: RemoteSram,
+    pub(super) mapping: Mapping,
+    pub(super) images: PrimaryMap<ImageId, Firmware>,
+}
+
+impl Builder<'_> {
+    pub(super) fn build(self) -> Result<Bundle, Diagnostics> {
+        let loads = self
+            .mapping
+            .placements
+            .iter()
+            .map(|placement| self.load(placement))
+            .collect::<Result<Vec<_>, _>>()?;
+        let index = Index {
+            processes: self.process_entries()?,
+            keys: self.key_entries(),
+            mapping_text: self.text(),
+        };
+        let program = self.program;
+        Ok(Bundle {
+            origin: Origin {
+                network: program.name.clone(),
+                program: fingerprint(program),
+                ticks: program.ticks,
+                dt: program.dt,
+                replicas: program.replicas,
+                target: self.target,
+                convention: BTreeMap::new(),
+            },
+            mapping: self.mapping,
+            images: self.images,
+            loads,
+            attachments: BTreeMap::new(),
+            index,
+        })
+    }
+
+    /// The image that runs `proc`.
+    fn image_of(&self, proc: Proc) -> Option<(ImageId, &Firmware)> {
+        self.images.iter().find(|(_, f)| f.procs.contains(&proc))
+    }
+
+    fn load(&self, placement: &Placement) -> Result<Load, Diagnostic> {
+        let proc = placement.procs.first().copied();
+        let (image, firmware) = proc
+            .and_then(|proc| self.image_of(proc))
+            .ok_or_else(|| self.broken(format!("PE {} has no image", placement.pe)))?;
+        let mut data = Vec::new();
+        let instance = u32::from(placement.instance.raw()) << 24;
+        data.push(self.words(firmware, "config".to_owned(), vec![instance])?);
+        for &proc in &placement.procs {
+            let process = &self.program.processes[proc];
+            if let Role::Optimiser(tensor) = process.role {
+                let name = &process.name;
+                let gradients = self.remote(tensor, ArrayKind::Gradient(tensor))?;
+                let values = self.remote(tensor, ArrayKind::Param(tensor))?;
+                data.push(self.words(firmware, abi::tape::remote_gradient(name), gradients)?);
+                data.push(self.words(firmware, abi::tape::remote_values(name), values)?);
+            }
+        }
+        Ok(Load { image, data })
+    }
+
+    /// The words with the address of their symbol, which must have just as much room.
+    fn words(
+        &self,
+        firmware: &Firmware,
+        symbol: String,
+        words: Vec<u32>,
+    ) -> Result<Words, Diagnostic> {
+        let place = self.symbol(firmware, &symbol)?;
+        if place.size as usize != 4 * words.len() {
+            let name = &firmware.name;
+            let (found, expected) = (place.size, 4 * words.len());
+            return Err(self.broken(format!(
+                "symbol {symbol} of {name} has {found} bytes, expected {expected}"
+            )));
+        }
+        Ok(Words {
+            symbol,
+            address: place.addr,
+            words,
+        })
+    }
+
+    fn symbol<'f>(&self, firmware: &'f Firmware, name: &str) -> Result<&'f ImageSymbol, Diagnostic> {
+        firmware
+            .data(name)
+            .ok_or_else(|| self.broken(format!("{} has no symbol {name}", firmware.name)))
+    }
+
+    /// Where the network's array of this kind is in each replica, as the optimiser sees it.
+    fn remote(&self, tensor: Tensor, kind: ArrayKind) -> Result<Vec<u32>, Diagnostic> {
+        let network = self.program.processes.iter();
+        let mut holders = network
+            .filter(|(_, p)| !matches!(p.role, Role::Optimiser(_)))
+            .filter_map(|(proc, p)| p.array_of(kind).map(|array| (proc, array)));
+        let (Some((proc, array)), None) = (holders.next(), holders.next()) else {
+            let name = &self.program.tensors[tensor].name;
+            return Err(self.broken(format!("tensor {name} is not in exactly one process")));
+        };
+        let firmware = self.image_of(proc).map(|(_, f)| f);
+        let firmware = firmware.ok_or_else(|| self.broken(format!("{proc} has no image")))?;
+        let process = &self.program.processes[proc];
+        let name = super::array_symbol(&process.name, &process.arrays[array].name);
+        let address = self.symbol(firmware, &name)?.addr;
+        let replicas = (0..self.program.replicas).map(|replica| {
+            let pe = self.mapping.pe(Instance::replica(replica), proc);
+            pe.map(|pe| self.remote.address(pe, address))
+        });
+        let replicas: Option<Vec<u32>> = replicas.collect();
+        replicas.ok_or_else(|| self.broken(format!("{proc} is not placed in every replica")))
+    }
+
+    fn broken(&self, message: String) -> Diagnostic {
+        Diagnostic::error(CODEGEN, &self.program.name, message)
+    }
+
+    fn process_entries(&self) -> Result<Vec<ProcessEntry>, Diagnostic> {
+        let entry = |(proc, process): (Proc, &nirc_ir::event::Process)| {
+            let firmware = self.image_of(proc).map(|(_, f)| f);
+            let firmware = firmware.ok_or_else(|| self.broken(format!("{proc} has no image")))?;
+            let arrays = process.arrays.iter().map(|(array, decl)| {
+                let symbol = super::array_symbol(&process.name, &decl.name);
+                Ok(ArrayEntry {
+                    address: self.symbol(firmware, &symbol)?.addr,
+                    name: decl.name.clone(),
+                    shape: self.shape(proc, array),
+                    symbol,
+                })
+            });
+            Ok(ProcessEntry {
+                name: process.name.clone(),
+                role: role(process.role).to_owned(),
+                lanes: process.lanes,
+                image: firmware.name.clone(),
+                arrays: arrays.collect::<Result<_, Diagnostic>>()?,
+            })
+        };
+        self.program.processes.iter().map(entry).collect()
+    }
+
+    fn shape(&self, proc: Proc, array: nirc_ir::event::Array) -> Vec<usize> {
+        let process = &self.program.processes[proc];
+        match process.arrays[array].kind {
+            ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
+                vec![self.program.tensors[t].rows, self.program.tensors[t].lanes]
+            }
+            ArrayKind::GivenError | ArrayKind::Trace => {
+                vec![self.program.ticks as usize, process.lanes]
+            }
+            kind if kind.is_scalar() => Vec::new(),
+            _ => vec![process.lanes],
+        }
+    }
+
+    fn key_entries(&self) -> Vec<KeyEntry> {
+        let flows = traffic::flows(self.program, &self.mapping.placements);
+        let entry = flows.iter().map(|flow| KeyEntry {
+            instance: flow.instance.raw(),
+            packet: flow.packet.to_string(),
+            key: flow.keys.key(),
+            mask: flow.keys.mask(),
+            used: flow.used,
+            to: raw(&flow.to),
+        });
+        entry.collect()
+    }
+
+    fn text(&self) -> String {
+        let mut text = self.mapping.text(self.program).to_string();
+        for firmware in self.images.values() {
+            let used: u32 = firmware.memory.iter().map(|r| r.size).sum();
+            let _ = writeln!(text, "\nmemory {}  {used} bytes", firmware.name);
+            for region in &firmware.memory {
+                let _ = writeln!(
+                    text,
+                    "  {:05x}..{:05x} {:>6}  {:<28} {}",
+                    region.address,
+                    region.address + region.size,
+                    region.size,
+                    region.symbol,
+                    region.purpose
+                );
+            }
+        }
+        text
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Source => "source",
+        Role::Neurons => "neurons",
+        Role::Loss => "loss",
+        Role::Optimiser(_) => "optimiser",
+    }
+}

@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// A few minutes in release mode: `cargo test --release -p nirc-ir every_argument -- --ignored --nocapture`.
+    /// About ten minutes in release mode: `cargo test --release -p nirc-ir every_argument -- --ignored --nocapture`.
     #[test]
     #[ignore = "runs over all 2^32 arguments"]
     fn every_argument() {

@@ -1,5 +1,7 @@
 //! nirc-spinnaker2
 
 pub mod abi;
+pub mod codegen;
+pub mod elf;
 pub mod mapping;
 pub mod thumb;

@@ -483,7 +483,10 @@ impl CoefficientValue {
     ///
     /// # Panics
     /// If `lane` is not a lane of the process.
-    #[expect(clippy::cast_possible_truncation, reason = "the one rounding of a coefficient")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the one rounding of a coefficient"
+    )]
     pub fn at(&self, lane: usize) -> f32 {
         match self {
             Self::Uniform(v) => *v as f32,

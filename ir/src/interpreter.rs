@@ -60,7 +60,11 @@ impl Interpreter {
         };
         let replica = Replica {
             arrays: fresh(false),
-            own: program.processes.values().map(|_| OwnTape::default()).collect(),
+            own: program
+                .processes
+                .values()
+                .map(|_| OwnTape::default())
+                .collect(),
             received: program.channels.values().map(|_| 0).collect(),
         };
         Self {
@@ -139,7 +143,11 @@ impl Interpreter {
             if let Some(array) = process.array_of(ArrayKind::Gathered) {
                 self.shared[id][array].fill(0.0);
             }
-            for kind in [HandlerKind::Gather, HandlerKind::Schedule, HandlerKind::Update] {
+            for kind in [
+                HandlerKind::Gather,
+                HandlerKind::Schedule,
+                HandlerKind::Update,
+            ] {
                 let Some(handler) = process.handler(kind) else {
                     continue;
                 };
@@ -250,7 +258,9 @@ fn initial_arrays(program: &Program, proc: Proc) -> Arrays {
 
 fn initial_value(kind: ArrayKind) -> f32 {
     match kind {
-        ArrayKind::State { init } | ArrayKind::Scalar { init } | ArrayKind::Counter { init } => init,
+        ArrayKind::State { init } | ArrayKind::Scalar { init } | ArrayKind::Counter { init } => {
+            init
+        }
         _ => 0.0,
     }
 }
@@ -357,7 +367,11 @@ impl<'a> SampleRun<'a> {
             return;
         };
         let process = &self.program.processes[loss];
-        for handler in process.handlers.iter().filter(|h| h.kind == HandlerKind::Turn) {
+        for handler in process
+            .handlers
+            .iter()
+            .filter(|h| h.kind == HandlerKind::Turn)
+        {
             self.run_one(loss, handler, Event::default());
         }
     }
@@ -388,10 +402,12 @@ impl<'a> SampleRun<'a> {
                 continue;
             }
             for source in self.spikes_of(channel.from, bin) {
-                let (sent, _) =
-                    self.run(proc, HandlerKind::Message(chan), Event::at(source, bin));
+                let (sent, _) = self.run(proc, HandlerKind::Message(chan), Event::at(source, bin));
                 let own = &mut self.replica.own[channel.from];
-                let place = LaneSpike { tick: bin, lane: source };
+                let place = LaneSpike {
+                    tick: bin,
+                    lane: source,
+                };
                 if let (Some(error), Ok(entry)) = (sent, own.spikes.binary_search(&place)) {
                     own.errors[entry].push((chan, error));
                 }
@@ -571,7 +587,10 @@ impl Machine<'_> {
             }
             Stmt::Spike { cond, fields } => {
                 if is_true(values[cond.index()]) {
-                    let fields = fields.iter().map(|op| self.eval(op, lane, values)).collect();
+                    let fields = fields
+                        .iter()
+                        .map(|op| self.eval(op, lane, values))
+                        .collect();
                     self.spikes.push((index_u32(lane), fields));
                 }
             }

@@ -23,5 +23,7 @@ pub mod executor;
 pub mod interpreter;
 pub mod math;
 pub mod network;
+pub mod text;
+pub mod verify;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

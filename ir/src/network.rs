@@ -128,9 +128,9 @@ impl Parameter {
     pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         match (self, other) {
             (Self::Uniform(a), Self::Uniform(b)) => Self::Uniform(f(*a, *b)),
-            (Self::PerNeuron(v), o) => Self::from_values(
-                v.iter().enumerate().map(|(n, a)| f(*a, o.at(n))).collect(),
-            ),
+            (Self::PerNeuron(v), o) => {
+                Self::from_values(v.iter().enumerate().map(|(n, a)| f(*a, o.at(n))).collect())
+            }
             (Self::Uniform(a), Self::PerNeuron(v)) => {
                 Self::from_values(v.iter().map(|b| f(*a, *b)).collect())
             }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{Chan, Channel, Proc, Process, Program, Role, Tensor, TensorDecl};
 use nirc_ir::network::{Network, Pop, PopulationKind, Proj};
+use nirc_ir::verify::verify;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub use body::BodyBuilder;
@@ -36,13 +37,16 @@ pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostic
     lowering.channels();
     lowering.processes();
     let mut program = lowering.program;
+    verify(&program)?;
     if options.adjoint {
         adjoint::derive(&mut program, network.convention.integrator)?;
+        verify(&program)?;
     }
     probe::add(&mut program, &options.record)?;
     if let Some(rule) = &options.optimiser {
         optimiser::add(&mut program, rule);
     }
+    verify(&program)?;
     Ok(program)
 }
 

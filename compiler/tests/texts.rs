@@ -1,0 +1,164 @@
+//! Texts of both IRs: they read back to the same value, and every emit stage is a snapshot.
+
+use nirc_compiler::lower::lower;
+use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::network::{
+    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
+    Projection, Reset, SpikeShape, Synapse, Threshold,
+};
+use nirc_ir::text::{
+    Externals, parse_network, parse_program, print_network, print_program,
+};
+
+/// Three inputs, two layers; per-neuron parameters, a leak and a bias where the model has them.
+fn network(convention: Convention, cuba: bool) -> Network {
+    let neuron = |size: usize| {
+        let spread = |base: f64| {
+            Parameter::from_values((0..size).map(|n| base * (1.0 + 0.1 * n as f64)).collect())
+        };
+        PopulationKind::Neurons(Neuron {
+            tau_mem: spread(0.02),
+            r: Parameter::Uniform(1.5),
+            v_leak: Parameter::Uniform(0.1),
+            threshold: Parameter::Uniform(1.0),
+            v_reset: Parameter::Uniform(-0.2),
+            synapse: cuba.then(|| Synapse {
+                tau_syn: Parameter::Uniform(0.005),
+                w_in: Parameter::Uniform(3.0),
+            }),
+        })
+    };
+    let population = |name: &str, size, kind| Population {
+        name: name.to_owned(),
+        size,
+        kind,
+    };
+    let projection = |name: &str, pre: usize, count: usize, bias| Projection {
+        name: name.to_owned(),
+        pre: Pop::new(pre),
+        post: Pop::new(pre + 1),
+        weights: (0..count).map(|i| i as f32 * 0.25 - 1.0).collect(),
+        bias,
+        delay: 1,
+        trainable: true,
+    };
+    Network {
+        name: "two layers".to_owned(),
+        dt: 0.001,
+        convention,
+        populations: PrimaryMap::from_iter([
+            population("in", 3, PopulationKind::Source),
+            population("verborgen \"ä\"", 4, neuron(4)),
+            population("out", 2, neuron(2)),
+        ]),
+        projections: PrimaryMap::from_iter([
+            projection("fc1", 0, 12, None),
+            projection("fc2", 1, 8, Some(vec![0.5, -0.5])),
+        ]),
+        output: Pop::new(2),
+    }
+}
+
+fn options() -> Options {
+    Options {
+        ticks: 12,
+        batch: 4,
+        replicas: 2,
+        spike_bound: None,
+        loss: Some(Loss::FirstSpike {
+            xi: 1.5,
+            alpha: 1e-2,
+            beta: 100.0,
+        }),
+        adjoint: true,
+        optimiser: Some(Optimiser {
+            rule: Rule::Adam {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            },
+            learning_rate: 1e-3,
+            weight_decay: 1e-6,
+            decay_per_batch: 0.99,
+        }),
+        record: Vec::new(),
+    }
+}
+
+fn conventions() -> Vec<Convention> {
+    let mut all = Vec::new();
+    for preset in Convention::PRESETS {
+        let preset = Convention::preset(preset).expect("a preset");
+        for reset in [Reset::ToValue, Reset::Subtract] {
+            for integrator in [Integrator::Exponential, Integrator::Euler] {
+                for (order, spike, threshold) in [
+                    (Order::CurrentFirst, SpikeShape::Impulse, Threshold::Strict),
+                    (Order::Simultaneous, SpikeShape::Held, Threshold::Inclusive),
+                ] {
+                    all.push(Convention {
+                        reset,
+                        integrator,
+                        order,
+                        spike,
+                        threshold,
+                        ..preset.clone()
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn networks_read_back() {
+    for convention in conventions() {
+        for cuba in [false, true] {
+            let network = network(convention.clone(), cuba);
+            let text = print_network(&network);
+            let back = parse_network(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(back, network, "{text}");
+        }
+    }
+}
+
+#[test]
+fn programs_read_back_for_every_convention() {
+    for convention in conventions() {
+        for cuba in [false, true] {
+            let program = lower(&network(convention.clone(), cuba), &options()).expect("lowers");
+            let text = print_program(&program);
+            let back = parse_program(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(back, program, "{text}");
+        }
+    }
+}
+
+#[test]
+fn every_bad_line_is_reported() {
+    let program = lower(&network(conventions()[0].clone(), true), &options()).expect("lowers");
+    let text = print_program(&program)
+        .replace("= mul v0, v1", "= mull v0, v1")
+        .replace("store x =", "store y =");
+    let problems = parse_program(&text, &Externals::new()).expect_err("two kinds of bad lines");
+    let text = problems.to_string();
+    assert!(text.contains("unknown operation `mull`"), "{text}");
+    assert!(text.contains("no array is called `y`"), "{text}");
+}
+
+#[test]
+fn external_values_are_checked() {
+    let mut network = network(conventions()[0].clone(), true);
+    let pre = Pop::new(0);
+    network.populations[pre].size = 20;
+    let first = network.projections.values_mut().next().expect("a projection");
+    first.weights = (0..80).map(|i| i as f32).collect();
+    let mut externals = Externals::from([("fc1.weight".to_owned(), first.weights.clone())]);
+    let text = print_network(&network);
+    assert!(text.contains("external"), "{text}");
+    assert_eq!(parse_network(&text, &externals).expect("parses"), network);
+    externals.get_mut("fc1.weight").expect("given")[3] = 7.5;
+    let problem = parse_network(&text, &externals).expect_err("other values");
+    assert!(problem.to_string().contains("digest"), "{problem}");
+}

@@ -1,24 +1,66 @@
-use std::path::Path;
-use nirc_compiler::nir::*;
-use nirc_ir::network::Convention;
-#[test]
-fn dump() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let mut files = vec![];
-    fn walk(d: &Path, files: &mut Vec<std::path::PathBuf>) { for e in std::fs::read_dir(d).unwrap() { let p=e.unwrap().path(); if p.is_dir() {walk(&p,files)} else { let e=p.extension().and_then(|e|e.to_str()).unwrap_or(""); if e=="nir"||e=="h5"||e=="hex" {files.push(p)} } } }
-    walk(&shared.join("nir"), &mut files); walk(&shared.join("models"), &mut files);
-    files.sort();
-    for p in files {
-        println!("== {}", p.strip_prefix(&shared).unwrap().display());
-        match read(&p) {
-            Err(d) => println!("READ {d}"),
-            Ok((f, d)) => {
-                if !d.0.is_empty() { println!("read: {d}"); }
-                match import(&f, &ImportOptions{convention: Convention::preset("nir").unwrap(), dt: Some(1e-4), name: "x".into()}) {
-                    Err(d) => println!("{d}"),
-                    Ok((n,d)) => { println!("OK {:?} out {:?}", n.populations.iter().map(|(_,p)| (p.name.clone(), p.size)).collect::<Vec<_>>(), n.output); println!("{d}"); }
-                }
-            }
-        }
+//! Every .nir file at hand, and what becomes of it.
+
+use nirc_compiler::nir::{ImportOptions, import, read_bytes};
+use nirc_ir::Diagnostics;
+use nirc_ir::network::{Convention, Network};
+
+use crate::shared;
+
+/// What becomes of a file in one line: `read` problems; populations of an imported one, then its
+/// notes and warnings; or all that is said of a refused one. Codes stand before the nodes they name.
+fn outcome(bytes: Vec<u8>) -> String {
+    let (file, notes) = match read_bytes(bytes) {
+        Ok(read) => read,
+        Err(problems) => return format!("unreadable:{}", by_code(&problems)),
+    };
+    let options = ImportOptions {
+        convention: Convention::preset("eventprop").unwrap(),
+        dt: Some(1e-3),
+        name: "corpus".to_owned(),
+    };
+    let notes = by_code(&notes);
+    match import(&file, &options) {
+        Ok((network, more)) => format!("{}{notes}{}", populations(&network), by_code(&more)),
+        Err(problems) => format!("refused:{notes}{}", by_code(&problems)),
     }
+}
+
+fn populations(network: &Network) -> String {
+    let populations: Vec<_> = network
+        .populations
+        .values()
+        .map(|p| format!("{}[{}]", p.name, p.size))
+        .collect();
+    populations.join(" ")
+}
+
+fn by_code(problems: &Diagnostics) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for problem in &problems.0 {
+        if problem.code != last {
+            text += &format!(" {}", problem.code);
+            last = problem.code;
+        }
+        text += &format!(" {}", problem.place.replace(' ', ""));
+    }
+    text.trim_end().to_owned()
+}
+
+#[test]
+fn every_file_has_the_outcome_of_the_table() {
+    let Some(files) = shared::files() else {
+        return;
+    };
+    let mut found = String::new();
+    for (name, path) in &files {
+        found += &format!("{name}\n    {}\n", outcome(shared::bytes(path)));
+    }
+    let table = include_str!("corpus.txt");
+    let rows: String = table
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    assert_eq!(found, rows, "found:\n{found}");
 }

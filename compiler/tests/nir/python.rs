@@ -1,0 +1,136 @@
+//! The reference implementation reads what nirc writes.
+//!
+//! `NIRC_PYTHON_NIR` names the Python interpreters to ask, separated by `:`, each with `nir` installed;
+//! without it `python3` is asked, and the test is skipped with a note if that has no `nir`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nirc_compiler::nir::{File, Update, convention_metadata, export, read_bytes, to_bytes};
+use nirc_ir::network::Convention;
+
+use crate::samples::{file, small};
+use crate::shared;
+
+fn interpreters() -> Vec<PathBuf> {
+    let named = std::env::var_os("NIRC_PYTHON_NIR");
+    let all: Vec<PathBuf> = match &named {
+        Some(paths) => std::env::split_paths(paths).collect(),
+        None => vec!["python3".into()],
+    };
+    let has_nir = |python: &PathBuf| {
+        let status = Command::new(python)
+            .args(["-c", "import nir, h5py"])
+            .output();
+        let is_there = status.is_ok_and(|o| o.status.success());
+        if !is_there {
+            assert!(named.is_none(), "{} has no nir", python.display());
+            eprintln!("skipped: {} has no nir", python.display());
+        }
+        is_there
+    };
+    all.into_iter().filter(has_nir).collect()
+}
+
+/// Runs the comparison of pairs of files and returns its lines after the first.
+fn compare(python: &Path, pairs: &[(PathBuf, PathBuf)]) -> Vec<String> {
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oracles/python/compare_nir_files.py");
+    let output = Command::new(python)
+        .arg(script)
+        .args(pairs.iter().flat_map(|(a, b)| [a, b]))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines().map(str::to_owned);
+    let version = lines.next().unwrap_or_default();
+    let lines: Vec<_> = lines.collect();
+    let same = lines.iter().filter(|l| *l == "same").count();
+    eprintln!("{version}: {same} of {} graphs are the same", pairs.len());
+    assert_eq!(lines.len(), pairs.len(), "{text}\n{output:?}");
+    lines
+}
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("nirc-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name.replace('/', "_"));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn rewritten(file: &File) -> Vec<u8> {
+    export(file, &BTreeMap::new(), &BTreeMap::new()).unwrap().0
+}
+
+#[test]
+fn python_reads_every_rewritten_file_as_it_reads_the_original() {
+    let Some(files) = shared::files() else {
+        return;
+    };
+    let scratch = Scratch::new("rewritten");
+    let mut names = Vec::new();
+    let mut pairs = Vec::new();
+    for (name, path) in files {
+        if let Ok((file, _)) = read_bytes(shared::bytes(&path)) {
+            pairs.push((path, scratch.write(&name, &rewritten(&file))));
+            names.push(name);
+        }
+    }
+    for python in interpreters() {
+        let lines = compare(&python, &pairs);
+        for (name, line) in names.iter().zip(&lines) {
+            assert!(!line.starts_with("different"), "{name}: {line}");
+        }
+        let same = lines.iter().filter(|l| *l == "same").count();
+        assert!(same > 20, "only {same} were read");
+    }
+}
+
+#[test]
+fn python_reads_trained_weights_and_metadata() {
+    let scratch = Scratch::new("trained");
+    let (nodes, edges) = small();
+    let file = file(&nodes, &edges);
+    let weight = vec![0.5f32, -0.25, 1.0, 2.0, -3.0, 0.1];
+    let updates = BTreeMap::from([(
+        "fc".to_owned(),
+        Update {
+            weight: Some(weight),
+            bias: None,
+        },
+    )]);
+    let metadata = convention_metadata(&Convention::preset("eventprop").unwrap(), 1e-3);
+    let (bytes, _) = export(&file, &updates, &metadata).unwrap();
+    let path = scratch.write("trained.nir", &bytes);
+    let untouched = scratch.write("small.nir", &to_bytes(file.tree()).unwrap());
+    for python in interpreters() {
+        let lines = compare(&python, &[(untouched.clone(), path.clone())]);
+        let line = &lines[0];
+        for expected in [
+            "fc/weight: other values",
+            "metadata/convention: only in the second",
+        ] {
+            assert!(line.contains(expected), "{line}");
+        }
+        assert!(!line.contains("is read"), "both are read: {line}");
+        for unchanged in ["pop", "edges", "metadata/dt:", "version"] {
+            assert!(!line.contains(unchanged), "{line}");
+        }
+    }
+}

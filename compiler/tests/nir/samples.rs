@@ -1,0 +1,167 @@
+//! Graphs made by code.
+
+use nirc_compiler::nir::tree::{Dataset, Group};
+use nirc_compiler::nir::{File, ImportOptions, import};
+use nirc_ir::network::{Convention, Network};
+use nirc_ir::{Diagnostics, Severity};
+
+/// A file of these nodes and edges, with `dt` = 1 ms in its metadata.
+pub(crate) fn file(nodes: &[(&str, Group)], edges: &[(&str, &str)]) -> File {
+    File::from_tree(tree(nodes, edges)).unwrap()
+}
+
+/// Its content.
+pub(crate) fn tree(nodes: &[(&str, Group)], edges: &[(&str, &str)]) -> Group {
+    let mut group = Group::new();
+    for (name, node) in nodes {
+        group.insert(name, node.clone());
+    }
+    let texts: Vec<String> = edges
+        .iter()
+        .flat_map(|(from, to)| [(*from).to_owned(), (*to).to_owned()])
+        .collect();
+    let graph = Group::new()
+        .with(
+            "edges",
+            Dataset::texts(&[edges.len() as u64, 2], texts).unwrap(),
+        )
+        .with(
+            "metadata",
+            Group::new().with("dt", Dataset::f64(&[], &[1e-3]).unwrap()),
+        )
+        .with("nodes", group)
+        .with("type", Dataset::text("NIRGraph"));
+    Group::new()
+        .with("node", graph)
+        .with("version", Dataset::text("1.0.8"))
+}
+
+/// A node of a type, with no fields yet.
+pub(crate) fn node(type_name: &str) -> Group {
+    Group::new().with("type", Dataset::text(type_name))
+}
+
+pub(crate) fn input(shape: &[i64]) -> Group {
+    node("Input").with("shape", Dataset::i64(&[shape.len() as u64], shape).unwrap())
+}
+
+pub(crate) fn output(shape: &[i64]) -> Group {
+    node("Output").with("shape", Dataset::i64(&[shape.len() as u64], shape).unwrap())
+}
+
+/// Weights 1, 2, 3, … in NIR's order.
+pub(crate) fn linear(out: u64, inn: u64) -> Group {
+    let values: Vec<f32> = (1..=out * inn).map(|v| v as f32).collect();
+    node("Linear").with("weight", Dataset::f32(&[out, inn], &values).unwrap())
+}
+
+pub(crate) fn affine(out: u64, inn: u64) -> Group {
+    let bias: Vec<f32> = (1..=out).map(|v| -(v as f32)).collect();
+    let mut node = linear(out, inn).with("bias", Dataset::f32(&[out], &bias).unwrap());
+    node.insert("type", Dataset::text("Affine"));
+    node
+}
+
+pub(crate) fn vector(n: u64, value: f64) -> Dataset {
+    Dataset::f64(&[n], &vec![value; n as usize]).unwrap()
+}
+
+pub(crate) fn lif(n: u64) -> Group {
+    node("LIF")
+        .with("tau", vector(n, 0.02))
+        .with("r", vector(n, 1.0))
+        .with("v_leak", vector(n, 0.0))
+        .with("v_threshold", vector(n, 1.0))
+        .with("v_reset", vector(n, 0.0))
+}
+
+pub(crate) fn cuba_lif(n: u64) -> Group {
+    node("CubaLIF")
+        .with("tau_mem", vector(n, 0.02))
+        .with("tau_syn", vector(n, 0.005))
+        .with("r", vector(n, 1.0))
+        .with("v_leak", vector(n, 0.0))
+        .with("v_threshold", vector(n, 1.0))
+        .with("v_reset", vector(n, 0.0))
+        .with("w_in", vector(n, 5.0))
+}
+
+/// in[2] -> fc[3, 2] -> pop[3] -> out.
+pub(crate) fn small() -> (
+    Vec<(&'static str, Group)>,
+    Vec<(&'static str, &'static str)>,
+) {
+    (
+        vec![
+            ("in", input(&[2])),
+            ("fc", linear(3, 2)),
+            ("pop", cuba_lif(3)),
+            ("out", output(&[3])),
+        ],
+        vec![("in", "fc"), ("fc", "pop"), ("pop", "out")],
+    )
+}
+
+/// The small graph with one node replaced or added.
+pub(crate) fn small_with(name: &'static str, node: Group) -> File {
+    let (mut nodes, edges) = small();
+    match nodes.iter_mut().find(|(n, _)| *n == name) {
+        Some((_, old)) => *old = node,
+        None => nodes.push((name, node)),
+    }
+    file(&nodes, &edges)
+}
+
+pub(crate) fn options() -> ImportOptions {
+    ImportOptions {
+        convention: Convention::preset("eventprop").unwrap(),
+        dt: None,
+        name: "test".to_owned(),
+    }
+}
+
+/// Imports what must be imported, with the notes and warnings as `code place` lines.
+pub(crate) fn imported(file: &File) -> (Network, Vec<String>) {
+    let (network, notes) = import(file, &options()).unwrap_or_else(|e| panic!("{e}"));
+    (network, brief(&notes))
+}
+
+/// The diagnostics of what must be refused.
+pub(crate) fn refused(file: &File) -> Diagnostics {
+    let problems = import(file, &options()).expect_err("should be refused");
+    assert!(problems.has_errors(), "refused without an error");
+    problems
+}
+
+/// `code place` of each diagnostic.
+pub(crate) fn brief(problems: &Diagnostics) -> Vec<String> {
+    problems
+        .0
+        .iter()
+        .map(|d| format!("{} {}", d.code, d.place))
+        .collect()
+}
+
+/// `code place` of the errors only.
+pub(crate) fn errors(problems: &Diagnostics) -> Vec<String> {
+    let errors = problems.0.iter().filter(|d| d.severity == Severity::Error);
+    errors.map(|d| format!("{} {}", d.code, d.place)).collect()
+}
+
+/// A small generator with a seed (splitmix64), so that a failing case can be made again.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}

@@ -1,46 +1,114 @@
 //! From a program to its bundle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use nirc_ir::codes::CODEGEN;
+use nirc_ir::codes::{CODEGEN, MAP_SRAM};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
 use nirc_ir::{Diagnostic, Diagnostics};
 
-use super::manifest::{ArrayEntry, KeyEntry, ProcessEntry, Words};
+use super::manifest::{ArrayEntry, KeyEntry, ProcessEntry, RegionEntry, Words};
 use super::write::raw;
 use super::{Bundle, Firmware, ImageId, Index, Load, Origin, fingerprint};
 use crate::abi;
-use crate::elf::ImageSymbol;
-use crate::mapping::{Instance, Mapping, PeId, Placement, traffic};
+use crate::codegen::{self, CodegenError};
+use crate::elf::{ElfError, Image, ImageSymbol};
+use crate::mapping::{self, Instance, Mapping, Placement, traffic};
+use crate::target::Target;
 
-/// What the target says about addresses.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RemoteSram {
-    /// Address of the first PE's SRAM as every PE sees it.
-    pub(super) base: u32,
-    /// Distance from one PE's SRAM to the next one's, as a power of two.
-    pub(super) shift: u32,
+impl Bundle {
+    /// Maps a program, generates the firmware of each distinct PE, and puts them together.
+    ///
+    /// # Errors
+    /// What does not fit or cannot be generated: all of it, not only the first.
+    pub fn build(program: &Program, target: &Target) -> Result<Self, Diagnostics> {
+        let mapping = mapping::map(program, target)?;
+        let builder = Builder {
+            images: images(program, target, &mapping)?,
+            program,
+            target,
+            mapping,
+        };
+        builder.build()
+    }
 }
 
-impl RemoteSram {
-    fn address(self, pe: PeId, address: u32) -> u32 {
-        self.base + (u32::from(pe.raw()) << self.shift) + address
+/// Firmware for each group of processes that shares a PE; every replica runs the same.
+fn images(
+    program: &Program,
+    target: &Target,
+    mapping: &Mapping,
+) -> Result<PrimaryMap<ImageId, Firmware>, Diagnostics> {
+    let mut images: PrimaryMap<ImageId, Firmware> = PrimaryMap::new();
+    let mut problems = Diagnostics::new();
+    let mut seen = BTreeSet::new();
+    for placement in &mapping.placements {
+        if seen.insert(&placement.procs) {
+            match firmware(program, &placement.procs, target) {
+                Ok(mut firmware) => {
+                    firmware.name = file_name(&firmware.name, &images);
+                    images.push(firmware);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    problems.into_result(images)
+}
+
+/// A name for an image's files: what file systems take, and no other image has.
+fn file_name(name: &str, images: &PrimaryMap<ImageId, Firmware>) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let plain = name.chars().map(|c| if harmless(c) { c } else { '_' });
+    let mut name: String = plain.collect();
+    while name.is_empty() || images.values().any(|i| i.name.eq_ignore_ascii_case(&name)) {
+        name.push('_');
+    }
+    name
+}
+
+fn firmware(program: &Program, procs: &[Proc], target: &Target) -> Result<Firmware, Diagnostic> {
+    let generated = codegen::compile(program, procs, target);
+    let generated = generated.map_err(|e| generation(&program.name, &e))?;
+    let broken = |e: ElfError| Diagnostic::error(CODEGEN, &generated.name, e.to_string());
+    let elf = generated.image.write().map_err(broken)?;
+    let regions = generated.memory.regions.iter().map(|region| RegionEntry {
+        symbol: region.symbol.clone(),
+        address: region.addr,
+        size: region.len,
+        purpose: region.purpose.clone(),
+    });
+    Ok(Firmware {
+        memory: regions.collect(),
+        image: Image::parse(&elf).map_err(broken)?,
+        listing: generated.program.text(),
+        elf,
+        name: generated.name,
+        procs: generated.procs,
+    })
+}
+
+fn generation(network: &str, error: &CodegenError) -> Diagnostic {
+    match error {
+        CodegenError::Sram { name, .. } | CodegenError::Code { name, .. } => {
+            Diagnostic::error(MAP_SRAM, name, error.to_string())
+                .help("split the population, shorten the sample, or lower `mapping.spike_bound`")
+        }
+        _ => Diagnostic::error(CODEGEN, network, error.to_string()),
     }
 }
 
 /// The parts of a bundle while it is put together.
-pub(super) struct Builder<'a> {
-    pub(super) program: &'a Program,
-    pub(super) target: String,
-    pub(super) remote: RemoteSram,
-    pub(super) mapping: Mapping,
-    pub(super) images: PrimaryMap<ImageId, Firmware>,
+struct Builder<'a> {
+    program: &'a Program,
+    target: &'a Target,
+    mapping: Mapping,
+    images: PrimaryMap<ImageId, Firmware>,
 }
 
 impl Builder<'_> {
-    pub(super) fn build(self) -> Result<Bundle, Diagnostics> {
+    fn build(self) -> Result<Bundle, Diagnostics> {
         let loads = self
             .mapping
             .placements
@@ -60,7 +128,7 @@ impl Builder<'_> {
                 ticks: program.ticks,
                 dt: program.dt,
                 replicas: program.replicas,
-                target: self.target,
+                target: self.target.chip.name.clone(),
                 convention: BTreeMap::new(),
             },
             mapping: self.mapping,
@@ -142,7 +210,7 @@ impl Builder<'_> {
         let address = self.symbol(firmware, &name)?.addr;
         let replicas = (0..self.program.replicas).map(|replica| {
             let pe = self.mapping.pe(Instance::replica(replica), proc);
-            pe.map(|pe| self.remote.address(pe, address))
+            pe.map(|pe| self.target.remote_sram(pe.quad(), pe.place()) + address)
         });
         let replicas: Option<Vec<u32>> = replicas.collect();
         replicas.ok_or_else(|| self.broken(format!("{proc} is not placed in every replica")))

@@ -24,6 +24,7 @@ pub use pe::{PeId, PeSet};
 pub use place::{Instance, Placement};
 pub use table::{Keys, Route};
 pub use traffic::{Flow, Packet};
+use crate::target::Target;
 pub use verify::{MappingError, verify};
 
 /// Processes and channels that a key's number field can name.
@@ -54,12 +55,24 @@ impl Mapping {
     }
 }
 
-/// Places and routes `program` on `quads` (the usable PEs by quad, in the target's order) and a router
-/// with so many entries.
+/// Places and routes `program` on a chip.
 ///
 /// # Errors
 /// What does not fit, with the numbers.
-pub fn map(
+pub fn map(program: &Program, target: &Target) -> Result<Mapping, Diagnostics> {
+    map_on(program, &quads(target), target.router.entries as usize)
+}
+
+/// The PEs of a chip by quad, in the target's order.
+pub fn quads(target: &Target) -> Vec<Vec<PeId>> {
+    let quad = |&(x, y): &(u8, u8)| {
+        let places = target.chip.pe_order.iter();
+        places.map(|&place| PeId::at((x, y), place)).collect()
+    };
+    target.chip.quads.iter().map(quad).collect()
+}
+
+fn map_on(
     program: &Program,
     quads: &[Vec<PeId>],
     router_entries: usize,

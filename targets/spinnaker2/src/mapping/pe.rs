@@ -2,17 +2,23 @@
 
 use std::fmt;
 
-/// A PE by its address on the NoC: quad x in bits 7:5, quad y in bits 4:2, PE in the quad in bits 1:0.
+/// A PE: quad x in bits 7:5, quad y in bits 4:2, place in the quad in bits 1:0. A target says how that
+/// becomes an address ([`Target::remote_sram`](crate::target::Target::remote_sram)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeId(u8);
 
 impl PeId {
-    /// The PE with this address.
-    pub const fn new(peid: u8) -> Self {
-        Self(peid)
+    /// The PE with this number.
+    pub const fn new(number: u8) -> Self {
+        Self(number)
     }
 
-    /// Its address.
+    /// The PE at a place of a quad; both below 8, the place below 4.
+    pub const fn at(quad: (u8, u8), place: u8) -> Self {
+        Self(quad.0 << 5 | (quad.1 & 7) << 2 | place & 3)
+    }
+
+    /// Its number.
     pub const fn raw(self) -> u8 {
         self.0
     }
@@ -70,7 +76,7 @@ impl PeSet {
         self.0[usize::from(pe.0 >> 6)] >> (pe.0 & 63) & 1 == 1
     }
 
-    /// All of them, by ascending address.
+    /// All of them, by ascending number.
     pub fn iter(&self) -> impl Iterator<Item = PeId> + '_ {
         (0..=u8::MAX).map(PeId).filter(|&pe| self.contains(pe))
     }

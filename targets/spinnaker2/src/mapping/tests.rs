@@ -78,7 +78,7 @@ fn process(name: &str, role: Role, lanes: usize) -> Process {
 }
 
 /// `count` quads of four, in rows of seven.
-fn quads(count: u8) -> Vec<Vec<PeId>> {
+fn rows(count: u8) -> Vec<Vec<PeId>> {
     let quad = |q: u8| (q % 7 + 1) << 5 | (q / 7 + 1) << 2;
     (0..count)
         .map(|q| (0..4).map(|p| PeId::new(quad(q) | p)).collect())
@@ -86,7 +86,7 @@ fn quads(count: u8) -> Vec<Vec<PeId>> {
 }
 
 fn mapped(program: &Program) -> Mapping {
-    map(program, &quads(38), 16384).expect("it fits")
+    map_on(program, &rows(38), 16384).expect("it fits")
 }
 
 fn key(replica: u32, number: u32, kind: abi::Kind, index: u32) -> u32 {
@@ -104,11 +104,11 @@ fn a_small_replica_sits_in_one_quad() {
             .iter()
             .filter(|p| p.instance == Instance::replica(replica));
         let at: Vec<_> = of_replica.map(|p| p.pe).collect();
-        assert_eq!(at, quads(38)[replica][..3]);
+        assert_eq!(at, rows(38)[replica][..3]);
     }
     let last = mapping.placements.last().expect("placements");
     assert_eq!(last.instance, Instance::OPTIMISER);
-    assert_eq!(last.pe, quads(38)[22][0]);
+    assert_eq!(last.pe, rows(38)[22][0]);
     assert_eq!(last.procs, [Proc::new(3)]);
 }
 
@@ -117,7 +117,7 @@ fn the_optimiser_takes_a_left_over_pe_when_no_quad_is_free() {
     let program = chain(1, 38, true);
     let mapping = mapped(&program);
     let last = mapping.placements.last().expect("placements");
-    assert_eq!(last.pe, quads(38)[37][3]);
+    assert_eq!(last.pe, rows(38)[37][3]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_larger_replica_takes_near_quads() {
 
 #[test]
 fn too_many_replicas_name_the_most_that_fit() {
-    let errors = map(&chain(2, 39, true), &quads(38), 16384).expect_err("39 quads needed");
+    let errors = map_on(&chain(2, 39, true), &rows(38), 16384).expect_err("39 quads needed");
     let diagnostic = &errors.0[0];
     assert_eq!(diagnostic.code, MAP_TOO_MANY_PES);
     assert!(diagnostic.message.contains("39 replicas of 4 PEs"));
@@ -143,16 +143,16 @@ fn too_many_replicas_name_the_most_that_fit() {
     let help = diagnostic.help.as_deref().expect("a remedy");
     assert!(help.contains("at most 37 replicas"), "{help}");
 
-    let errors = map(&chain(20, 1, false), &quads(2), 16384).expect_err("22 PEs needed");
+    let errors = map_on(&chain(20, 1, false), &rows(2), 16384).expect_err("22 PEs needed");
     let help = errors.0[0].help.as_deref().expect("a remedy");
     assert!(help.contains("not even one"), "{help}");
 }
 
 #[test]
 fn more_processes_than_keys_can_name_are_refused() {
-    let errors = map(&chain(70, 1, false), &quads(38), 16384).expect_err("72 processes");
+    let errors = map_on(&chain(70, 1, false), &rows(38), 16384).expect_err("72 processes");
     assert!(errors.0.iter().all(|d| d.code == MAP_ROUTES));
-    let errors = map(&chain(1, 0, false), &quads(38), 16384).expect_err("no replica");
+    let errors = map_on(&chain(1, 0, false), &rows(38), 16384).expect_err("no replica");
     assert_eq!(errors.0[0].code, MAP_TOO_MANY_PES);
 }
 
@@ -165,8 +165,8 @@ fn packets_reach_whom_the_contract_names() {
         let route = table::lookup(&mapping.routes, key);
         route.map_or(Vec::new(), |r| r.to.iter().collect())
     };
-    let quad = &quads(38)[3];
-    let optimiser = quads(38)[5][0];
+    let quad = &rows(38)[3];
+    let optimiser = rows(38)[5][0];
     assert_eq!(goes(key(3, 0, Spike, 4)), [quad[1]]);
     assert_eq!(goes(key(3, 1, Spike, 119)), [quad[2]]);
     assert_eq!(goes(key(3, 3, Spike, 0)), []);
@@ -215,7 +215,7 @@ fn broken_tables_are_detected() {
         broken.routes.remove(i);
         assert!(matches!(check(&broken), Err(MappingError::Delivery { .. })));
         let mut broken = sound.clone();
-        broken.routes[i].to.insert(quads(38)[37][3]);
+        broken.routes[i].to.insert(rows(38)[37][3]);
         assert!(matches!(check(&broken), Err(MappingError::Delivery { .. })));
     }
 
@@ -282,4 +282,16 @@ fn the_text_is_complete_and_stable() {
     ] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
+}
+
+#[test]
+fn the_built_in_target_has_room_for_the_published_run() {
+    let target = Target::spinnaker2();
+    let mapping = map(&chain(1, 22, true), &target).expect("it fits");
+    let all: Vec<PeId> = quads(&target).concat();
+    assert_eq!(all.len() as u32, target.chip.pes);
+    assert!(mapping.placements.iter().all(|p| all.contains(&p.pe)));
+    let pe = mapping.placements[1].pe;
+    assert_eq!((pe.quad(), pe.place()), ((7, 6), 1));
+    assert_eq!(target.pe_id(pe.quad(), pe.place()), u32::from(pe.raw()));
 }

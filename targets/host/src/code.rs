@@ -1,0 +1,216 @@
+//! The code that handlers are compiled to.
+//!
+//! There are two machines over one memory. The scalar machine runs a list of [`Scalar`] steps for one
+//! lane; the vector machine runs a list of [`Vector`] steps, each over all lanes before the next. Both
+//! name operands by [`Addr`], so that a scalar step can look into a lane of what a vector step left.
+
+use nirc_ir::event::Unary;
+
+/// How an address moves with the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// It does not: scalars, constants.
+    Fixed,
+    /// With the lane.
+    Lane,
+    /// With the lane and the row of the event's source.
+    Source,
+    /// With the lane and the row of the current bin.
+    Tick,
+}
+
+/// A place in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addr {
+    /// Offset in elements of lane 0, row 0.
+    pub(crate) base: u32,
+    /// What is added.
+    pub(crate) at: At,
+}
+
+/// What each [`At`] adds; indexed by it.
+pub(crate) type Offsets = [u32; 4];
+
+impl Addr {
+    /// A scalar.
+    pub(crate) fn fixed(base: u32) -> Self {
+        Self {
+            base,
+            at: At::Fixed,
+        }
+    }
+
+    /// An array over lanes.
+    pub(crate) fn lanes(base: u32) -> Self {
+        Self { base, at: At::Lane }
+    }
+
+    /// The element it means now.
+    #[inline(always)]
+    pub(crate) fn index(self, offsets: &Offsets) -> usize {
+        (self.base + offsets[self.at as usize]) as usize
+    }
+}
+
+/// A step of the scalar machine: `to = op(a, b, c)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Scalar {
+    pub(crate) op: ScalarOp,
+    pub(crate) to: Addr,
+    pub(crate) a: Addr,
+    pub(crate) b: Addr,
+    pub(crate) c: Addr,
+}
+
+/// What a scalar step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScalarOp {
+    /// `a`.
+    Copy,
+    /// `a` of the read-only memory.
+    Weight,
+    Neg,
+    Sqrt,
+    Exp,
+    Ln,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    /// `a * b + c`, rounded once.
+    Fma,
+    /// 1 or 0.
+    Gt,
+    Ge,
+    Lt,
+    Eq,
+    /// `a ? b : c`.
+    Select,
+    /// `b > a ? b : a`.
+    Max,
+    /// Leaves out this many of the steps that follow unless `a` holds.
+    SkipUnless(u16),
+    /// The lane spikes; its fields stand in their slots.
+    Fire,
+}
+
+/// An operand of a vector step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Src {
+    /// One element a lane.
+    Lanes(Addr),
+    /// The same for all lanes.
+    Uniform(Addr),
+}
+
+/// A lanes operand times a uniform factor, rounded; `minus` flips the sign of the factor.
+///
+/// A factor of 1 leaves a value as it is to the bit, and `x - y` is `x + (-y)`; so one kernel adds and
+/// subtracts anything that is scaled or not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Term {
+    pub(crate) lanes: Addr,
+    pub(crate) factor: Addr,
+    pub(crate) minus: bool,
+}
+
+/// Comparisons with the lanes operand on the left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compare {
+    Gt,
+    Ge,
+    Lt,
+    Le,
+    Eq,
+}
+
+/// An elementwise operation with two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dyadic {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+/// A condition by lane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cond {
+    /// A stored boolean is not 0.
+    Stored(Addr),
+    /// A comparison, made on the spot.
+    Compare(Compare, Addr, Src),
+}
+
+/// A fold over the lanes in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Folding {
+    /// Sum.
+    Add(Addr),
+    /// Maximum.
+    Max(Addr),
+    /// Dot product.
+    Fma(Addr, Addr),
+    /// Dot product with read-only memory.
+    FmaWeight(Addr, Addr),
+}
+
+/// A step of the vector machine.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Vector {
+    /// A step on uniform values.
+    Scalar(Scalar),
+    /// `to = a`.
+    Copy { to: Addr, a: Src },
+    /// `to = weight`.
+    Weight { to: Addr, weight: Addr },
+    /// `to = a + weight`.
+    AddWeight { to: Addr, a: Addr, weight: Addr },
+    /// `to = op a`.
+    Unary { op: Unary, to: Addr, a: Addr },
+    /// `to = a op b`.
+    Dyadic {
+        op: Dyadic,
+        to: Addr,
+        a: Src,
+        b: Src,
+    },
+    /// `to = a * b + c`, rounded once.
+    Fma { to: Addr, a: Src, b: Src, c: Src },
+    /// `to = a + b`, after both products are rounded.
+    Affine { to: Addr, a: Term, b: Term },
+    /// `to = a + (minus ? -b : b)`.
+    Shift {
+        to: Addr,
+        a: Term,
+        b: Addr,
+        minus: bool,
+    },
+    /// `to = cond`, as 1 or 0.
+    Condition { to: Addr, cond: Cond },
+    /// `to = cond ? a : b`.
+    Select {
+        to: Addr,
+        cond: Cond,
+        a: Src,
+        b: Src,
+    },
+    /// Every lane where `cond` holds spikes, after `fields` ran for it.
+    Spike { cond: Cond, fields: Box<[Scalar]> },
+    /// `to` = the fold, a scalar.
+    Fold { to: Addr, fold: Folding },
+}
+
+/// A compiled handler.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Routine {
+    /// For one lane.
+    Lane(Box<[Scalar]>),
+    /// `start` once, then `each` lane by lane: for bodies whose lanes depend on one another.
+    Loop {
+        start: Box<[Scalar]>,
+        each: Box<[Scalar]>,
+    },
+    /// Over all lanes, step by step.
+    Vector(Box<[Vector]>),
+}

@@ -1,0 +1,103 @@
+//! What a routine runs on: memory, weights and the list that its spikes go to.
+
+use crate::code::{Addr, Offsets};
+use crate::isa::Isa;
+use crate::space::Shape;
+
+/// Slot of the current bin as a number.
+pub(crate) const TICK: u32 = 0;
+/// Slot of what arrived with an event.
+pub(crate) const PAYLOAD: u32 = 1;
+/// Slot of what a message handler sends.
+pub(crate) const SENT: u32 = 2;
+/// First slot of the fields of an own spike.
+pub(crate) const FIELDS: u32 = 16;
+
+/// Spikes in order, with their fields.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spikes {
+    /// Lane of each.
+    pub(crate) lanes: Vec<u32>,
+    /// Fields of each, one after the other.
+    pub(crate) fields: Vec<f32>,
+}
+
+/// What a routine may touch.
+pub(crate) struct Frame<'a> {
+    /// The arena of a replica or of an optimiser.
+    pub(crate) mem: &'a mut [f32],
+    /// Read-only memory: weights, or a replica's gradient.
+    pub(crate) weights: &'a [f32],
+    /// Where spikes go.
+    pub(crate) spikes: &'a mut Spikes,
+    /// Fields of a spike.
+    pub(crate) fields: usize,
+    /// Lanes of the process.
+    pub(crate) shape: Shape,
+    /// Which instructions the vector machine may use.
+    pub(crate) isa: Isa,
+}
+
+/// Which event a routine runs for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Event {
+    /// Source of a received spike, or lane of an own one.
+    pub(crate) source: u32,
+    /// Current bin.
+    pub(crate) tick: u32,
+}
+
+impl Event {
+    /// An event of `source` in bin `tick`.
+    pub(crate) fn at(source: u32, tick: u32) -> Self {
+        Self { source, tick }
+    }
+}
+
+impl Frame<'_> {
+    /// Sets the fields of an own spike.
+    pub(crate) fn set_fields(&mut self, fields: &[f32]) {
+        self.mem[FIELDS as usize..FIELDS as usize + fields.len()].copy_from_slice(fields);
+    }
+
+    /// Records a spike whose fields stand in their slots.
+    #[inline(always)]
+    pub(crate) fn fire(&mut self, lane: u32) {
+        self.spikes.lanes.push(lane);
+        let fields = &self.mem[FIELDS as usize..FIELDS as usize + self.fields];
+        self.spikes.fields.extend_from_slice(fields);
+    }
+
+    /// Offsets for the scalar machine on a lane.
+    #[inline(always)]
+    pub(crate) fn offsets_at(&self, event: Event, lane: u32) -> Offsets {
+        let stride = narrow(self.shape.stride);
+        let position = narrow(self.shape.position(lane as usize));
+        [
+            0,
+            position,
+            event.source * stride + position,
+            event.tick * stride + position,
+        ]
+    }
+
+    /// Offsets for the vector machine.
+    #[inline(always)]
+    pub(crate) fn offsets(&self, event: Event) -> Offsets {
+        self.offsets_at(event, 0)
+    }
+
+    /// A scalar.
+    #[inline(always)]
+    pub(crate) fn scalar(&self, addr: Addr) -> f32 {
+        self.mem[addr.base as usize]
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "arenas have fewer than 2^32 elements"
+)]
+fn narrow(offset: usize) -> u32 {
+    offset as u32
+}

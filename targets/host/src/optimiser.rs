@@ -1,0 +1,62 @@
+//! Optimiser processes: they exist once and run between batches.
+
+use crate::arena::Arena;
+use crate::frame::{Event, Frame, Spikes};
+use crate::isa::Isa;
+use crate::plan::OptimiserPlan;
+
+/// The memory of an optimiser process.
+pub(crate) struct Optimiser {
+    pub(crate) arena: Arena,
+    no_spikes: Spikes,
+}
+
+impl Optimiser {
+    /// Before the first batch.
+    pub(crate) fn new(plan: &OptimiserPlan) -> Self {
+        Self {
+            arena: Arena::new(&plan.image),
+            no_spikes: Spikes::default(),
+        }
+    }
+
+    /// Starts the sum over replicas.
+    pub(crate) fn clear(&mut self, plan: &OptimiserPlan) {
+        if let Some(base) = plan.gathered {
+            self.arena[base..base + plan.shape.padded()].fill(0.0);
+        }
+    }
+
+    /// Adds the gradient in the memory of a replica.
+    pub(crate) fn gather(&mut self, plan: &OptimiserPlan, isa: Isa, replica: &[f32]) {
+        if let Some(gather) = &plan.gather {
+            let gradient = match plan.gradient {
+                Some(base) => &replica[base..base + plan.shape.padded()],
+                None => &[],
+            };
+            gather.run(Event::default(), &mut self.frame(plan, isa, gradient));
+        }
+    }
+
+    /// Makes the step and writes the new weights, if there are any.
+    pub(crate) fn update(&mut self, plan: &OptimiserPlan, isa: Isa, weights: &mut [f32]) {
+        for routine in [&plan.schedule, &plan.update].into_iter().flatten() {
+            routine.run(Event::default(), &mut self.frame(plan, isa, &[]));
+        }
+        if let Some(base) = plan.parameter {
+            let parameter = &self.arena[base..base + plan.shape.padded()];
+            weights[plan.weights.clone()].copy_from_slice(parameter);
+        }
+    }
+
+    fn frame<'a>(&'a mut self, plan: &OptimiserPlan, isa: Isa, gradient: &'a [f32]) -> Frame<'a> {
+        Frame {
+            mem: &mut self.arena,
+            weights: gradient,
+            spikes: &mut self.no_spikes,
+            fields: 0,
+            shape: plan.shape,
+            isa,
+        }
+    }
+}

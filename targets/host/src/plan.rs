@@ -1,0 +1,429 @@
+//! A program, compiled: where everything lies and what runs when.
+
+use std::ops::Range;
+
+use nirc_ir::Diagnostic;
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{
+    Array, ArrayKind, Handler, HandlerKind, Proc, Process, Program, Role, Stmt, Tensor,
+};
+
+use crate::check;
+use crate::code::Routine;
+use crate::compile::{self, Context, Home};
+use crate::frame::FIELDS;
+use crate::isa::Isa;
+use crate::space::{Shape, Space, Weights};
+
+/// Everything about a program that does not change while it runs.
+pub(crate) struct Plan {
+    pub(crate) program: Program,
+    pub(crate) isa: Isa,
+    pub(crate) weights: Weights,
+    /// What the arena of a replica starts from.
+    pub(crate) image: Vec<f32>,
+    /// Part of it that every sample starts from anew.
+    pub(crate) states: Range<usize>,
+    /// Part of it that is zeroed for every sample.
+    pub(crate) traces: Range<usize>,
+    /// Part of it that is zeroed for every batch.
+    pub(crate) gradients: Range<usize>,
+    /// Slots of the label.
+    pub(crate) labels: Vec<usize>,
+    /// Where given errors go.
+    pub(crate) given: Vec<(usize, Shape)>,
+    /// What is kept of each sample.
+    pub(crate) results: Results,
+    pub(crate) processes: Vec<ProcessPlan>,
+    /// By process.
+    pub(crate) optimisers: Vec<(Proc, OptimiserPlan)>,
+}
+
+/// Where the loss process keeps what a sample's outcome is made of; empty where it has none.
+#[derive(Clone, Default)]
+pub(crate) struct Results {
+    pub(crate) first_spike: Range<usize>,
+    pub(crate) loss: Range<usize>,
+    pub(crate) cross_entropy: Range<usize>,
+}
+
+impl Results {
+    fn new(program: &Program, processes: &[ProcessPlan]) -> Self {
+        let Some(loss) = program.loss() else {
+            return Self::default();
+        };
+        let plan = &processes[loss.index()];
+        let range = |name| {
+            let array = program.processes[loss].array(name)?;
+            match plan.homes[array] {
+                Home::Scalar(base) => Some(base as usize..base as usize + 1),
+                Home::Arena(base) => Some(base as usize..base as usize + plan.shape.lanes),
+                Home::Weights(_) => None,
+            }
+        };
+        Self {
+            first_spike: range("first_spike").unwrap_or_default(),
+            loss: range("loss").unwrap_or_default(),
+            cross_entropy: range("cross_entropy").unwrap_or_default(),
+        }
+    }
+
+    /// Its three parts.
+    pub(crate) fn ranges(&self) -> [Range<usize>; 3] {
+        [
+            self.first_spike.clone(),
+            self.loss.clone(),
+            self.cross_entropy.clone(),
+        ]
+    }
+}
+
+/// A process of a replica. Optimisers have a plan of their own and are empty here.
+pub(crate) struct ProcessPlan {
+    pub(crate) role: Role,
+    pub(crate) shape: Shape,
+    pub(crate) homes: PrimaryMap<Array, Home>,
+    /// Fields of the tape of own spikes.
+    pub(crate) fields: usize,
+    /// Most own spikes.
+    pub(crate) bound: usize,
+    /// Number of channels that bring errors.
+    pub(crate) errors: usize,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) tick: Option<Routine>,
+    pub(crate) turn: Vec<Routine>,
+    pub(crate) adjoint_tick: Option<Routine>,
+    pub(crate) spike: Option<Routine>,
+    pub(crate) gradient_tick: Option<Routine>,
+}
+
+/// An incoming channel.
+pub(crate) struct Input {
+    pub(crate) from: usize,
+    /// Most spikes that it may bring.
+    pub(crate) bound: usize,
+    pub(crate) event: Option<Routine>,
+    /// With the number of this channel among those that send errors to `from`.
+    pub(crate) message: Option<(usize, Routine)>,
+    pub(crate) gradient: Option<Routine>,
+}
+
+/// An optimiser process.
+pub(crate) struct OptimiserPlan {
+    /// Where its tensor lies in the weights.
+    pub(crate) weights: Range<usize>,
+    pub(crate) shape: Shape,
+    pub(crate) homes: PrimaryMap<Array, Home>,
+    pub(crate) image: Vec<f32>,
+    /// Its gathered array.
+    pub(crate) gathered: Option<usize>,
+    /// Its parameter array.
+    pub(crate) parameter: Option<usize>,
+    /// The gradient in the arena of a replica.
+    pub(crate) gradient: Option<usize>,
+    pub(crate) gather: Option<Routine>,
+    pub(crate) schedule: Option<Routine>,
+    pub(crate) update: Option<Routine>,
+}
+
+impl Plan {
+    /// Checks and compiles a program.
+    pub(crate) fn new(program: &Program, isa: Isa) -> Result<Self, Diagnostic> {
+        check::program(program)?;
+        let weights = Weights::new(program);
+        let mut layout = Layout::new(program, &weights);
+        let states =
+            layout.place(|kind| matches!(kind, ArrayKind::State { .. } | ArrayKind::Scalar { .. }));
+        let traces = layout.place(|kind| kind == ArrayKind::Trace);
+        let gradients = layout.place(|kind| matches!(kind, ArrayKind::Gradient(_)));
+        layout.place(|_| true);
+        let Layout {
+            mut space, homes, ..
+        } = layout;
+
+        let processes: Vec<ProcessPlan> = program
+            .processes
+            .keys()
+            .zip(homes)
+            .map(|(id, homes)| ProcessPlan::new(program, id, homes, &mut space))
+            .collect();
+        let optimisers = program
+            .processes
+            .iter()
+            .filter_map(|(id, process)| match process.role {
+                Role::Optimiser(tensor) => {
+                    let gradient = gradient_of(program, &processes, tensor);
+                    let plan = OptimiserPlan::new(program, id, tensor, gradient, &weights);
+                    Some((id, plan))
+                }
+                _ => None,
+            })
+            .collect();
+        let given = places(program, &processes, ArrayKind::GivenError);
+        let labels = places(program, &processes, ArrayKind::Label);
+        Ok(Self {
+            program: program.clone(),
+            isa,
+            weights,
+            image: space.into_image(),
+            states,
+            traces,
+            gradients,
+            results: Results::new(program, &processes),
+            labels: labels.into_iter().map(|(base, _)| base).collect(),
+            given,
+            processes,
+            optimisers,
+        })
+    }
+}
+
+/// Reserves the arrays of all processes of a replica.
+struct Layout<'a> {
+    program: &'a Program,
+    weights: &'a Weights,
+    space: Space,
+    homes: Vec<PrimaryMap<Array, Home>>,
+    placed: Vec<Vec<bool>>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(program: &'a Program, weights: &'a Weights) -> Self {
+        let networks = program.processes.values().map(|p| match p.role {
+            Role::Optimiser(_) => 0,
+            _ => p.arrays.len(),
+        });
+        let mut space = Space::default();
+        reserve_slots(&mut space, program.processes.values());
+        Self {
+            program,
+            weights,
+            space,
+            homes: networks
+                .clone()
+                .map(|n| (0..n).map(|_| Home::Scalar(0)).collect())
+                .collect(),
+            placed: networks.map(|n| vec![false; n]).collect(),
+        }
+    }
+
+    /// Places all arrays of these kinds that have no place yet, next to one another.
+    fn place(&mut self, which: impl Fn(ArrayKind) -> bool) -> Range<usize> {
+        self.space.close_line();
+        let start = self.space.len();
+        for (id, process) in self.program.processes.iter() {
+            let keys: Vec<Array> = self.homes[id.index()].keys().collect();
+            for array in keys {
+                let kind = process.arrays[array].kind;
+                let placed = &mut self.placed[id.index()][array.index()];
+                if !*placed && which(kind) {
+                    *placed = true;
+                    self.homes[id.index()][array] = self.home(process, kind);
+                }
+            }
+        }
+        self.space.close_line();
+        start..self.space.len()
+    }
+
+    fn home(&mut self, process: &Process, kind: ArrayKind) -> Home {
+        let ticks = self.program.ticks as usize;
+        let shape = Shape::population(process.lanes);
+        match kind {
+            ArrayKind::Scalar { init } | ArrayKind::Counter { init } => {
+                Home::Scalar(self.space.scalar(init))
+            }
+            ArrayKind::Label => Home::Scalar(self.space.scalar(0.0)),
+            ArrayKind::State { init } => Home::Arena(self.space.array(shape.padded(), init)),
+            ArrayKind::Moment | ArrayKind::Gathered => {
+                Home::Arena(self.space.array(shape.padded(), 0.0))
+            }
+            ArrayKind::GivenError | ArrayKind::Trace => {
+                Home::Arena(self.space.array(ticks * shape.stride, 0.0))
+            }
+            ArrayKind::Gradient(tensor) => {
+                let (_, shape) = self.weights.place(tensor);
+                Home::Arena(self.space.array(shape.padded(), 0.0))
+            }
+            ArrayKind::Param(tensor) => {
+                let (base, _) = self.weights.place(tensor);
+                Home::Weights(u32::try_from(base).unwrap_or(u32::MAX))
+            }
+        }
+    }
+}
+
+/// Reserves the slots that routines and their callers share.
+fn reserve_slots<'a>(space: &mut Space, processes: impl Iterator<Item = &'a Process>) {
+    let fields = processes
+        .filter_map(|p| p.tape.as_ref())
+        .map(|t| t.fields.len());
+    space.array(FIELDS as usize + fields.max().unwrap_or(0), 0.0);
+}
+
+fn gradient_of(program: &Program, plans: &[ProcessPlan], tensor: Tensor) -> Option<usize> {
+    let first = places(program, plans, ArrayKind::Gradient(tensor));
+    first.first().map(|(base, _)| *base)
+}
+
+/// The places of all arrays of a kind, with the shape of their rows.
+fn places(program: &Program, plans: &[ProcessPlan], kind: ArrayKind) -> Vec<(usize, Shape)> {
+    let mut found = Vec::new();
+    for (process, plan) in program.processes.values().zip(plans) {
+        for (array, home) in plan.homes.iter() {
+            if process.arrays[array].kind == kind
+                && let Home::Arena(base) | Home::Scalar(base) = home
+            {
+                found.push((*base as usize, plan.shape));
+            }
+        }
+    }
+    found
+}
+
+impl ProcessPlan {
+    fn new(program: &Program, id: Proc, homes: PrimaryMap<Array, Home>, space: &mut Space) -> Self {
+        let process = &program.processes[id];
+        let shape = Shape::population(process.lanes);
+        let network = !matches!(process.role, Role::Optimiser(_));
+        let mut compile = |handler: &Handler| {
+            let mut context = Context {
+                process,
+                shape,
+                homes: &homes,
+                space: &mut *space,
+            };
+            compile::compile(&mut context, handler)
+        };
+        let mut routine = |kind| process.handler(kind).filter(|_| network).map(&mut compile);
+        let inputs = program
+            .incoming(id)
+            .map(|(chan, channel)| Input {
+                from: channel.from.index(),
+                bound: channel.bound,
+                event: routine(HandlerKind::Event(chan)),
+                message: routine(HandlerKind::Message(chan))
+                    .filter(|_| sends(program, id, HandlerKind::Message(chan)))
+                    .map(|routine| (error_slot(program, chan), routine)),
+                gradient: routine(HandlerKind::Gradient(chan)),
+            })
+            .collect();
+        let [tick, adjoint_tick, spike, gradient_tick] = [
+            HandlerKind::Tick,
+            HandlerKind::AdjointTick,
+            HandlerKind::Spike,
+            HandlerKind::GradientTick,
+        ]
+        .map(&mut routine);
+        let turn = process
+            .handlers
+            .iter()
+            .filter(|h| h.kind == HandlerKind::Turn);
+        let turn = turn.filter(|_| network).map(compile).collect();
+        Self {
+            role: process.role,
+            shape,
+            fields: process.tape.as_ref().map_or(0, |t| t.fields.len()),
+            bound: process.tape.as_ref().map_or(usize::MAX, |t| t.bound),
+            errors: error_channels(program, id).count(),
+            inputs,
+            tick,
+            turn,
+            adjoint_tick,
+            spike,
+            gradient_tick,
+            homes,
+        }
+    }
+}
+
+/// Whether a message handler sends at all.
+fn sends(program: &Program, id: Proc, kind: HandlerKind) -> bool {
+    let handler = program.processes[id].handler(kind);
+    handler.is_some_and(|h| h.body.stmts.iter().any(|s| matches!(s, Stmt::Send(_))))
+}
+
+/// The channels that bring errors to `producer`, ascending.
+fn error_channels(program: &Program, producer: Proc) -> impl Iterator<Item = nirc_ir::event::Chan> {
+    program
+        .outgoing(producer)
+        .filter(|(chan, channel)| sends(program, channel.to, HandlerKind::Message(*chan)))
+        .map(|(chan, _)| chan)
+}
+
+fn error_slot(program: &Program, chan: nirc_ir::event::Chan) -> usize {
+    let producer = program.channels[chan].from;
+    error_channels(program, producer)
+        .take_while(|c| *c < chan)
+        .count()
+}
+
+impl OptimiserPlan {
+    fn new(
+        program: &Program,
+        id: Proc,
+        tensor: Tensor,
+        gradient: Option<usize>,
+        weights: &Weights,
+    ) -> Self {
+        let process = &program.processes[id];
+        let (base, shape) = weights.place(tensor);
+        let mut space = Space::default();
+        reserve_slots(&mut space, std::iter::once(process));
+        let mut find = |kind: ArrayKind| match kind {
+            ArrayKind::Scalar { init } | ArrayKind::Counter { init } => {
+                Home::Scalar(space.scalar(init))
+            }
+            ArrayKind::Label => Home::Scalar(space.scalar(0.0)),
+            ArrayKind::State { init } => Home::Arena(space.array(shape.padded(), init)),
+            ArrayKind::Trace | ArrayKind::GivenError => {
+                let rows = program.ticks as usize;
+                Home::Arena(space.array(rows * shape.padded(), 0.0))
+            }
+            _ => Home::Arena(space.array(shape.padded(), 0.0)),
+        };
+        let homes: PrimaryMap<Array, Home> = process
+            .arrays
+            .values()
+            .map(|decl| find(decl.kind))
+            .collect();
+        let [gather, schedule, update] = [
+            HandlerKind::Gather,
+            HandlerKind::Schedule,
+            HandlerKind::Update,
+        ]
+        .map(|kind| {
+            let mut context = Context {
+                process,
+                shape,
+                homes: &homes,
+                space: &mut space,
+            };
+            let handler = process.handler(kind)?;
+            Some(compile::compile(&mut context, handler))
+        });
+        let place = |kind| match homes[process.array_of(kind)?] {
+            Home::Arena(base) => Some(base as usize),
+            _ => None,
+        };
+        let parameter = place(ArrayKind::Param(tensor));
+        let gathered = place(ArrayKind::Gathered);
+        let mut image = space.into_image();
+        if let Some(to) = parameter {
+            let initial = &weights.image()[base..base + shape.padded()];
+            image[to..to + shape.padded()].copy_from_slice(initial);
+        }
+        Self {
+            weights: base..base + shape.padded(),
+            shape,
+            homes,
+            image,
+            gathered,
+            parameter,
+            gradient,
+            gather,
+            schedule,
+            update,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The scalar machine: one lane at a time.
+
+use nirc_ir::math;
+
+use crate::code::{Addr, Offsets, Scalar, ScalarOp};
+use crate::frame::Frame;
+
+/// Runs `steps` with these offsets; `lane` is the lane that spikes where a step fires.
+#[inline(always)]
+pub(crate) fn run(steps: &[Scalar], offsets: &Offsets, lane: u32, frame: &mut Frame<'_>) {
+    let mut next = 0;
+    while let Some(step) = steps.get(next) {
+        next += 1;
+        let at = |addr: Addr| frame.mem[addr.index(offsets)];
+        let result = match step.op {
+            ScalarOp::Copy => at(step.a),
+            ScalarOp::Weight => frame.weights[step.a.index(offsets)],
+            ScalarOp::Neg => -at(step.a),
+            ScalarOp::Sqrt => at(step.a).sqrt(),
+            ScalarOp::Exp => math::exp(at(step.a)),
+            ScalarOp::Ln => math::ln(at(step.a)),
+            ScalarOp::Add => at(step.a) + at(step.b),
+            ScalarOp::Sub => at(step.a) - at(step.b),
+            ScalarOp::Mul => at(step.a) * at(step.b),
+            ScalarOp::Div => at(step.a) / at(step.b),
+            ScalarOp::Fma => at(step.a).mul_add(at(step.b), at(step.c)),
+            ScalarOp::Gt => truth(at(step.a) > at(step.b)),
+            ScalarOp::Ge => truth(at(step.a) >= at(step.b)),
+            ScalarOp::Lt => truth(at(step.a) < at(step.b)),
+            ScalarOp::Eq => truth(at(step.a) == at(step.b)),
+            ScalarOp::Select => at(if at(step.a) != 0.0 { step.b } else { step.c }),
+            ScalarOp::Max => {
+                let (acc, x) = (at(step.a), at(step.b));
+                if x > acc { x } else { acc }
+            }
+            ScalarOp::SkipUnless(count) => {
+                if at(step.a) == 0.0 {
+                    next += usize::from(count);
+                }
+                continue;
+            }
+            ScalarOp::Fire => {
+                frame.fire(lane);
+                continue;
+            }
+        };
+        frame.mem[step.to.index(offsets)] = result;
+    }
+}
+
+fn truth(holds: bool) -> f32 {
+    f32::from(u8::from(holds))
+}

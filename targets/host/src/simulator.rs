@@ -1,0 +1,333 @@
+//! The executor: batches over replicas over threads.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{Array, ArrayKind, Proc, Program, Role};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
+use nirc_ir::{Diagnostic, codes};
+
+use crate::compile::Home;
+use crate::isa::Isa;
+use crate::optimiser::Optimiser;
+use crate::plan::Plan;
+use crate::pool::{Jobs, Pool};
+use crate::replica::{Failure, Replica};
+use crate::space::Shape;
+
+/// Runs event programs natively on all cores.
+pub struct HostSimulator {
+    pool: Pool<Replicas>,
+    optimisers: Vec<Optimiser>,
+}
+
+/// What the threads work on. A job is a replica with its part of the batch.
+struct Replicas {
+    plan: Plan,
+    weights: RwLock<Vec<f32>>,
+    replicas: Vec<Mutex<Replica>>,
+}
+
+impl Jobs for Replicas {
+    fn run(&self, job: usize) {
+        let weights = self.weights.read().unwrap_or_else(PoisonError::into_inner);
+        self.replica(job).run(&self.plan, &weights);
+    }
+}
+
+impl Replicas {
+    /// A replica; one whose thread panicked is as good as any other once it is loaded again.
+    fn replica(&self, index: usize) -> MutexGuard<'_, Replica> {
+        self.replicas[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HostSimulator {
+    /// Compiles `program` for this machine, to run on `threads` threads (0: one for each core).
+    ///
+    /// # Errors
+    /// What is wrong with the program.
+    pub fn new(program: &Program, threads: usize) -> Result<Self, Diagnostic> {
+        Self::with_isa(program, threads, Isa::detect())
+    }
+
+    pub(crate) fn with_isa(
+        program: &Program,
+        threads: usize,
+        isa: Isa,
+    ) -> Result<Self, Diagnostic> {
+        let plan = Plan::new(program, isa)?;
+        let replicas = (0..program.replicas).map(|_| Mutex::new(Replica::new(&plan)));
+        let optimisers = plan
+            .optimisers
+            .iter()
+            .map(|(_, o)| Optimiser::new(o))
+            .collect();
+        let threads = if threads == 0 {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        } else {
+            threads
+        };
+        let replicas = Replicas {
+            replicas: replicas.collect(),
+            weights: RwLock::new(plan.weights.image().to_vec()),
+            plan,
+        };
+        Ok(Self {
+            pool: Pool::new(replicas, threads.min(program.replicas)),
+            optimisers,
+        })
+    }
+
+    /// The instructions in use: `portable`, `avx2` or `avx512`. They change no bit.
+    pub fn instructions(&self) -> &'static str {
+        self.plan().isa.name()
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.pool.jobs().plan
+    }
+
+    fn check(&self, batch: &[Sample<'_>]) -> Result<(), Diagnostic> {
+        let plan = self.plan();
+        let sources = plan.processes.iter().filter(|p| p.role == Role::Source);
+        let channels = sources.map(|p| p.shape.lanes).min().unwrap_or(usize::MAX);
+        let errors = plan.given.first().map(|(_, shape)| shape.lanes);
+        let errors = errors.map(|lanes| lanes * plan.program.ticks as usize);
+        for (k, sample) in batch.iter().enumerate() {
+            let bad = |message| {
+                Err(Diagnostic::error(
+                    codes::DATA_ARRAY,
+                    format!("sample {k}"),
+                    message,
+                ))
+            };
+            for pair in sample.spikes.windows(2) {
+                if pair[0] >= pair[1] {
+                    return bad(format!(
+                        "spikes are to ascend by bin and channel, but {:?} stands before {:?}",
+                        pair[0], pair[1]
+                    ));
+                }
+            }
+            for spike in sample.spikes {
+                if spike.tick >= plan.program.ticks || spike.channel as usize >= channels {
+                    return bad(format!(
+                        "a spike in bin {} of channel {}; there are {} bins and {channels} channels",
+                        spike.tick, spike.channel, plan.program.ticks
+                    ));
+                }
+            }
+            if let Some(expected) = errors
+                && sample.error.len() != expected
+            {
+                return bad(format!(
+                    "{} given errors; the loss takes {expected}",
+                    sample.error.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The failure of the earliest sample.
+    fn failure(&self, samples: usize) -> Option<Diagnostic> {
+        let jobs = self.pool.jobs();
+        let count = jobs.plan.program.replicas;
+        let failed = |replica: usize| {
+            let failure = jobs.replica(replica).failure()?;
+            Some((failure.round * count + replica, failure))
+        };
+        let first = (0..count.min(samples))
+            .filter_map(failed)
+            .min_by_key(|(k, _)| *k);
+        first.map(|(sample, failure)| overflow(&jobs.plan.program, sample, failure))
+    }
+
+    fn update(&mut self, active: usize) {
+        let Replicas { plan, weights, .. } = self.pool.jobs();
+        let mut weights = weights.write().unwrap_or_else(PoisonError::into_inner);
+        for (optimiser, (_, plan)) in self.optimisers.iter_mut().zip(&plan.optimisers) {
+            optimiser.clear(plan);
+        }
+        for replica in 0..active {
+            let replica = self.pool.jobs().replica(replica);
+            for (optimiser, (_, o)) in self.optimisers.iter_mut().zip(&plan.optimisers) {
+                optimiser.gather(o, plan.isa, replica.memory());
+            }
+        }
+        for (optimiser, (_, o)) in self.optimisers.iter_mut().zip(&plan.optimisers) {
+            optimiser.update(o, plan.isa, &mut weights);
+        }
+    }
+
+    fn optimiser(&self, proc: Proc) -> Option<usize> {
+        self.plan()
+            .optimisers
+            .iter()
+            .position(|(id, _)| *id == proc)
+    }
+
+    fn array_kind(&self, proc: Proc, array: Array) -> Result<ArrayKind, Diagnostic> {
+        let process = self.plan().program.processes.get(proc);
+        let decl = process.and_then(|p| p.arrays.get(array));
+        decl.map(|d| d.kind).ok_or_else(|| {
+            let message = format!("there is no {array} of {proc}");
+            Diagnostic::error(codes::RECORD_NAME, &self.plan().program.name, message)
+        })
+    }
+
+    /// Number of rows of an array and the shape of each.
+    fn rows(&self, proc: Proc, kind: ArrayKind) -> Shape {
+        let plan = self.plan();
+        match kind {
+            ArrayKind::Param(t) | ArrayKind::Gradient(t) => plan.weights.place(t).1,
+            ArrayKind::Trace | ArrayKind::GivenError => Shape {
+                rows: plan.program.ticks as usize,
+                ..plan.processes[proc.index()].shape
+            },
+            _ => plan.processes[proc.index()].shape,
+        }
+    }
+
+    fn no_replica(&self, replica: usize) -> Diagnostic {
+        let program = &self.plan().program;
+        let message = format!("replica {replica} of {}", program.replicas);
+        Diagnostic::error(codes::RECORD_NAME, &program.name, message)
+    }
+}
+
+fn overflow(program: &Program, sample: usize, failure: Failure) -> Diagnostic {
+    let process = &program.processes[Proc::new(failure.process)];
+    Diagnostic::error(
+        codes::DEVICE_LOSS,
+        &process.name,
+        format!(
+            "the tape of {} is full: more than {} in sample {sample}",
+            failure.what, failure.bound
+        ),
+    )
+    .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
+}
+
+fn values(memory: &[f32], home: Home, shape: Shape) -> Vec<f32> {
+    match home {
+        Home::Scalar(base) => vec![memory[base as usize]],
+        Home::Arena(base) | Home::Weights(base) => shape.gather(&memory[base as usize..]),
+    }
+}
+
+impl Executor for HostSimulator {
+    fn program(&self) -> &Program {
+        &self.plan().program
+    }
+
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn run(
+        &mut self,
+        pass: Pass,
+        batch: &[Sample<'_>],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Diagnostic> {
+        self.check(batch)?;
+        let jobs = self.pool.jobs();
+        let count = jobs.plan.program.replicas;
+        for index in 0..count {
+            let samples = batch.iter().skip(index).step_by(count);
+            jobs.replica(index).load(&jobs.plan, pass, samples);
+        }
+        let active = batch.len().min(count);
+        self.pool.run(active);
+        if let Some(failure) = self.failure(batch.len()) {
+            return Err(failure);
+        }
+        for k in 0..batch.len() {
+            let replica = jobs.replica(k % count);
+            outcomes.push(replica.outcome(&jobs.plan, k / count));
+        }
+        if pass == Pass::Train {
+            self.update(active);
+        }
+        Ok(())
+    }
+
+    fn read(&self, replica: usize, proc: Proc, array: Array) -> Result<Vec<f32>, Diagnostic> {
+        let kind = self.array_kind(proc, array)?;
+        let jobs = self.pool.jobs();
+        if let Some(index) = self.optimiser(proc) {
+            let (_, plan) = &jobs.plan.optimisers[index];
+            let shape = match kind {
+                ArrayKind::Trace | ArrayKind::GivenError => Shape {
+                    rows: plan.shape.rows * jobs.plan.program.ticks as usize,
+                    ..plan.shape
+                },
+                _ => plan.shape,
+            };
+            return Ok(values(
+                &self.optimisers[index].arena,
+                plan.homes[array],
+                shape,
+            ));
+        }
+        let shape = self.rows(proc, kind);
+        let home = jobs.plan.processes[proc.index()].homes[array];
+        if let Home::Weights(_) = home {
+            let weights = jobs.weights.read().unwrap_or_else(PoisonError::into_inner);
+            return Ok(values(&weights, home, shape));
+        }
+        if replica >= jobs.replicas.len() {
+            return Err(self.no_replica(replica));
+        }
+        Ok(values(jobs.replica(replica).memory(), home, shape))
+    }
+
+    fn write(&mut self, proc: Proc, array: Array, values: &[f32]) -> Result<(), Diagnostic> {
+        let kind = self.array_kind(proc, array)?;
+        let jobs = self.pool.jobs();
+        let expected = jobs.plan.program.array_len(proc, array);
+        let fail = |message: String| {
+            let name = &jobs.plan.program.processes[proc].name;
+            Err(Diagnostic::error(codes::DATA_ARRAY, name, message))
+        };
+        if values.len() != expected {
+            return fail(format!(
+                "{} values for an array of {expected}",
+                values.len()
+            ));
+        }
+        let Some(index) = self.optimiser(proc) else {
+            return fail("only the arrays of optimisers can be written".into());
+        };
+        let (_, plan) = &jobs.plan.optimisers[index];
+        let memory = &mut self.optimisers[index].arena;
+        match plan.homes[array] {
+            Home::Scalar(base) => memory[base as usize] = values[0],
+            Home::Arena(base) | Home::Weights(base) => {
+                plan.shape.scatter(values, &mut memory[base as usize..]);
+            }
+        }
+        if let ArrayKind::Param(_) = kind {
+            let mut weights = jobs.weights.write().unwrap_or_else(PoisonError::into_inner);
+            plan.shape
+                .scatter(values, &mut weights[plan.weights.clone()]);
+        }
+        Ok(())
+    }
+
+    fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
+        let jobs = self.pool.jobs();
+        if replica >= jobs.replicas.len() || proc.index() >= jobs.plan.processes.len() {
+            return Err(self.no_replica(replica));
+        }
+        let replica = jobs.replica(replica);
+        let spikes = replica.tape(proc.index()).iter();
+        Ok(spikes
+            .map(|(tick, lane)| LaneSpike { tick, lane })
+            .collect())
+    }
+}

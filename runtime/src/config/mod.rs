@@ -1,0 +1,235 @@
+//! The configuration: one TOML file, every choice of a run.
+//!
+//! Reading collects every problem before it fails, each with the key's path and a remedy. `--set`
+//! overrides work on the TOML tree, so that they pass the same checks as the file.
+
+mod parse;
+mod section;
+mod tree;
+
+use std::path::PathBuf;
+
+use nirc_compiler::options;
+use nirc_ir::network::Convention;
+use serde::Serialize;
+
+pub use tree::Tree;
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// The .nir file, relative paths resolved against the configuration's own directory.
+    pub model: Option<PathBuf>,
+    /// What the model's file leaves open.
+    pub convention: Convention,
+    /// Time of a sample.
+    pub time: Time,
+    /// Where samples come from.
+    pub data: Option<Data>,
+    /// Fresh initial weights, by weight node; nodes not named keep the file's.
+    pub init: Vec<Init>,
+    /// What training minimises.
+    pub loss: Option<Loss>,
+    /// How weights follow their gradients.
+    pub optimiser: Option<Optimiser>,
+    /// How long and in which portions.
+    pub training: Option<Training>,
+    /// How the network lies on the chip.
+    pub mapping: Mapping,
+}
+
+/// `[time]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Time {
+    /// Bins of a sample.
+    pub ticks: u32,
+    /// Length of a bin in seconds.
+    pub dt: f64,
+}
+
+/// `[data]`
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Data {
+    /// Generated points of the Yin-Yang set, latency-coded.
+    YinYang {
+        /// Training set.
+        train: Generated,
+        /// Test set.
+        test: Generated,
+        /// Bin of the earliest spike of a coded value.
+        t_min: u32,
+        /// Turn of the plane about the disc's centre, anticlockwise.
+        rotation_degrees: f64,
+    },
+    /// Rasters and labels in `.npy` files.
+    Arrays {
+        /// Training set.
+        train: ArrayFiles,
+        /// Test set.
+        test: ArrayFiles,
+    },
+}
+
+/// A generated data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Generated {
+    /// Number of samples.
+    pub samples: usize,
+    /// Seed of NumPy's legacy generator.
+    pub seed: u32,
+}
+
+/// A data set in files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArrayFiles {
+    /// Spikes, (T, B, J) of `u8`.
+    pub spikes: PathBuf,
+    /// Classes, (B,) of an integer type.
+    pub labels: PathBuf,
+    /// Only the first so many samples.
+    pub samples: Option<usize>,
+}
+
+/// `[init.NODE]`: normally distributed weights, drawn node by node from NumPy's legacy generator
+/// seeded with `training.seed`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Init {
+    /// The weight node.
+    pub node: String,
+    /// Mean, times the square root of the number of inputs.
+    pub mean: f64,
+    /// Standard deviation, times the square root of the number of inputs.
+    pub std: f64,
+}
+
+/// `[loss]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Loss {
+    /// Cross entropy of first spike times, in bins.
+    FirstSpike {
+        /// Scale of the softmax.
+        xi: f64,
+        /// Weight of the early-spike term.
+        alpha: f64,
+        /// Time scale of the early-spike term.
+        beta: f64,
+    },
+    /// The same in seconds, silent outputs left out of the softmax.
+    FirstSpikeSeconds {
+        /// Scale of the softmax.
+        tau_0: f64,
+        /// Weight of the early-spike term.
+        alpha: f64,
+        /// Time scale of the early-spike term.
+        tau_1: f64,
+    },
+}
+
+/// `[optimiser]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Optimiser {
+    /// Update rule.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// Learning rate of the first batch.
+    pub learning_rate: f64,
+    /// L2 weight decay, added to the gradient.
+    pub weight_decay: f64,
+    /// Factor on the learning rate over an epoch, applied smoothly after each batch.
+    pub decay_per_epoch: f64,
+}
+
+/// `optimiser.kind`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Rule {
+    /// Plain gradient descent.
+    Sgd,
+    /// Adam with bias correction.
+    Adam {
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the denominator.
+        epsilon: f64,
+    },
+}
+
+/// `[training]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Training {
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Samples a batch; what is left of an epoch after the last whole batch is dropped.
+    pub batch: usize,
+    /// Seed of initial weights (if any are drawn) and of shuffling.
+    pub seed: u32,
+    /// Whether each epoch takes the samples in a new order.
+    pub shuffle: bool,
+    /// Besides at the end of epochs, test before training and each time so many samples were seen.
+    pub evaluate_every: Option<usize>,
+    /// Longest time between checkpoints, seconds.
+    pub checkpoint_seconds: f64,
+}
+
+/// `[mapping]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Mapping {
+    /// Style of placement.
+    pub style: Style,
+    /// Replicas of the network side by side; none: as many as a batch has samples.
+    pub replicas: Option<usize>,
+}
+
+/// `mapping.style`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    /// A PE per population, a QuadPE per sample, one optimiser PE.
+    Paper,
+}
+
+impl Loss {
+    /// The compiler's notion of it.
+    pub fn lowered(self) -> options::Loss {
+        match self {
+            Self::FirstSpike { xi, alpha, beta } => options::Loss::FirstSpike { xi, alpha, beta },
+            Self::FirstSpikeSeconds {
+                tau_0,
+                alpha,
+                tau_1,
+            } => options::Loss::FirstSpikeSeconds {
+                tau_0,
+                alpha,
+                tau_1,
+            },
+        }
+    }
+}
+
+impl Optimiser {
+    /// The compiler's notion of it, for this many batches an epoch.
+    pub fn lowered(self, batches: usize) -> options::Optimiser {
+        options::Optimiser {
+            rule: match self.rule {
+                Rule::Sgd => options::Rule::Sgd,
+                Rule::Adam {
+                    beta1,
+                    beta2,
+                    epsilon,
+                } => options::Rule::Adam {
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+            },
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53 batches")]
+            decay_per_batch: self.decay_per_epoch.powf(1.0 / batches as f64),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! From the TOML tree to a checked [`Config`].
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use nirc_ir::network::{Convention, Integrator, Order, Reset, SpikeShape, Threshold};
+use nirc_ir::{Diagnostics, codes};
+
+use super::section::Section;
+use super::{
+    ArrayFiles, Config, Data, Generated, Init, Loss, Mapping, Optimiser, Rule, Style, Time,
+    Training, Tree,
+};
+
+/// Seconds between checkpoints unless the configuration says otherwise.
+const CHECKPOINT_SECONDS: f64 = 10.0;
+/// Most bins of a sample: bins are kept in 16 bits on the chip.
+const MOST_TICKS: u32 = 65_535;
+
+impl Config {
+    /// Reads a tree.
+    ///
+    /// # Errors
+    /// Every problem in it.
+    pub fn from_tree(tree: &Tree) -> Result<Self, Diagnostics> {
+        let problems = RefCell::default();
+        let root = Section::root(&tree.name, &tree.table, &problems);
+        let config = read(&root, &tree.directory);
+        root.finish();
+        if let Some(config) = &config {
+            check(config, &root);
+        }
+        let problems = problems.into_inner();
+        match config {
+            Some(config) => problems.into_result(config),
+            None => Err(problems),
+        }
+    }
+}
+
+fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
+    let model = root
+        .text("model", "the path of a .nir file")
+        .map(|path| directory.join(path));
+    let convention = root
+        .required_section("convention")
+        .and_then(|section| convention(&section));
+    let time = root
+        .required_section("time")
+        .and_then(|section| time(&section));
+    let data = optional(root, "data", |section| data(section, directory));
+    let init = init(root);
+    let loss = optional(root, "loss", loss);
+    let optimiser = optional(root, "optimiser", optimiser);
+    let training = optional(root, "training", training);
+    let mapping = match root.section("mapping") {
+        Some(section) => mapping(&section),
+        None => Some(Mapping {
+            style: Style::Paper,
+            replicas: None,
+        }),
+    };
+    Some(Config {
+        model,
+        convention: convention?,
+        time: time?,
+        data: data?,
+        init: init?,
+        loss: loss?,
+        optimiser: optimiser?,
+        training: training?,
+        mapping: mapping?,
+    })
+}
+
+/// `Some(None)` for an absent section, `None` for one with problems.
+fn optional<'a, T>(
+    root: &Section<'a>,
+    key: &str,
+    read: impl FnOnce(&Section<'a>) -> Option<T>,
+) -> Option<Option<T>> {
+    if !root.has(key) {
+        root.section(key);
+        return Some(None);
+    }
+    root.section(key)
+        .and_then(|section| read(&section))
+        .map(Some)
+}
+
+fn convention(section: &Section<'_>) -> Option<Convention> {
+    let presets: Vec<(&str, &str)> = Convention::PRESETS.map(|name| (name, name)).to_vec();
+    let preset = section.required_choice("preset", &presets);
+    let integrator = section.choice(
+        "integrator",
+        &[
+            ("exponential", Integrator::Exponential),
+            ("euler", Integrator::Euler),
+        ],
+    );
+    let order = section.choice(
+        "order",
+        &[
+            ("current_first", Order::CurrentFirst),
+            ("simultaneous", Order::Simultaneous),
+        ],
+    );
+    let reset = section.choice(
+        "reset",
+        &[("to_value", Reset::ToValue), ("subtract", Reset::Subtract)],
+    );
+    let threshold = section.choice(
+        "threshold",
+        &[
+            ("strict", Threshold::Strict),
+            ("inclusive", Threshold::Inclusive),
+        ],
+    );
+    let spike = section.choice(
+        "spike",
+        &[("impulse", SpikeShape::Impulse), ("held", SpikeShape::Held)],
+    );
+    let delay = section.integer("delay", "a delay of 1 tick or more", 1..=MOST_TICKS);
+    let time_unit = section.float("time_unit", "a positive number of seconds", POSITIVE);
+    section.finish();
+    let base = Convention::preset(preset?)?;
+    Some(Convention {
+        name: base.name,
+        integrator: integrator.unwrap_or(base.integrator),
+        order: order.unwrap_or(base.order),
+        reset: reset.unwrap_or(base.reset),
+        threshold: threshold.unwrap_or(base.threshold),
+        spike: spike.unwrap_or(base.spike),
+        delay: delay.unwrap_or(base.delay),
+        time_unit: time_unit.unwrap_or(base.time_unit),
+    })
+}
+
+/// Positive and finite.
+const POSITIVE: std::ops::RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
+/// Finite.
+const FINITE: std::ops::RangeInclusive<f64> = f64::MIN..=f64::MAX;
+/// Zero or more, finite.
+const NOT_NEGATIVE: std::ops::RangeInclusive<f64> = 0.0..=f64::MAX;
+
+fn time(section: &Section<'_>) -> Option<Time> {
+    let ticks = section.required_integer("ticks", "a number of bins, 2 to 65535", 2..=MOST_TICKS);
+    let dt = section.required_float("dt", "a positive number of seconds", POSITIVE);
+    section.finish();
+    Some(Time {
+        ticks: ticks?,
+        dt: dt?,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum DataKind {
+    YinYang,
+    Arrays,
+}
+
+fn data(section: &Section<'_>, directory: &Path) -> Option<Data> {
+    let kind = section.required_choice(
+        "kind",
+        &[
+            ("yin-yang", DataKind::YinYang),
+            ("arrays", DataKind::Arrays),
+        ],
+    )?;
+    match kind {
+        DataKind::YinYang => {
+            let train = section
+                .required_section("train")
+                .and_then(|s| generated(&s));
+            let test = section.required_section("test").and_then(|s| generated(&s));
+            let t_min = section.required_integer("t_min", "a bin", 0..=MOST_TICKS);
+            let rotation = section.float_or("rotation_degrees", 0.0, "an angle", FINITE);
+            section.finish();
+            Some(Data::YinYang {
+                train: train?,
+                test: test?,
+                t_min: t_min?,
+                rotation_degrees: rotation?,
+            })
+        }
+        DataKind::Arrays => {
+            let train = section
+                .required_section("train")
+                .and_then(|s| array_files(&s, directory));
+            let test = section
+                .required_section("test")
+                .and_then(|s| array_files(&s, directory));
+            section.finish();
+            Some(Data::Arrays {
+                train: train?,
+                test: test?,
+            })
+        }
+    }
+}
+
+fn generated(section: &Section<'_>) -> Option<Generated> {
+    let samples = section.required_integer("samples", SAMPLES, MANY);
+    let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
+    section.finish();
+    Some(Generated {
+        samples: samples?,
+        seed: seed?,
+    })
+}
+
+const SAMPLES: &str = "a number of samples, 1 to 100000000";
+const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
+const SEED: &str = "a seed, 0 to 4294967295";
+
+fn array_files(section: &Section<'_>, directory: &Path) -> Option<ArrayFiles> {
+    let path = |key| -> Option<PathBuf> {
+        let text = section.required_text(key, "the path of a .npy file")?;
+        Some(directory.join(text))
+    };
+    let spikes = path("spikes");
+    let labels = path("labels");
+    let samples = section.integer("samples", SAMPLES, MANY);
+    section.finish();
+    Some(ArrayFiles {
+        spikes: spikes?,
+        labels: labels?,
+        samples,
+    })
+}
+
+fn init(root: &Section<'_>) -> Option<Vec<Init>> {
+    let Some(section) = root.section("init") else {
+        return (!root.has("init")).then(Vec::new);
+    };
+    let rules: Vec<Option<Init>> = section
+        .keys()
+        .map(|node| {
+            let rule = section.section(node)?;
+            let mean = rule.required_float("mean", "a number", FINITE);
+            let std = rule.required_float("std", "a number of 0 or more", NOT_NEGATIVE);
+            rule.finish();
+            Some(Init {
+                node: node.to_owned(),
+                mean: mean?,
+                std: std?,
+            })
+        })
+        .collect();
+    rules.into_iter().collect()
+}
+
+#[derive(Clone, Copy)]
+enum LossKind {
+    FirstSpike,
+    FirstSpikeSeconds,
+}
+
+fn loss(section: &Section<'_>) -> Option<Loss> {
+    let kind = section.required_choice(
+        "kind",
+        &[
+            ("first-spike", LossKind::FirstSpike),
+            ("first-spike-seconds", LossKind::FirstSpikeSeconds),
+        ],
+    )?;
+    let (early, late) = match kind {
+        LossKind::FirstSpike => ("xi", "beta"),
+        LossKind::FirstSpikeSeconds => ("tau_0", "tau_1"),
+    };
+    let softmax = section.required_float(early, "a positive number", POSITIVE);
+    let alpha = section.required_float("alpha", "a number of 0 or more", NOT_NEGATIVE);
+    let regular = section.required_float(late, "a positive number", POSITIVE);
+    section.finish();
+    let (softmax, alpha, regular) = (softmax?, alpha?, regular?);
+    Some(match kind {
+        LossKind::FirstSpike => Loss::FirstSpike {
+            xi: softmax,
+            alpha,
+            beta: regular,
+        },
+        LossKind::FirstSpikeSeconds => Loss::FirstSpikeSeconds {
+            tau_0: softmax,
+            alpha,
+            tau_1: regular,
+        },
+    })
+}
+
+fn optimiser(section: &Section<'_>) -> Option<Optimiser> {
+    let adam = section.required_choice("kind", &[("sgd", false), ("adam", true)])?;
+    let rule = if adam {
+        let decay = "a number from 0 to below 1";
+        let beta1 = section.float_or("beta1", 0.9, decay, 0.0..1.0);
+        let beta2 = section.float_or("beta2", 0.999, decay, 0.0..1.0);
+        let epsilon = section.float_or("epsilon", 1e-8, "a positive number", POSITIVE);
+        match (beta1, beta2, epsilon) {
+            (Some(beta1), Some(beta2), Some(epsilon)) => Some(Rule::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            }),
+            _ => None,
+        }
+    } else {
+        Some(Rule::Sgd)
+    };
+    let rate = section.required_float("learning_rate", "a positive number", POSITIVE);
+    let weight_decay = section.float_or("weight_decay", 0.0, "a number of 0 or more", NOT_NEGATIVE);
+    let decay = section.float_or(
+        "decay_per_epoch",
+        1.0,
+        "a factor above 0, at most 1",
+        f64::MIN_POSITIVE..=1.0,
+    );
+    section.finish();
+    Some(Optimiser {
+        rule: rule?,
+        learning_rate: rate?,
+        weight_decay: weight_decay?,
+        decay_per_epoch: decay?,
+    })
+}
+
+fn training(section: &Section<'_>) -> Option<Training> {
+    let epochs = section.required_integer("epochs", "a number of epochs, 1 or more", 1..=1_000_000);
+    let batch = section.required_integer("batch", "a number of samples, 1 or more", MANY);
+    let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
+    let shuffle = section.boolean_or("shuffle", true);
+    let evaluate_every = section.integer("evaluate_every", SAMPLES, MANY);
+    let checkpoint_seconds = section.float_or(
+        "checkpoint_seconds",
+        CHECKPOINT_SECONDS,
+        "a number of seconds, 0 or more",
+        NOT_NEGATIVE,
+    );
+    section.finish();
+    Some(Training {
+        epochs: epochs?,
+        batch: batch?,
+        seed: seed?,
+        shuffle: shuffle?,
+        evaluate_every,
+        checkpoint_seconds: checkpoint_seconds?,
+    })
+}
+
+fn mapping(section: &Section<'_>) -> Option<Mapping> {
+    let style = if section.has("style") {
+        section.choice("style", &[("paper", Style::Paper)])
+    } else {
+        Some(Style::Paper)
+    };
+    let replicas = section.integer("replicas", "a number of replicas, 1 to 255", 1..=255);
+    section.finish();
+    Some(Mapping {
+        style: style?,
+        replicas,
+    })
+}
+
+/// What is right key by key, but not together.
+fn check(config: &Config, root: &Section<'_>) {
+    let contradiction = |key: &str, message: String, help: &str| {
+        root.problem(codes::CONFIG_CONTRADICTION, key, &message, help);
+    };
+    if let (Some(training), Some(Data::YinYang { train, .. })) = (&config.training, &config.data)
+        && training.batch > train.samples
+    {
+        contradiction(
+            "training.batch",
+            format!(
+                "a batch of {} samples cannot be drawn from data.train.samples = {}",
+                training.batch, train.samples
+            ),
+            "use a smaller batch or more samples",
+        );
+    }
+    if let Some(Data::YinYang { t_min, .. }) = &config.data
+        && t_min + 2 > config.time.ticks
+    {
+        contradiction(
+            "data.t_min",
+            format!(
+                "the earliest spike in bin {t_min} leaves no room for a later one in time.ticks = {}",
+                config.time.ticks
+            ),
+            "t_min must be at least 2 below ticks",
+        );
+    }
+    if config.convention.delay >= config.time.ticks {
+        contradiction(
+            "convention.delay",
+            format!(
+                "a delay of {} ticks is not over within time.ticks = {}",
+                config.convention.delay, config.time.ticks
+            ),
+            "use a shorter delay or more ticks",
+        );
+    }
+    for (key, present) in [
+        ("data", config.data.is_some()),
+        ("loss", config.loss.is_some()),
+        ("optimiser", config.optimiser.is_some()),
+    ] {
+        if config.training.is_some() && !present {
+            contradiction(
+                key,
+                format!("`[training]` is there, `[{key}]` is not"),
+                &format!("add a section `[{key}]`, or remove `[training]`"),
+            );
+        }
+    }
+    if !config.init.is_empty() && config.training.is_none() {
+        contradiction(
+            "init",
+            "weights are drawn with training.seed, and there is no `[training]`".to_owned(),
+            "add a section `[training]`, or remove `[init]`",
+        );
+    }
+}

@@ -1,0 +1,289 @@
+//! A table of the configuration under reading: asks for keys, and knows afterwards which were not
+//! asked for.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeBounds;
+
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+use toml::{Table, Value};
+
+/// One table. Every reader returns `None` after noting the problem, or where an optional key is absent.
+pub(super) struct Section<'a> {
+    /// File and path of the table, such as `full.toml: training.`.
+    prefix: String,
+    table: &'a Table,
+    asked: RefCell<Vec<String>>,
+    problems: &'a RefCell<Diagnostics>,
+}
+
+impl<'a> Section<'a> {
+    /// The whole file.
+    pub(super) fn root(name: &str, table: &'a Table, problems: &'a RefCell<Diagnostics>) -> Self {
+        Self {
+            prefix: format!("{name}: "),
+            table,
+            asked: RefCell::default(),
+            problems,
+        }
+    }
+
+    /// Notes a problem with a key.
+    pub(super) fn problem(&self, code: &'static str, key: &str, message: &str, help: &str) {
+        let place = format!("{}{key}", self.prefix);
+        let diagnostic = Diagnostic::error(code, place, message).help(help);
+        self.problems.borrow_mut().push(diagnostic);
+    }
+
+    /// Names of all keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.table.keys().map(String::as_str)
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.asked.borrow_mut().push(key.to_owned());
+        self.table.get(key)
+    }
+
+    fn wrong_type(&self, key: &str, expected: &str, found: &Value) {
+        let message = format!("expected {expected}, found {} `{found}`", found.type_str());
+        self.problem(
+            codes::CONFIG_VALUE,
+            key,
+            &message,
+            &format!("write {expected}"),
+        );
+    }
+
+    fn missing(&self, key: &str, expected: &str) {
+        self.problem(
+            codes::CONFIG_VALUE,
+            key,
+            &format!("missing; expected {expected}"),
+            &format!("add `{key} = …` to this section"),
+        );
+    }
+
+    /// Whether the key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// A section that may be absent.
+    pub(super) fn section(&self, key: &str) -> Option<Section<'a>> {
+        match self.get(key)? {
+            Value::Table(table) => Some(Section {
+                prefix: format!("{}{key}.", self.prefix),
+                table,
+                asked: RefCell::default(),
+                problems: self.problems,
+            }),
+            other => {
+                self.wrong_type(key, "a section", other);
+                None
+            }
+        }
+    }
+
+    /// A section that must be there.
+    pub(super) fn required_section(&self, key: &str) -> Option<Section<'a>> {
+        if !self.has(key) {
+            self.problem(
+                codes::CONFIG_VALUE,
+                key,
+                "missing; expected a section",
+                &format!("add a section `[{key}]`"),
+            );
+        }
+        self.section(key)
+    }
+
+    /// A number that may be absent.
+    pub(super) fn float(
+        &self,
+        key: &str,
+        expected: &str,
+        range: impl RangeBounds<f64>,
+    ) -> Option<f64> {
+        let value = self.get(key)?;
+        let number = match value {
+            Value::Float(number) => *number,
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a whole number written for a float"
+            )]
+            Value::Integer(number) => *number as f64,
+            other => {
+                self.wrong_type(key, expected, other);
+                return None;
+            }
+        };
+        self.checked(key, expected, number, range.contains(&number))
+    }
+
+    /// A number that must be there.
+    pub(super) fn required_float(
+        &self,
+        key: &str,
+        expected: &str,
+        range: impl RangeBounds<f64>,
+    ) -> Option<f64> {
+        self.require(key, expected);
+        self.float(key, expected, range)
+    }
+
+    /// A number with a default: `None` only after a problem.
+    pub(super) fn float_or(
+        &self,
+        key: &str,
+        default: f64,
+        expected: &str,
+        range: impl RangeBounds<f64>,
+    ) -> Option<f64> {
+        if self.has(key) {
+            self.float(key, expected, range)
+        } else {
+            self.get(key);
+            Some(default)
+        }
+    }
+
+    /// A whole number that may be absent.
+    pub(super) fn integer<T: TryFrom<i64> + PartialOrd + Display + Copy>(
+        &self,
+        key: &str,
+        expected: &str,
+        range: impl RangeBounds<T>,
+    ) -> Option<T> {
+        let value = self.get(key)?;
+        let Value::Integer(number) = value else {
+            self.wrong_type(key, expected, value);
+            return None;
+        };
+        let converted = T::try_from(*number).ok().filter(|n| range.contains(n));
+        self.checked(key, expected, *number, converted.is_some())?;
+        converted
+    }
+
+    /// A whole number that must be there.
+    pub(super) fn required_integer<T: TryFrom<i64> + PartialOrd + Display + Copy>(
+        &self,
+        key: &str,
+        expected: &str,
+        range: impl RangeBounds<T>,
+    ) -> Option<T> {
+        self.require(key, expected);
+        self.integer(key, expected, range)
+    }
+
+    /// A truth value with a default: `None` only after a problem.
+    pub(super) fn boolean_or(&self, key: &str, default: bool) -> Option<bool> {
+        match self.get(key) {
+            None => Some(default),
+            Some(Value::Boolean(value)) => Some(*value),
+            Some(other) => {
+                self.wrong_type(key, "true or false", other);
+                None
+            }
+        }
+    }
+
+    /// A text that may be absent.
+    pub(super) fn text(&self, key: &str, expected: &str) -> Option<&'a str> {
+        match self.get(key)? {
+            Value::String(text) => Some(text),
+            other => {
+                self.wrong_type(key, expected, other);
+                None
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub(super) fn required_text(&self, key: &str, expected: &str) -> Option<&'a str> {
+        self.require(key, expected);
+        self.text(key, expected)
+    }
+
+    /// One of some named values, if the key is there.
+    pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let expected = format!("one of {}", names.join(", "));
+        let text = self.text(key, &expected)?;
+        let found = choices.iter().find(|(name, _)| *name == text);
+        self.checked(key, &expected, format!("`{text}`"), found.is_some())?;
+        found.map(|(_, value)| *value)
+    }
+
+    /// One of some named values.
+    pub(super) fn required_choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.require(key, &format!("one of {}", names.join(", ")));
+        self.choice(key, choices)
+    }
+
+    /// Notes every key that nobody asked for.
+    pub(super) fn finish(&self) {
+        let asked = self.asked.borrow();
+        for key in self.table.keys().filter(|key| !asked.contains(key)) {
+            let near = asked
+                .iter()
+                .min_by_key(|known| distance(key, known))
+                .filter(|known| distance(key, known) <= 2);
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if asked.is_empty() => "remove it".to_owned(),
+                None => format!("known here: {}", asked.join(", ")),
+            };
+            self.problem(codes::CONFIG_UNKNOWN_KEY, key, "unknown key", &help);
+        }
+    }
+
+    fn require(&self, key: &str, expected: &str) {
+        if !self.has(key) {
+            self.missing(key, expected);
+        }
+    }
+
+    fn checked<T: Display>(&self, key: &str, expected: &str, found: T, good: bool) -> Option<T> {
+        if good {
+            return Some(found);
+        }
+        self.problem(
+            codes::CONFIG_VALUE,
+            key,
+            &format!("expected {expected}, found {found}"),
+            &format!("write {expected}"),
+        );
+        None
+    }
+}
+
+/// Edit distance, for suggestions.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn edit_distances() {
+        assert_eq!(distance("batch", "batch"), 0);
+        assert_eq!(distance("bacth", "batch"), 2);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("epoch", "epochs"), 1);
+    }
+}

@@ -1,0 +1,206 @@
+//! A .nir file as a network ready to compile, and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
+use nirc_ir::network::{Network, PopulationKind};
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+use crate::config::{Config, Init};
+use crate::data::DataSet;
+use crate::random::Mt19937;
+use crate::training::Weights;
+
+/// A network and the file it came from.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The network under the configuration's convention.
+    pub network: Network,
+    /// What was repaired or assumed on the way.
+    pub notes: Diagnostics,
+    file: nir::File,
+}
+
+impl Model {
+    /// Reads and imports a file, and draws the initial weights that the configuration asks for.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, the graph, or what the configuration says of it.
+    pub fn open(path: &Path, config: &Config) -> Result<Self, Diagnostics> {
+        let (file, mut notes) = nir::read(path)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let options = ImportOptions {
+            convention: config.convention.clone(),
+            dt: Some(config.time.dt),
+            name: name.into_owned(),
+        };
+        let (mut network, more) = nir::import(&file, &options)?;
+        notes.0.extend(more.0);
+        if let Some(training) = &config.training {
+            initialise(&mut network, &config.init, training.seed)?;
+        }
+        Ok(Self {
+            network,
+            notes,
+            file,
+        })
+    }
+
+    /// The model of the configuration.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; also when the configuration names no model.
+    pub fn of(config: &Config) -> Result<Self, Diagnostics> {
+        match &config.model {
+            Some(path) => Self::open(path, config),
+            None => Err(Diagnostic::error(
+                codes::CONFIG_VALUE,
+                "model",
+                "missing; expected the path of a .nir file",
+            )
+            .help("add `model = \"FILE.nir\"` to the configuration")
+            .into()),
+        }
+    }
+
+    /// Number of input channels.
+    pub fn inputs(&self) -> usize {
+        let sources = self.network.populations.values();
+        sources
+            .filter(|p| p.kind == PopulationKind::Source)
+            .map(|p| p.size)
+            .sum()
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.network.populations[self.network.output].size
+    }
+
+    /// SHA-256 of the initial weights, as a run's metrics hash trained ones.
+    pub fn sha256(&self) -> String {
+        let mut weights = Weights::default();
+        for (_, p) in self.network.projections.iter() {
+            let lanes = self.network.populations[p.post].size;
+            let rows = crate::training::by_output(&p.weights, lanes);
+            weights.0.insert(format!("{}.weight", p.name), rows);
+            if let Some(bias) = &p.bias {
+                weights.0.insert(format!("{}.bias", p.name), bias.clone());
+            }
+        }
+        weights.sha256()
+    }
+
+    /// Whether the samples are ones that this network can take.
+    ///
+    /// # Errors
+    /// When the number of channels or classes differs, or a spike lies beyond the last bin.
+    pub fn accepts(&self, what: &str, set: &DataSet, ticks: u32) -> Result<(), Diagnostics> {
+        let mut problems = Diagnostics::new();
+        let mut contradiction = |message: String, help: &str| {
+            problems.push(Diagnostic::error(codes::CONFIG_CONTRADICTION, what, message).help(help));
+        };
+        if set.channels() != self.inputs() {
+            contradiction(
+                format!(
+                    "samples have {} channels, the network has {} inputs",
+                    set.channels(),
+                    self.inputs()
+                ),
+                "use the model that belongs to these samples",
+            );
+        }
+        if let Some(label) = set.labels().iter().max()
+            && *label as usize >= self.outputs()
+        {
+            contradiction(
+                format!(
+                    "there is a sample of class {label}, the network has {} outputs",
+                    self.outputs()
+                ),
+                "classes count from 0; there must be an output for each",
+            );
+        }
+        if let Some(tick) = set.last_tick()
+            && tick >= ticks
+        {
+            contradiction(
+                format!("there is a spike in bin {tick}, a sample has {ticks} bins"),
+                "raise time.ticks",
+            );
+        }
+        problems.into_result(())
+    }
+
+    /// The file with these weights in place of its own, all else unchanged; the convention and the
+    /// length of a tick go into its metadata.
+    ///
+    /// # Errors
+    /// When a tensor has no node in the file.
+    pub fn export(&self, weights: &Weights) -> Result<(Vec<u8>, Diagnostics), Diagnostics> {
+        let mut updates: BTreeMap<String, Update> = BTreeMap::new();
+        for (name, values) in &weights.0 {
+            let (node, field) = name.rsplit_once('.').unwrap_or((name, ""));
+            let update = updates.entry(node.to_owned()).or_default();
+            match field {
+                "weight" => update.weight = Some(values.clone()),
+                "bias" => update.bias = Some(values.clone()),
+                _ => {
+                    return Err(Diagnostic::error(
+                        codes::NODE_FIELD_MISSING,
+                        name,
+                        "expected a weight or a bias",
+                    )
+                    .into());
+                }
+            }
+        }
+        let metadata = convention_metadata(&self.network.convention, self.network.dt);
+        nir::export(&self.file, &updates, &metadata)
+    }
+}
+
+/// Draws weights in the order of the projections, source by source, from one stream.
+///
+/// A network that is initialised with the seed of its file comes out as the file has it: this is how
+/// the published experiment drew its weights.
+fn initialise(network: &mut Network, rules: &[Init], seed: u32) -> Result<(), Diagnostics> {
+    let names: BTreeSet<String> = network
+        .projections
+        .values()
+        .map(|p| p.name.clone())
+        .collect();
+    let mut problems = Diagnostics::new();
+    for rule in rules.iter().filter(|rule| !names.contains(&rule.node)) {
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        problems.push(
+            Diagnostic::error(
+                codes::CONFIG_CONTRADICTION,
+                format!("init.{}", rule.node),
+                "the model has no weight node of this name",
+            )
+            .help(format!("its weight nodes are: {}", known.join(", "))),
+        );
+    }
+    problems.into_result(())?;
+    let mut generator = Mt19937::new(seed);
+    for projection in network.projections.values_mut() {
+        let Some(rule) = rules.iter().find(|rule| rule.node == projection.name) else {
+            continue;
+        };
+        let inputs = network.populations[projection.pre].size;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53 inputs")]
+        let scale = (inputs as f64).sqrt();
+        let (mean, std) = (rule.mean / scale, rule.std / scale);
+        for weight in &mut projection.weights {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the one rounding of a weight"
+            )]
+            let drawn = generator.normal(mean, std) as f32;
+            *weight = drawn;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! The training loop.
+
+use std::time::Instant;
+
+use nirc_ir::executor::{Executor, Outcome, Pass, Sample};
+use nirc_ir::{Diagnostic, codes};
+use serde::{Deserialize, Serialize};
+
+use super::evaluate::evaluate;
+use super::metrics::{Epoch, Evaluation, Tally};
+use super::weights::{self, OptimiserArrays};
+use crate::config::Training;
+use crate::data::DataSet;
+use crate::random::Xoshiro256;
+
+/// Where training stands, between two batches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Finished epochs, with their measurements.
+    pub epochs: Vec<Epoch>,
+    /// Samples of the current epoch that were trained on.
+    pub position: usize,
+    /// State of the shuffling generator at the start of the current epoch; it gives the order.
+    pub shuffle: [u64; 4],
+    /// Sums over the current epoch.
+    pub tally: Tally,
+    /// Tests within the current epoch.
+    pub evaluations: Vec<Evaluation>,
+    /// Training time of the current epoch.
+    pub seconds: f64,
+    /// Test time of the current epoch.
+    pub test_seconds: f64,
+}
+
+/// Everything needed to go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Where training stands.
+    pub progress: Progress,
+    /// The optimiser's arrays.
+    pub arrays: OptimiserArrays,
+}
+
+/// Watches training, and may end it.
+pub trait Observer {
+    /// After each batch.
+    ///
+    /// # Errors
+    /// Whatever the observer cannot do; it ends training.
+    fn batch(&mut self, trainer: &Trainer<'_>) -> Result<(), Diagnostic>;
+
+    /// After each test within an epoch.
+    fn evaluated(&mut self, evaluation: &Evaluation);
+
+    /// After each epoch.
+    ///
+    /// # Errors
+    /// Whatever the observer cannot do; it ends training.
+    fn epoch(&mut self, epoch: &Epoch, trainer: &Trainer<'_>) -> Result<(), Diagnostic>;
+
+    /// Whether to end at the next opportunity.
+    fn stop(&self) -> bool;
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// After the last epoch.
+    Finished,
+    /// Because the observer said so; a snapshot taken now continues.
+    Stopped,
+}
+
+/// Trains on one executor.
+pub struct Trainer<'a> {
+    executor: &'a mut dyn Executor,
+    train: &'a DataSet,
+    test: &'a DataSet,
+    settings: Training,
+    progress: Progress,
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts from the executor's present weights.
+    ///
+    /// # Errors
+    /// When the training set is smaller than a batch, or a set is empty.
+    pub fn new(
+        executor: &'a mut dyn Executor,
+        train: &'a DataSet,
+        test: &'a DataSet,
+        settings: Training,
+    ) -> Result<Self, Diagnostic> {
+        if train.len() < settings.batch || settings.batch == 0 || test.is_empty() {
+            return Err(Diagnostic::error(
+                codes::CONFIG_CONTRADICTION,
+                "training.batch",
+                format!(
+                    "a batch of {} samples needs as many of {} training samples, and a test some \
+                     of {} test samples",
+                    settings.batch,
+                    train.len(),
+                    test.len()
+                ),
+            )
+            .help("use a smaller batch or more samples"));
+        }
+        let shuffle = Xoshiro256::new(u64::from(settings.seed)).state();
+        Ok(Self {
+            executor,
+            train,
+            test,
+            settings,
+            progress: Progress {
+                epochs: Vec::new(),
+                position: 0,
+                shuffle,
+                tally: Tally::default(),
+                evaluations: Vec::new(),
+                seconds: 0.0,
+                test_seconds: 0.0,
+            },
+        })
+    }
+
+    /// Goes on from a snapshot, whatever executor it was taken on.
+    ///
+    /// # Errors
+    /// When the snapshot does not fit the program or the data, or the device cannot be written.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Diagnostic> {
+        let progress = &snapshot.progress;
+        let misfit = |message: String| {
+            Diagnostic::error(codes::CHECKPOINT, "checkpoint", message)
+                .help("resume with the model and configuration that the run began with")
+        };
+        weights::fits(self.executor.program(), &snapshot.arrays).map_err(misfit)?;
+        let batch = self.settings.batch;
+        if progress.position > self.train.len() || !progress.position.is_multiple_of(batch) {
+            return Err(misfit(format!(
+                "position {} is not a whole number of batches of {batch} within {} samples",
+                progress.position,
+                self.train.len()
+            )));
+        }
+        if Xoshiro256::from_state(progress.shuffle).is_none() {
+            return Err(misfit(
+                "the shuffling generator's state is all zero".to_owned(),
+            ));
+        }
+        weights::restore(self.executor, &snapshot.arrays)?;
+        self.progress = progress.clone();
+        Ok(())
+    }
+
+    /// Where training stands, for a later [`Trainer::restore`].
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot, Diagnostic> {
+        Ok(Snapshot {
+            progress: self.progress.clone(),
+            arrays: weights::save(self.executor)?,
+        })
+    }
+
+    /// Where training stands.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// What it trains on.
+    pub fn executor(&self) -> &dyn Executor {
+        self.executor
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Training {
+        &self.settings
+    }
+
+    /// Samples that an epoch trains on: whole batches only.
+    pub fn epoch_samples(&self) -> usize {
+        self.train.len() / self.settings.batch * self.settings.batch
+    }
+
+    /// Trains up to the last epoch.
+    ///
+    /// # Errors
+    /// When the executor or the observer fails.
+    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Ended, Diagnostic> {
+        while self.progress.epochs.len() < self.settings.epochs {
+            if self.epoch(observer)? == Ended::Stopped {
+                return Ok(Ended::Stopped);
+            }
+        }
+        Ok(Ended::Finished)
+    }
+
+    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<Ended, Diagnostic> {
+        let (order, next_shuffle) = self.order();
+        let train = self.train;
+        let mut batch: Vec<Sample<'_>> = Vec::with_capacity(self.settings.batch);
+        let mut outcomes = Vec::with_capacity(self.settings.batch);
+        while self.progress.position < self.epoch_samples() {
+            if self.evaluation_due() && self.evaluate_within(observer)? == Ended::Stopped {
+                return Ok(Ended::Stopped);
+            }
+            if observer.stop() {
+                return Ok(Ended::Stopped);
+            }
+            let from = self.progress.position;
+            batch.clear();
+            batch.extend(
+                order[from..from + self.settings.batch]
+                    .iter()
+                    .map(|&k| train.sample(k)),
+            );
+            self.train_batch(&batch, &mut outcomes)?;
+            observer.batch(self)?;
+        }
+        if observer.stop() {
+            return Ok(Ended::Stopped);
+        }
+        self.finish_epoch(next_shuffle, observer)
+    }
+
+    /// The order of this epoch's samples, and the generator's state for the next.
+    fn order(&self) -> (Vec<usize>, [u64; 4]) {
+        let mut generator = Xoshiro256::from_state(self.progress.shuffle)
+            .expect("checked when restored, and never reached by the generator");
+        if self.settings.shuffle {
+            let order = generator.permutation(self.train.len());
+            (order, generator.state())
+        } else {
+            ((0..self.train.len()).collect(), generator.state())
+        }
+    }
+
+    fn train_batch(
+        &mut self,
+        batch: &[Sample<'_>],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), Diagnostic> {
+        let begin = Instant::now();
+        outcomes.clear();
+        self.executor.run(Pass::Train, batch, outcomes)?;
+        for (outcome, sample) in outcomes.iter().zip(batch) {
+            self.progress.tally.count(outcome, sample.label);
+        }
+        self.progress.position += batch.len();
+        self.progress.seconds += begin.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Training samples seen over all epochs.
+    pub fn samples_seen(&self) -> usize {
+        self.progress.epochs.len() * self.epoch_samples() + self.progress.position
+    }
+
+    fn evaluation_due(&self) -> bool {
+        let seen = self.samples_seen();
+        let last = self.progress.evaluations.last().map(|e| e.samples);
+        self.settings.evaluate_every.is_some_and(|every| {
+            // The first batch boundary at or after each multiple; the epoch's end is tested anyway.
+            last != Some(seen)
+                && seen % every < self.settings.batch
+                && (self.progress.position > 0 || self.progress.epochs.is_empty())
+        })
+    }
+
+    fn evaluate_within(&mut self, observer: &mut dyn Observer) -> Result<Ended, Diagnostic> {
+        let begin = Instant::now();
+        let Some(tally) = evaluate(self.executor, self.test, &|| observer.stop())? else {
+            return Ok(Ended::Stopped);
+        };
+        self.progress.test_seconds += begin.elapsed().as_secs_f64();
+        let evaluation = Evaluation {
+            samples: self.samples_seen(),
+            test_loss: tally.mean_cross_entropy(),
+            test_accuracy: tally.accuracy(),
+        };
+        self.progress.evaluations.push(evaluation);
+        observer.evaluated(&evaluation);
+        Ok(Ended::Finished)
+    }
+
+    fn finish_epoch(
+        &mut self,
+        next_shuffle: [u64; 4],
+        observer: &mut dyn Observer,
+    ) -> Result<Ended, Diagnostic> {
+        let begin = Instant::now();
+        let Some(test) = evaluate(self.executor, self.test, &|| observer.stop())? else {
+            return Ok(Ended::Stopped);
+        };
+        let progress = &mut self.progress;
+        let tally = std::mem::take(&mut progress.tally);
+        let epoch = Epoch {
+            epoch: progress.epochs.len() + 1,
+            train_loss: tally.mean_loss(),
+            train_accuracy: tally.accuracy(),
+            test_loss: test.mean_cross_entropy(),
+            test_accuracy: test.accuracy(),
+            seconds: std::mem::take(&mut progress.seconds),
+            test_seconds: std::mem::take(&mut progress.test_seconds)
+                + begin.elapsed().as_secs_f64(),
+            executor: self.executor.name().to_owned(),
+            weights_sha256: weights::weights(self.executor)?.sha256(),
+            evaluations: std::mem::take(&mut progress.evaluations),
+        };
+        progress.position = 0;
+        progress.shuffle = next_shuffle;
+        progress.epochs.push(epoch.clone());
+        observer.epoch(&epoch, self)?;
+        Ok(Ended::Finished)
+    }
+}

@@ -1,0 +1,139 @@
+//! What several tests share: where the shared data is, and a small network.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test uses its part"
+)]
+
+use std::path::{Path, PathBuf};
+
+use nirc_compiler::lower::lower;
+use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::Program;
+use nirc_ir::executor::InputSpike;
+use nirc_ir::network::{
+    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+};
+use nirc_runtime::config::Training;
+use nirc_runtime::data::DataSet;
+use nirc_runtime::random::{Mt19937, Xoshiro256};
+
+/// The shared data beside the workspace; a test that needs them is skipped where they are absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    if !shared.is_dir() {
+        eprintln!("skipped: no shared data beside the workspace");
+        return None;
+    }
+    Some(shared.join(path))
+}
+
+/// 5 inputs, 12 hidden neurons, 3 outputs, in 20 bins.
+pub fn program(batch: usize, replicas: usize) -> Program {
+    let mut generator = Mt19937::new(3);
+    let neurons = || {
+        PopulationKind::Neurons(Neuron {
+            tau_mem: Parameter::Uniform(0.02),
+            r: Parameter::Uniform(1.0),
+            v_leak: Parameter::Uniform(0.0),
+            threshold: Parameter::Uniform(1.0),
+            v_reset: Parameter::Uniform(0.0),
+            synapse: Some(Synapse {
+                tau_syn: Parameter::Uniform(0.005),
+                w_in: Parameter::Uniform(5.0),
+            }),
+        })
+    };
+    let mut projection = |name: &str, pre: usize, size: usize, mean: f64, std: f64| Projection {
+        name: name.to_owned(),
+        pre: Pop::new(pre),
+        post: Pop::new(pre + 1),
+        weights: (0..size)
+            .map(|_| generator.normal(mean, std) as f32)
+            .collect(),
+        bias: None,
+        delay: 1,
+        trainable: true,
+    };
+    let populations = [
+        ("input", 5, PopulationKind::Source),
+        ("hidden", 12, neurons()),
+        ("output", 3, neurons()),
+    ];
+    let network = Network {
+        name: "small".to_owned(),
+        dt: 1e-3,
+        convention: Convention::preset("eventprop").expect("a preset"),
+        populations: populations
+            .into_iter()
+            .map(|(name, size, kind)| Population {
+                name: name.to_owned(),
+                size,
+                kind,
+            })
+            .collect(),
+        projections: PrimaryMap::from_iter([
+            projection("fc1", 0, 60, 2.0, 1.5),
+            projection("fc2", 1, 36, 1.6, 0.8),
+        ]),
+        output: Pop::new(2),
+    };
+    let options = Options {
+        ticks: 20,
+        batch,
+        replicas,
+        spike_bound: None,
+        loss: Some(Loss::FirstSpike {
+            xi: 1.5,
+            alpha: 1e-2,
+            beta: 100.0,
+        }),
+        adjoint: true,
+        optimiser: Some(Optimiser {
+            rule: Rule::Adam {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            },
+            learning_rate: 5e-3,
+            weight_decay: 1e-6,
+            decay_per_batch: 0.99,
+        }),
+        record: Vec::new(),
+    };
+    lower(&network, &options).expect("it lowers")
+}
+
+/// Random samples for it.
+pub fn samples(seed: u64, count: usize) -> DataSet {
+    let mut generator = Xoshiro256::new(seed);
+    let mut set = DataSet::new(5);
+    for _ in 0..count {
+        let label = generator.below(3) as u32;
+        let spikes = (0..5).map(|channel| InputSpike {
+            tick: if channel == label {
+                1
+            } else {
+                4 + generator.below(9) as u32
+            },
+            channel,
+        });
+        set.push(spikes.collect::<Vec<_>>(), label)
+            .expect("in range");
+    }
+    set
+}
+
+/// Settings for these.
+pub fn settings(epochs: usize, batch: usize) -> Training {
+    Training {
+        epochs,
+        batch,
+        seed: 42,
+        shuffle: true,
+        evaluate_every: Some(20),
+        checkpoint_seconds: 10.0,
+    }
+}

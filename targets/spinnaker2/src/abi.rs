@@ -77,6 +77,8 @@ pub enum Status {
     InputTapeFull = 2,
     /// A packet with a key that this program does not know; detail = upper half of the key.
     UnknownKey = 3,
+    /// The processor took an exception that nothing handles; detail = its number.
+    Fault = 4,
 }
 
 /// Names of tape symbols.

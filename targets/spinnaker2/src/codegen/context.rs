@@ -1,0 +1,84 @@
+//! What every part of the generator knows of the process it works on.
+
+use nirc_ir::event::{Array, Chan, Coef, Proc, Process, Program, Unary};
+
+use super::memory::Placed;
+use super::names;
+use crate::abi::tape;
+use crate::thumb::{Assembler, Label};
+
+/// Subroutines that handlers and driver share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Labels {
+    pub(super) exp: Label,
+    pub(super) ln: Label,
+    /// Records and emits a spike.
+    pub(super) fire: Label,
+}
+
+impl Labels {
+    pub(super) fn new(asm: &mut Assembler) -> Self {
+        Self {
+            exp: asm.label(),
+            ln: asm.label(),
+            fire: asm.label(),
+        }
+    }
+
+    /// The subroutine of a function.
+    pub(super) fn math(&self, op: Unary) -> Label {
+        match op {
+            Unary::Ln => self.ln,
+            _ => self.exp,
+        }
+    }
+}
+
+/// A process and where its things are.
+pub(super) struct Context<'a> {
+    pub(super) program: &'a Program,
+    pub(super) proc: Proc,
+    pub(super) memory: &'a Placed,
+    pub(super) labels: Labels,
+}
+
+impl Context<'_> {
+    pub(super) fn process(&self) -> &Process {
+        &self.program.processes[self.proc]
+    }
+
+    fn name(&self) -> &str {
+        &self.process().name
+    }
+
+    /// Address of an array.
+    pub(super) fn array(&self, array: Array) -> u32 {
+        let process = self.process();
+        self.memory.addr(&names::array(process, array))
+    }
+
+    /// Address of a coefficient's table.
+    pub(super) fn coef(&self, coef: Coef) -> u32 {
+        self.memory.addr(&names::coef(self.process(), coef))
+    }
+
+    /// Address of the current bin.
+    pub(super) fn bin(&self) -> u32 {
+        self.memory.addr(names::BIN)
+    }
+
+    /// Address of bins and lanes of own spikes.
+    pub(super) fn spike_places(&self) -> u32 {
+        self.memory.addr(&tape::place(self.name()))
+    }
+
+    /// Address of a recorded field of own spikes.
+    pub(super) fn field(&self, field: usize) -> u32 {
+        self.memory.addr(&names::field(self.process(), field))
+    }
+
+    /// Address of the errors that came over a channel.
+    pub(super) fn error(&self, chan: Chan) -> u32 {
+        self.memory.addr(&names::error(self.name(), chan))
+    }
+}

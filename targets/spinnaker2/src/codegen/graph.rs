@@ -1,0 +1,520 @@
+//! A handler's body as a graph of values.
+//!
+//! Memory disappears from the middle: a load behind a store is the stored value, only the last store to a
+//! place stands, and equal operations are one node. What is left may be ordered freely, lane by lane, as
+//! long as a place is loaded before it is stored. No rounding changes: every arithmetic node is an
+//! operation of the body.
+
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{
+    Array, ArrayKind, Binary, Chan, Cmp, Coef, CoefficientValue, Domain, Fold, Handler,
+    HandlerKind, Op, Outgoing, Proc, Process, Program, Role, Row, Stmt, Unary, Value,
+};
+
+use super::error::CodegenError;
+
+/// A node of the graph.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Id(usize);
+
+/// A place in memory that the body touches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Slot(usize);
+
+/// What a node computes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Node {
+    /// A number, by its bits.
+    Const(u32),
+    /// The bin as a number.
+    Tick,
+    /// The lane as a number.
+    Lane,
+    /// The element of a place.
+    Load(Slot),
+    Unary(Unary, Id),
+    Binary(Binary, Id, Id),
+    Fma(Id, Id, Id),
+    /// Never has a register: it is evaluated into the flags where it is used.
+    Cmp(Cmp, Id, Id),
+    Select(Id, Id, Id),
+}
+
+/// Where a place is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// The lane's element of an array, or a scalar.
+    Element(Array),
+    /// The lane's element of a row.
+    Row(Array, Row),
+    /// The lane's element of a coefficient's table.
+    Coef(Coef),
+    /// A field of the own spike at hand.
+    Field(usize),
+    /// The error that came over a channel for the own spike at hand.
+    Error(Chan),
+    /// The lane's element of the array that the caller points to.
+    Remote,
+}
+
+/// Something that has to happen.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Root {
+    Spike { cond: Id, fields: Vec<Id> },
+    Reduce(Slot, Folded),
+    Send(Id),
+    SendFold(Folded),
+    Store(Slot, Id),
+}
+
+/// A fold over nodes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Folded {
+    Add(Id),
+    Max(Id),
+    Fma(Id, Id),
+}
+
+/// A body.
+#[derive(Debug)]
+pub(super) struct Graph {
+    pub(super) domain: Domain,
+    nodes: Vec<Node>,
+    /// Whether the node is the same on every lane; only in [`Domain::Lanes`].
+    uniform: Vec<bool>,
+    slots: Vec<Place>,
+    pub(super) roots: Vec<Root>,
+}
+
+impl Folded {
+    /// What is folded in.
+    pub(super) fn operands(self) -> Vec<Id> {
+        match self {
+            Self::Add(x) | Self::Max(x) => vec![x],
+            Self::Fma(x, y) => vec![x, y],
+        }
+    }
+
+    /// What the fold starts from.
+    pub(super) fn identity(self) -> f32 {
+        match self {
+            Self::Add(_) | Self::Fma(..) => 0.0,
+            Self::Max(_) => f32::NEG_INFINITY,
+        }
+    }
+}
+
+impl Id {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Slot {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl Graph {
+    /// The graph of a handler of `proc`.
+    pub(super) fn new(
+        program: &Program,
+        proc: Proc,
+        handler: &Handler,
+    ) -> Result<Self, CodegenError> {
+        let mut builder = Builder {
+            program,
+            proc,
+            process: &program.processes[proc],
+            handler,
+            graph: Graph {
+                domain: handler.domain,
+                nodes: Vec::new(),
+                uniform: Vec::new(),
+                slots: Vec::new(),
+                roots: Vec::new(),
+            },
+            values: vec![None; handler.body.values],
+            memory: Vec::new(),
+        };
+        for stmt in &handler.body.stmts {
+            builder.stmt(stmt)?;
+        }
+        builder.finish()
+    }
+
+    pub(super) fn node(&self, id: Id) -> Node {
+        self.nodes[id.0]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> + use<> {
+        (0..self.nodes.len()).map(Id)
+    }
+
+    /// The load of a place, if the body has one.
+    pub(super) fn load_of(&self, slot: Slot) -> Option<Id> {
+        self.ids().find(|&id| self.node(id) == Node::Load(slot))
+    }
+
+    pub(super) fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn place(&self, slot: Slot) -> Place {
+        self.slots[slot.0]
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.slots.len()).map(Slot)
+    }
+
+    /// Whether the node is evaluated once, before the lanes.
+    pub(super) fn is_uniform(&self, id: Id) -> bool {
+        self.uniform[id.0]
+    }
+
+    /// The values that have to be in registers for a node, comparisons seen through.
+    pub(super) fn operands(&self, id: Id) -> Vec<Id> {
+        match self.nodes[id.0] {
+            Node::Const(_) | Node::Tick | Node::Lane | Node::Load(_) => Vec::new(),
+            Node::Unary(_, a) => vec![a],
+            Node::Binary(_, a, b) | Node::Cmp(_, a, b) => vec![a, b],
+            Node::Fma(a, b, c) => vec![a, b, c],
+            Node::Select(c, a, b) => {
+                let mut all = self.operands(c);
+                all.extend([a, b]);
+                all
+            }
+        }
+    }
+
+    /// Whether a subroutine evaluates it.
+    pub(super) fn is_call(&self, id: Id) -> bool {
+        matches!(self.nodes[id.0], Node::Unary(Unary::Exp | Unary::Ln, _))
+    }
+}
+
+/// What is known of a place while the body is read.
+struct Memory {
+    place: Place,
+    slot: Slot,
+    value: Option<Id>,
+    stored: bool,
+    /// Position in the roots of its store.
+    root: Option<usize>,
+}
+
+struct Builder<'a> {
+    program: &'a Program,
+    proc: Proc,
+    process: &'a Process,
+    handler: &'a Handler,
+    graph: Graph,
+    values: Vec<Option<Id>>,
+    memory: Vec<Memory>,
+}
+
+impl Builder<'_> {
+    fn unsupported(&self, what: impl Into<String>) -> CodegenError {
+        CodegenError::Unsupported {
+            process: self.process.name.clone(),
+            handler: super::names::handler(self.handler.kind),
+            what: what.into(),
+        }
+    }
+
+    fn value(&self, value: Value) -> Result<Id, CodegenError> {
+        self.values
+            .get(value.index())
+            .copied()
+            .flatten()
+            .ok_or_else(|| self.unsupported(format!("{value} is used before it is defined")))
+    }
+
+    /// A value that is a number.
+    fn number(&self, value: Value) -> Result<Id, CodegenError> {
+        let id = self.value(value)?;
+        if matches!(self.graph.nodes[id.0], Node::Cmp(..)) {
+            return Err(self.unsupported(format!("{value} is a boolean, a number is expected")));
+        }
+        Ok(id)
+    }
+
+    /// A value that is a boolean.
+    fn boolean(&self, value: Value) -> Result<Id, CodegenError> {
+        let id = self.value(value)?;
+        if !matches!(self.graph.nodes[id.0], Node::Cmp(..)) {
+            return Err(self.unsupported(format!("{value} is a number, a boolean is expected")));
+        }
+        Ok(id)
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), CodegenError> {
+        match stmt {
+            Stmt::Let(value, op) => {
+                let id = self.op(op)?;
+                match self.values.get_mut(value.index()) {
+                    Some(place) => *place = Some(id),
+                    None => return Err(self.unsupported(format!("{value} is out of range"))),
+                }
+            }
+            Stmt::Store(array, value) => self.store(Place::Element(*array), *value)?,
+            Stmt::StoreRow(array, row, value) => self.store(Place::Row(*array, *row), *value)?,
+            Stmt::Probe(array, value) => self.store(Place::Row(*array, Row::Tick), *value)?,
+            Stmt::Reduce(array, fold) => self.reduce(*array, *fold)?,
+            Stmt::Send(outgoing) => self.send(*outgoing)?,
+            Stmt::Spike { cond, fields } => self.spike(*cond, fields)?,
+        }
+        Ok(())
+    }
+
+    fn op(&mut self, op: &Op) -> Result<Id, CodegenError> {
+        let node = match *op {
+            Op::Const(x) => Node::Const(x.to_bits()),
+            Op::Coef(coef) => match &self.process.coefs[coef].value {
+                CoefficientValue::Uniform(_) => {
+                    Node::Const(self.process.coefs[coef].value.at(0).to_bits())
+                }
+                CoefficientValue::PerLane(_) => return self.load(Place::Coef(coef)),
+            },
+            Op::Load(array) => return self.load(Place::Element(array)),
+            Op::LoadRow(array, row) => return self.load(Place::Row(array, row)),
+            Op::Field(field) => return self.load(Place::Field(field)),
+            Op::Payload => return self.payload(),
+            Op::Tick => Node::Tick,
+            Op::Lane => Node::Lane,
+            Op::Unary(op, a) => Node::Unary(op, self.number(a)?),
+            Op::Binary(op, a, b) => Node::Binary(op, self.number(a)?, self.number(b)?),
+            Op::Fma(a, b, c) => Node::Fma(self.number(a)?, self.number(b)?, self.number(c)?),
+            Op::Cmp(op, a, b) => Node::Cmp(op, self.number(a)?, self.number(b)?),
+            Op::Select(c, a, b) => {
+                Node::Select(self.boolean(c)?, self.number(a)?, self.number(b)?)
+            }
+        };
+        Ok(self.node(node))
+    }
+
+    /// The node, an equal one if there is one.
+    fn node(&mut self, node: Node) -> Id {
+        if let Some(known) = self.graph.nodes.iter().position(|n| *n == node) {
+            return Id(known);
+        }
+        let same_everywhere = match node {
+            Node::Const(_) | Node::Tick => true,
+            Node::Lane => false,
+            Node::Load(slot) => self.is_scalar(self.graph.slots[slot.0]),
+            Node::Unary(_, a) => self.graph.uniform[a.0],
+            Node::Binary(_, a, b) | Node::Cmp(_, a, b) => {
+                self.graph.uniform[a.0] && self.graph.uniform[b.0]
+            }
+            Node::Fma(a, b, c) | Node::Select(a, b, c) => {
+                [a, b, c].iter().all(|x| self.graph.uniform[x.0])
+            }
+        };
+        self.graph
+            .uniform
+            .push(same_everywhere && self.handler.domain == Domain::Lanes);
+        self.graph.nodes.push(node);
+        Id(self.graph.nodes.len() - 1)
+    }
+
+    fn is_scalar(&self, place: Place) -> bool {
+        match place {
+            Place::Element(array) => self.process.arrays[array].kind.is_scalar(),
+            _ => false,
+        }
+    }
+
+    /// What a payload is depends on who runs the handler.
+    fn payload(&mut self) -> Result<Id, CodegenError> {
+        match self.handler.kind {
+            HandlerKind::Gather => self.load(Place::Remote),
+            HandlerKind::Spike => {
+                let errors: Vec<Chan> = super::names::error_channels(self.program, self.proc);
+                let mut sum = None;
+                for chan in errors {
+                    let error = self.load(Place::Error(chan))?;
+                    sum = Some(match sum {
+                        None => error,
+                        Some(sum) => self.node(Node::Binary(Binary::Add, sum, error)),
+                    });
+                }
+                Ok(sum.unwrap_or_else(|| self.node(Node::Const(0))))
+            }
+            _ => Err(self.unsupported("a payload where nothing arrives")),
+        }
+    }
+
+    fn load(&mut self, place: Place) -> Result<Id, CodegenError> {
+        let at = self.memory(place)?;
+        if let Some(value) = self.memory[at].value {
+            return Ok(value);
+        }
+        let id = self.node(Node::Load(self.memory[at].slot));
+        self.memory[at].value = Some(id);
+        Ok(id)
+    }
+
+    fn store(&mut self, place: Place, value: Value) -> Result<(), CodegenError> {
+        let value = self.number(value)?;
+        if self.handler.domain == Domain::Lanes && self.is_scalar(place) {
+            return Err(self.unsupported("a scalar stored on every lane"));
+        }
+        let at = self.memory(place)?;
+        let memory = &mut self.memory[at];
+        memory.value = Some(value);
+        memory.stored = true;
+        let root = Root::Store(memory.slot, value);
+        match memory.root {
+            Some(index) => self.graph.roots[index] = root,
+            None => {
+                memory.root = Some(self.graph.roots.len());
+                self.graph.roots.push(root);
+            }
+        }
+        Ok(())
+    }
+
+    /// The record of a place, made at its first use.
+    fn memory(&mut self, place: Place) -> Result<usize, CodegenError> {
+        self.check(place)?;
+        if let Some(at) = self.memory.iter().position(|m| m.place == place) {
+            return Ok(at);
+        }
+        self.graph.slots.push(place);
+        self.memory.push(Memory {
+            place,
+            slot: Slot(self.graph.slots.len() - 1),
+            value: None,
+            stored: false,
+            root: None,
+        });
+        Ok(self.memory.len() - 1)
+    }
+
+    /// Whether the place exists and the domain can name it.
+    fn check(&self, place: Place) -> Result<(), CodegenError> {
+        let (array, in_rows) = match place {
+            Place::Element(array) => (array, false),
+            Place::Row(array, _) => (array, true),
+            Place::Field(field) => {
+                let fields = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
+                return if self.handler.kind == HandlerKind::Spike && field < fields {
+                    Ok(())
+                } else {
+                    Err(self.unsupported(format!("field {field} of a spike that is not at hand")))
+                };
+            }
+            Place::Coef(_) | Place::Remote if self.handler.domain == Domain::Scalar => {
+                return Err(self.unsupported("an element of a lane outside lanes"));
+            }
+            Place::Coef(_) | Place::Error(_) | Place::Remote => return Ok(()),
+        };
+        let Some(decl) = self.process.arrays.get(array) else {
+            return Err(self.unsupported(format!("{array} does not exist")));
+        };
+        let flat = match decl.kind {
+            ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
+                // One row is as good as a flat array; the optimiser sees its tensor flat.
+                !matches!(self.process.role, Role::Optimiser(_)) && self.program.tensors[t].rows > 1
+            }
+            ArrayKind::GivenError | ArrayKind::Trace => true,
+            _ => false,
+        };
+        if flat && !in_rows {
+            return Err(self.unsupported(format!("`{}` has rows; which one is not said", decl.name)));
+        }
+        if in_rows && !matches!(decl.kind, ArrayKind::Param(_) | ArrayKind::Gradient(_) | ArrayKind::GivenError | ArrayKind::Trace) {
+            return Err(self.unsupported(format!("`{}` has no rows", decl.name)));
+        }
+        if self.handler.domain == Domain::Scalar && !decl.kind.is_scalar() {
+            return Err(self.unsupported(format!("`{}` is no scalar", decl.name)));
+        }
+        Ok(())
+    }
+
+    fn reduce(&mut self, array: Array, fold: Fold) -> Result<(), CodegenError> {
+        if self.handler.domain != Domain::Lanes || !self.is_scalar(Place::Element(array)) {
+            return Err(self.unsupported("a fold that is not over lanes into a scalar"));
+        }
+        let place = Place::Element(array);
+        if self.memory.iter().any(|m| m.place == place) {
+            return Err(self.unsupported("a fold's scalar that the same body uses"));
+        }
+        let at = self.memory(place)?;
+        self.memory[at].stored = true;
+        let slot = self.memory[at].slot;
+        let folded = self.fold(fold)?;
+        self.graph.roots.push(Root::Reduce(slot, folded));
+        Ok(())
+    }
+
+    fn fold(&self, fold: Fold) -> Result<Folded, CodegenError> {
+        Ok(match fold {
+            Fold::Add(x) => Folded::Add(self.number(x)?),
+            Fold::Max(x) => Folded::Max(self.number(x)?),
+            Fold::Fma(x, y) => Folded::Fma(self.number(x)?, self.number(y)?),
+        })
+    }
+
+    fn send(&mut self, outgoing: Outgoing) -> Result<(), CodegenError> {
+        let sent = |r: &Root| matches!(r, Root::Send(_) | Root::SendFold(_));
+        if !matches!(self.handler.kind, HandlerKind::Message(_)) || self.graph.roots.iter().any(sent) {
+            return Err(self.unsupported("a second error for a spike, or one outside a message"));
+        }
+        let root = match (outgoing, self.handler.domain) {
+            (Outgoing::Value(value), Domain::Lane) => Root::Send(self.number(value)?),
+            (Outgoing::Fold(fold), Domain::Lanes) => Root::SendFold(self.fold(fold)?),
+            _ => return Err(self.unsupported("one error for many lanes")),
+        };
+        self.graph.roots.push(root);
+        Ok(())
+    }
+
+    fn spike(&mut self, cond: Value, fields: &[Op]) -> Result<(), CodegenError> {
+        let again = |r: &Root| matches!(r, Root::Spike { .. });
+        if self.handler.kind != HandlerKind::Tick
+            || self.handler.domain != Domain::Lanes
+            || self.graph.roots.iter().any(again)
+        {
+            return Err(self.unsupported("a second spike of a lane, or one outside a tick"));
+        }
+        let recorded = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
+        if fields.len() != recorded {
+            return Err(self.unsupported(format!(
+                "{} fields recorded, the tape has {recorded}",
+                fields.len()
+            )));
+        }
+        let cond = self.boolean(cond)?;
+        let mut ids = Vec::new();
+        for field in fields {
+            let id = self.op(field)?;
+            if matches!(self.graph.nodes[id.0], Node::Cmp(..)) {
+                return Err(self.unsupported("a boolean on the tape"));
+            }
+            ids.push(id);
+        }
+        self.graph.roots.push(Root::Spike { cond, fields: ids });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Graph, CodegenError> {
+        for memory in &self.memory {
+            let Place::Row(array, row) = memory.place else {
+                continue;
+            };
+            let other = |m: &Memory| matches!(m.place, Place::Row(a, r) if a == array && r != row);
+            let both = self.memory.iter().any(|m| other(m) && (m.stored || memory.stored));
+            if both {
+                return Err(self.unsupported("a row by source and one by bin of the same array"));
+            }
+        }
+        Ok(self.graph)
+    }
+}

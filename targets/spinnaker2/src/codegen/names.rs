@@ -1,0 +1,99 @@
+//! How handlers and their parts are called, in symbols, listings and errors.
+
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{Array, Chan, Coef, HandlerKind, Proc, Process, Program};
+
+use crate::abi::tape;
+
+/// The instance, `instance << 24`; written by the host.
+pub(super) const CONFIG: &str = "config";
+/// What went wrong, or 0.
+pub(super) const STATUS: &str = "status";
+/// The current bin.
+pub(super) const BIN: &str = "bin";
+/// The command to obey, with its top bit set; 0 if there is none.
+pub(super) const COMMAND: &str = "command";
+/// The flags of the command being obeyed.
+pub(super) const FLAGS: &str = "flags";
+/// READY packets received.
+pub(super) const READY: &str = "ready";
+/// Batches that the optimisers have finished.
+pub(super) const UPDATES: &str = "updates";
+/// The ring of packets without payload.
+pub(super) const FIFO_PLAIN: &str = "fifo.plain";
+/// The ring of packets with payload.
+pub(super) const FIFO_PAYLOAD: &str = "fifo.payload";
+
+/// Steps that a neighbour has finished.
+pub(super) fn progress(neighbour: &Process) -> String {
+    format!("progress.{}", neighbour.name)
+}
+
+/// Where the next spike of a channel goes.
+pub(super) fn input_next(process: &Process, chan: Chan) -> String {
+    format!("{}.input.{chan}.next", process.name)
+}
+
+/// Sources of the spikes received over a channel.
+pub(super) fn input_source(process: &Process, chan: Chan) -> String {
+    format!("{}.input.{chan}.source", process.name)
+}
+
+/// Where each bin's spikes of a channel start.
+pub(super) fn input_start(process: &Process, chan: Chan) -> String {
+    format!("{}.input.{chan}.start", process.name)
+}
+
+/// Where each bin's own spikes start on the tape.
+pub(super) fn own_start(process: &Process) -> String {
+    format!("{}.tape.start", process.name)
+}
+
+/// Entry of the tape that the next error of a channel is for, then the end of its bin, then the bin.
+pub(super) fn error_cursor(process: &Process, chan: Chan) -> [String; 3] {
+    ["next", "end", "bin"].map(|part| format!("{}.{part}", error(&process.name, chan)))
+}
+
+/// The part of a symbol behind the process: `tick`, `adjoint.gradient.chan1`.
+pub(super) fn handler(kind: HandlerKind) -> String {
+    match kind {
+        HandlerKind::Event(chan) => format!("event.{chan}"),
+        HandlerKind::Tick => "tick".to_owned(),
+        HandlerKind::Turn => "turn".to_owned(),
+        HandlerKind::Message(chan) => format!("adjoint.message.{chan}"),
+        HandlerKind::AdjointTick => "adjoint.tick".to_owned(),
+        HandlerKind::Spike => "adjoint.spike".to_owned(),
+        HandlerKind::Gradient(chan) => format!("adjoint.gradient.{chan}"),
+        HandlerKind::GradientTick => "adjoint.gradient_tick".to_owned(),
+        HandlerKind::Gather => "gather".to_owned(),
+        HandlerKind::Schedule => "schedule".to_owned(),
+        HandlerKind::Update => "update".to_owned(),
+    }
+}
+
+/// The symbol of an array.
+pub(super) fn array(process: &Process, array: Array) -> String {
+    format!("{}.{}", process.name, process.arrays[array].name)
+}
+
+/// The symbol of a coefficient's table.
+pub(super) fn coef(process: &Process, coef: Coef) -> String {
+    format!("{}.{coef}.{}", process.name, process.coefs[coef].name)
+}
+
+/// The symbol of a recorded field of own spikes.
+pub(super) fn field(process: &Process, field: usize) -> String {
+    let name = process.tape.as_ref().map_or("", |tape| &tape.fields[field]);
+    tape::field(&process.name, name)
+}
+
+/// The symbol of the errors that came over a channel.
+pub(super) fn error(process: &str, chan: Chan) -> String {
+    tape::error(process, chan.index())
+}
+
+/// Channels that bring errors to `proc`, ascending.
+pub(super) fn error_channels(program: &Program, proc: Proc) -> Vec<Chan> {
+    let channels = program.outgoing(proc).map(|(chan, _)| chan);
+    channels.filter(|&chan| program.carries_errors(chan)).collect()
+}

@@ -1,0 +1,358 @@
+//! What a PE has to hold for its processes, and how much of it.
+//!
+//! # Rings
+//! A process empties its rings at the start of every step (and whenever it wakes). A producer begins step `s`
+//! only when this process has finished `s - WINDOW` steps; when this process began its step `c`, it had dealt
+//! with all packets of the producer's steps below `c`. So while it is busy with step `c`, what can pile up is
+//! of the steps `c ..= c + WINDOW`: [`STEPS_IN_FLIGHT`] times at most one spike a lane, or one error a lane and
+//! channel, and never more than the tapes' bounds; and a marker a step. Towards a neighbour without flow
+//! control (no errors go over the channel) markers of all adjoint steps may pile up.
+
+use std::collections::BTreeSet;
+
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{
+    Array, ArrayKind, CoefficientValue, Fold, HandlerKind, Op, Proc, Process, Program, Role, Stmt,
+    Tensor,
+};
+
+use super::context::Context;
+use super::error::CodegenError;
+use super::memory::Plan;
+use super::names;
+use crate::abi::{WINDOW, tape};
+
+/// Steps of a neighbour whose packets can wait at the same time.
+const STEPS_IN_FLIGHT: usize = WINDOW as usize + 1;
+/// Stack of a PE: the deepest calls take less than a hundred bytes, an exception frame with floats 108.
+const STACK: u32 = 256;
+/// Numbers that a key has for processes and channels.
+const NUMBERS: u64 = 1 << 6;
+/// Bins, lanes and tape entries that half a word can count.
+const HALF: u64 = 1 << 16;
+
+/// A range of words with the same initial value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fill {
+    pub(super) addr: u32,
+    pub(super) words: u32,
+    pub(super) value: f32,
+}
+
+/// Whether any process of the program works backwards.
+pub(super) fn has_adjoint(program: &Program) -> bool {
+    let backwards = |kind| {
+        matches!(
+            kind,
+            HandlerKind::Message(_)
+                | HandlerKind::AdjointTick
+                | HandlerKind::Spike
+                | HandlerKind::Gradient(_)
+                | HandlerKind::GradientTick
+        )
+    };
+    let mut handlers = program.processes.values().flat_map(|p| &p.handlers);
+    handlers.any(|h| backwards(h.kind))
+}
+
+/// Processes that share a channel with `proc`.
+pub(super) fn neighbours(program: &Program, proc: Proc) -> BTreeSet<Proc> {
+    let producers = program.incoming(proc).map(|(_, c)| c.from);
+    let consumers = program.outgoing(proc).map(|(_, c)| c.to);
+    producers.chain(consumers).collect()
+}
+
+/// Whether the optimisers wait for `proc`: it has gradients that one of them gathers.
+pub(super) fn reports(program: &Program, proc: Proc) -> bool {
+    let optimised = program.processes.values().any(|p| matches!(p.role, Role::Optimiser(_)));
+    optimised && gradients(&program.processes[proc]).next().is_some()
+}
+
+fn gradients(process: &Process) -> impl Iterator<Item = Tensor> + '_ {
+    process.arrays.values().filter_map(|array| match array.kind {
+        ArrayKind::Gradient(tensor) => Some(tensor),
+        _ => None,
+    })
+}
+
+/// The arrays of these kinds with their initial values, adjacent ones together.
+pub(super) fn fills(context: &Context<'_>, which: impl Fn(ArrayKind) -> bool) -> Vec<Fill> {
+    let arrays = context.process().arrays.iter();
+    let mut fills: Vec<Fill> = arrays
+        .filter(|(_, array)| which(array.kind))
+        .map(|(id, array)| Fill {
+            addr: context.array(id),
+            words: word(context.program.array_len(context.proc, id)),
+            value: initial(array.kind),
+        })
+        .filter(|fill| fill.words > 0)
+        .collect();
+    fills.sort_by_key(|fill| fill.addr);
+    fills.dedup_by(|next, fill| {
+        let joined = fill.addr + 4 * fill.words == next.addr
+            && fill.value.to_bits() == next.value.to_bits();
+        if joined {
+            fill.words += next.words;
+        }
+        joined
+    });
+    fills
+}
+
+fn initial(kind: ArrayKind) -> f32 {
+    match kind {
+        ArrayKind::State { init } | ArrayKind::Scalar { init } | ArrayKind::Counter { init } => init,
+        _ => 0.0,
+    }
+}
+
+/// The memory of a source, neuron or loss process.
+pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenError> {
+    check_ranges(program, proc)?;
+    let process = &program.processes[proc];
+    let mut plan = Plan::default();
+    control(&mut plan);
+    for &neighbour in &neighbours(program, proc) {
+        let name = names::progress(&program.processes[neighbour]);
+        plan.values(name, vec![0], "steps that this neighbour has finished");
+    }
+    for (chan, _) in program.incoming(proc) {
+        let source = names::input_source(process, chan);
+        let next = names::input_next(process, chan);
+        plan.pointer(next, source, "where the next spike of this channel goes");
+    }
+    if process.role != Role::Source && process.tape.is_some() {
+        plan.values(tape::count(&process.name), vec![0], "own spikes so far");
+    }
+    for chan in names::error_channels(program, proc) {
+        for name in names::error_cursor(process, chan) {
+            plan.values(name, vec![0], "where the next error of this channel belongs");
+        }
+    }
+    arrays(&mut plan, program, proc);
+    if process.role == Role::Source {
+        plan.words(tape::input_count(&process.name), 1, "input spikes of the sample");
+        plan.words(tape::input(&process.name), source_bound(program, proc), "input spikes");
+    } else {
+        own_tape(&mut plan, program, proc);
+    }
+    for (chan, channel) in program.incoming(proc) {
+        let source = names::input_source(process, chan);
+        plan.bytes(source, 2 * channel.bound as u64, "sources of spikes received");
+        let start = names::input_start(process, chan);
+        plan.words(start, program.ticks as usize + 1, "where each bin's spikes start");
+    }
+    plan.words(names::FIFO_PLAIN, ring(plain_packets(program, proc)), "ring: packets without payload");
+    let payload = 2 * ring(payload_packets(program, proc));
+    plan.words(names::FIFO_PAYLOAD, payload, "ring: packets with payload");
+    plan.stack(STACK);
+    plan.check()?;
+    Ok(plan)
+}
+
+/// The memory of the optimiser PE.
+pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, CodegenError> {
+    let mut plan = Plan::default();
+    control(&mut plan);
+    plan.values(names::READY, vec![0], "READY packets not yet used");
+    plan.values(names::UPDATES, vec![0], "batches finished");
+    for &proc in group {
+        check_ranges(program, proc)?;
+        arrays(&mut plan, program, proc);
+        let name = &program.processes[proc].name;
+        let replicas = program.replicas;
+        plan.words(tape::remote_gradient(name), replicas, "address of the gradient in each replica");
+        plan.words(tape::remote_values(name), replicas, "address of the values in each replica");
+    }
+    let workers = program.processes.keys().filter(|&p| reports(program, p)).count();
+    plan.words(names::FIFO_PLAIN, ring(workers * program.replicas), "ring: packets without payload");
+    plan.words(names::FIFO_PAYLOAD, 2 * ring(2), "ring: packets with payload");
+    plan.stack(STACK);
+    plan.check()?;
+    Ok(plan)
+}
+
+/// The control block; r8 points to its first word.
+fn control(plan: &mut Plan) {
+    plan.values(names::CONFIG, vec![0], "instance << 24, written by the host");
+    plan.values(names::STATUS, vec![0], "what went wrong, or 0");
+    plan.values(names::COMMAND, vec![0], "the command to obey next");
+    plan.values(names::FLAGS, vec![0], "flags of the command being obeyed");
+    plan.values(names::BIN, vec![0], "the current bin");
+}
+
+/// Arrays in an order that puts together what is initialised together.
+fn arrays(plan: &mut Plan, program: &Program, proc: Proc) {
+    let process = &program.processes[proc];
+    let mut order: Vec<(Array, ArrayKind)> = process.arrays.iter().map(|(id, a)| (id, a.kind)).collect();
+    order.sort_by_key(|(id, kind)| (rank(*kind), initial(*kind).to_bits(), *id));
+    for (id, kind) in order {
+        let symbol = names::array(process, id);
+        let len = program.array_len(proc, id);
+        match kind {
+            ArrayKind::Param(tensor) => {
+                let values = program.tensors[tensor].values.iter().map(|v| v.to_bits());
+                plan.values(symbol, values.collect(), "parameters");
+            }
+            ArrayKind::Counter { init } => {
+                plan.values(symbol, vec![init.to_bits()], "counter of the optimiser");
+            }
+            _ => plan.words(symbol, len, purpose(kind)),
+        }
+    }
+    for (id, coef) in process.coefs.iter() {
+        if let CoefficientValue::PerLane(_) = &coef.value
+            && uses(process, &Op::Coef(id))
+        {
+            let values = (0..process.lanes).map(|lane| coef.value.at(lane).to_bits());
+            plan.values(names::coef(process, id), values.collect(), coef.formula.as_str());
+        }
+    }
+}
+
+fn rank(kind: ArrayKind) -> u8 {
+    match kind {
+        ArrayKind::Scalar { .. } => 0,
+        ArrayKind::State { .. } => 1,
+        ArrayKind::Label => 2,
+        ArrayKind::Counter { .. } => 3,
+        ArrayKind::Gathered | ArrayKind::Moment => 4,
+        ArrayKind::Gradient(_) => 5,
+        ArrayKind::Param(_) => 6,
+        ArrayKind::Trace => 7,
+        ArrayKind::GivenError => 8,
+    }
+}
+
+fn purpose(kind: ArrayKind) -> &'static str {
+    match kind {
+        ArrayKind::State { .. } => "state",
+        ArrayKind::Scalar { .. } => "scalar",
+        ArrayKind::Moment => "moment of the optimiser",
+        ArrayKind::Counter { .. } => "counter of the optimiser",
+        ArrayKind::Param(_) => "parameters",
+        ArrayKind::Gradient(_) => "gradient",
+        ArrayKind::Gathered => "gradient summed over replicas",
+        ArrayKind::Label => "label of the sample",
+        ArrayKind::GivenError => "errors given with the sample",
+        ArrayKind::Trace => "trace",
+    }
+}
+
+/// Whether any handler has this operation.
+fn uses(process: &Process, op: &Op) -> bool {
+    let mut stmts = process.handlers.iter().flat_map(|h| &h.body.stmts);
+    stmts.any(|stmt| match stmt {
+        Stmt::Let(_, other) => other == op,
+        Stmt::Spike { fields, .. } => fields.contains(op),
+        Stmt::Reduce(_, Fold::Add(_) | Fold::Max(_) | Fold::Fma(..))
+        | Stmt::Store(..)
+        | Stmt::StoreRow(..)
+        | Stmt::Send(_)
+        | Stmt::Probe(..) => false,
+    })
+}
+
+/// The tape of own spikes with the errors that come back for them.
+fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
+    let process = &program.processes[proc];
+    let Some(own) = &process.tape else { return };
+    plan.words(tape::place(&process.name), own.bound, "bin and lane of own spikes");
+    for field in 0..own.fields.len() {
+        plan.words(names::field(process, field), own.bound, "recorded at own spikes");
+    }
+    for chan in names::error_channels(program, proc) {
+        plan.words(names::error(&process.name, chan), own.bound, "errors of own spikes");
+    }
+    let starts = program.ticks as usize + 1;
+    plan.words(names::own_start(process), starts, "where each bin's own spikes start");
+}
+
+/// Most spikes that a source can be given.
+fn source_bound(program: &Program, proc: Proc) -> usize {
+    let channels = program.outgoing(proc).map(|(_, c)| c.bound).max();
+    let own = program.processes[proc].tape.as_ref().map(|t| t.bound);
+    own.or(channels).unwrap_or(0)
+}
+
+/// Most spikes or errors of a process that can wait at once.
+fn in_flight(program: &Program, proc: Proc) -> usize {
+    let process = &program.processes[proc];
+    let bound = match (process.role, &process.tape) {
+        (Role::Source, _) => source_bound(program, proc),
+        (_, Some(tape)) => tape.bound,
+        (_, None) => usize::MAX,
+    };
+    STEPS_IN_FLIGHT.saturating_mul(process.lanes).min(bound)
+}
+
+fn plain_packets(program: &Program, proc: Proc) -> usize {
+    let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
+    let spikes = producers.into_iter().map(|p| in_flight(program, p));
+    let spikes = spikes.fold(0, usize::saturating_add);
+    let unpaced = if has_adjoint(program) {
+        (program.ticks as usize).saturating_sub(1)
+    } else {
+        0
+    };
+    let between = |other: Proc| {
+        let mut channels = program.channels.iter();
+        channels.any(|(chan, c)| {
+            program.carries_errors(chan)
+                && ((c.from == proc && c.to == other) || (c.from == other && c.to == proc))
+        })
+    };
+    let markers = neighbours(program, proc).into_iter().map(|other| {
+        STEPS_IN_FLIGHT + if between(other) { 0 } else { unpaced }
+    });
+    spikes.saturating_add(markers.sum())
+}
+
+fn payload_packets(program: &Program, proc: Proc) -> usize {
+    let channels = names::error_channels(program, proc).len();
+    let commands = 1;
+    in_flight(program, proc).saturating_mul(channels).saturating_add(commands)
+}
+
+/// Places of a ring for so many packets: a full ring would look like an empty one.
+fn ring(packets: usize) -> usize {
+    packets.saturating_add(1)
+}
+
+/// Whether keys, tapes and operands can count what the program has.
+fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
+    let process = &program.processes[proc];
+    let check = |what: &str, found: usize, limit: u64| {
+        let found = found as u64;
+        if found <= limit {
+            return Ok(());
+        }
+        Err(CodegenError::Range {
+            what: format!("{} of {}", what, process.name),
+            limit,
+            found,
+        })
+    };
+    check("number of the process", proc.index(), NUMBERS - 1)?;
+    check("bins", program.ticks as usize, HALF - 1)?;
+    if !matches!(process.role, Role::Optimiser(_)) {
+        check("lanes", process.lanes, HALF)?;
+    }
+    for (chan, channel) in program.channels.iter() {
+        if channel.from == proc || channel.to == proc {
+            check("number of a channel", chan.index(), NUMBERS - 1)?;
+        }
+    }
+    if program.ticks == 0 || process.lanes == 0 {
+        return Err(CodegenError::Unsupported {
+            process: process.name.clone(),
+            handler: "all".to_owned(),
+            what: format!("{} bins of {} lanes", program.ticks, process.lanes),
+        });
+    }
+    Ok(())
+}
+
+fn word(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

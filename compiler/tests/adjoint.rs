@@ -342,11 +342,31 @@ fn eventprop_comes_out_as_published() {
     let operations = |kind| operations(&program, "second", kind);
     assert_eq!(
         operations(HandlerKind::AdjointTick),
-        ["load lambda_i", "load lambda_v", "coef a", "mul", "coef 1 - decay of i", "mul", "add", "coef b", "mul"]
+        [
+            "load lambda_i",
+            "load lambda_v",
+            "coef a",
+            "mul",
+            "coef 1 - decay of i",
+            "mul",
+            "add",
+            "coef b",
+            "mul"
+        ]
     );
     assert_eq!(
         operations(HandlerKind::Spike),
-        ["load lambda_v.before", "payload", "add", "field", "coef guard", "add", "div", "load lambda_v", "add"]
+        [
+            "load lambda_v.before",
+            "payload",
+            "add",
+            "field",
+            "coef guard",
+            "add",
+            "div",
+            "load lambda_v",
+            "add"
+        ]
     );
     let chan = program.channels.keys().nth(1).expect("the second channel");
     assert_eq!(
@@ -355,7 +375,13 @@ fn eventprop_comes_out_as_published() {
     );
     assert_eq!(
         operations(HandlerKind::Gradient(chan)),
-        ["row fc2.weight.gradient", "coef tau_i", "load lambda_i", "mul", "sub"]
+        [
+            "row fc2.weight.gradient",
+            "coef tau_i",
+            "load lambda_i",
+            "mul",
+            "sub"
+        ]
     );
 }
 

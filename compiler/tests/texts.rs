@@ -7,9 +7,7 @@ use nirc_ir::network::{
     Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
     Projection, Reset, SpikeShape, Synapse, Threshold,
 };
-use nirc_ir::text::{
-    Externals, parse_network, parse_program, print_network, print_program,
-};
+use nirc_ir::text::{Externals, parse_network, parse_program, print_network, print_program};
 
 /// Three inputs, two layers; per-neuron parameters, a leak and a bias where the model has them.
 fn network(convention: Convention, cuba: bool) -> Network {
@@ -117,7 +115,8 @@ fn networks_read_back() {
         for cuba in [false, true] {
             let network = network(convention.clone(), cuba);
             let text = print_network(&network);
-            let back = parse_network(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let back =
+                parse_network(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
             assert_eq!(back, network, "{text}");
         }
     }
@@ -129,7 +128,8 @@ fn programs_read_back_for_every_convention() {
         for cuba in [false, true] {
             let program = lower(&network(convention.clone(), cuba), &options()).expect("lowers");
             let text = print_program(&program);
-            let back = parse_program(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let back =
+                parse_program(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
             assert_eq!(back, program, "{text}");
         }
     }
@@ -152,7 +152,11 @@ fn external_values_are_checked() {
     let mut network = network(conventions()[0].clone(), true);
     let pre = Pop::new(0);
     network.populations[pre].size = 20;
-    let first = network.projections.values_mut().next().expect("a projection");
+    let first = network
+        .projections
+        .values_mut()
+        .next()
+        .expect("a projection");
     first.weights = (0..80).map(|i| i as f32).collect();
     let mut externals = Externals::from([("fc1.weight".to_owned(), first.weights.clone())]);
     let text = print_network(&network);

@@ -141,7 +141,10 @@ impl<'a> Emit<'a> {
     fn record(&mut self) {
         let spike = &self.flow.spike;
         let (field, name) = match spike.driver {
-            Some(driver) => (Op::Binary(Binary::Sub, driver, spike.before), "drive_minus_v"),
+            Some(driver) => (
+                Op::Binary(Binary::Sub, driver, spike.before),
+                "drive_minus_v",
+            ),
             None => (Op::Binary(Binary::Sub, spike.before, spike.old), "rise"),
         };
         if spike.driver.is_none() {
@@ -291,7 +294,11 @@ impl<'a> Emit<'a> {
             Some(scale) => self.scale(&mut b, rise, &scale, "rise", "d / (1 - d)"),
             None => rise,
         };
-        let guard = self.coef("guard", "keeps the division finite", &Parameter::Uniform(GUARD));
+        let guard = self.coef(
+            "guard",
+            "keeps the division finite",
+            &Parameter::Uniform(GUARD),
+        );
         let guard = b.coef(guard);
         let rise = b.add(rise, guard);
         let step = b.div(sum, rise);

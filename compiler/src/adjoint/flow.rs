@@ -68,11 +68,7 @@ enum Symbol {
 type Linear = BTreeMap<Symbol, Parameter>;
 
 /// The flow of a process, or why there is none.
-pub(super) fn extract(
-    process: &Process,
-    dt: f64,
-    integrator: Integrator,
-) -> Result<Flow, String> {
+pub(super) fn extract(process: &Process, dt: f64, integrator: Integrator) -> Result<Flow, String> {
     let tick = process
         .handler(HandlerKind::Tick)
         .ok_or("the process has no tick handler")?;
@@ -145,7 +141,9 @@ impl<'a> Reader<'a> {
             .stmts
             .iter()
             .filter_map(|stmt| match stmt {
-                Stmt::Store(array, value) if !accumulators.contains(array) => Some((*array, *value)),
+                Stmt::Store(array, value) if !accumulators.contains(array) => {
+                    Some((*array, *value))
+                }
                 _ => None,
             })
             .collect();
@@ -181,7 +179,10 @@ impl<'a> Reader<'a> {
                 threshold: Linear::new(),
             },
         };
-        let by_store: BTreeMap<Value, Array> = stores.iter().map(|(array, value)| (*value, *array)).collect();
+        let by_store: BTreeMap<Value, Array> = stores
+            .iter()
+            .map(|(array, value)| (*value, *array))
+            .collect();
         for (value, op) in &ops {
             let form = reader.form(*op, accumulators)?;
             if *value == before {

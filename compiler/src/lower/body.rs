@@ -1,8 +1,6 @@
 //! A small builder, so that bodies read like the formulas they come from.
 
-use nirc_ir::event::{
-    Array, Binary, Body, Cmp, Coef, Fold, Op, Outgoing, Row, Stmt, Unary, Value,
-};
+use nirc_ir::event::{Array, Binary, Body, Cmp, Coef, Fold, Op, Outgoing, Row, Stmt, Unary, Value};
 
 /// Builds a handler's body statement by statement.
 #[derive(Clone, Debug, Default)]

@@ -140,7 +140,8 @@ impl<'a> Lowering<'a> {
                     trainable: projection.trainable,
                 })
             };
-            self.weights.insert(id, declare("weight", &projection.weights));
+            self.weights
+                .insert(id, declare("weight", &projection.weights));
             if let Some(bias) = &projection.bias {
                 self.biases.insert(id, declare("bias", bias));
             }

@@ -165,7 +165,11 @@ impl Builder<'_> {
         let a = self.coef("a", self.decay_formula("tau_syn"), &synaptic);
         let d = self.coef("b", self.decay_formula("tau_mem"), decay);
         let coupling = relax.zip(&neuron.r, |relax, r| relax * r);
-        let formula = if neuron.r.is(1.0) { "1 - b" } else { "(1 - b) r" };
+        let formula = if neuron.r.is(1.0) {
+            "1 - b"
+        } else {
+            "(1 - b) r"
+        };
         let c = self.coef("c", formula, &coupling);
         let gain = self.gain(&synapse.tau_syn, &synaptic, &synapse.w_in);
 
@@ -232,13 +236,7 @@ impl Builder<'_> {
     }
 
     /// Adds `(1-b) v_leak` where it is not zero.
-    fn leak(
-        &mut self,
-        b: &mut BodyBuilder,
-        neuron: &Neuron,
-        relax: &Parameter,
-        v: Value,
-    ) -> Value {
+    fn leak(&mut self, b: &mut BodyBuilder, neuron: &Neuron, relax: &Parameter, v: Value) -> Value {
         if neuron.v_leak.is(0.0) {
             return v;
         }

@@ -24,7 +24,9 @@ pub(super) fn add(program: &mut Program, optimiser: &Optimiser) {
         .map(|(id, t)| (id, t.name.clone(), t.rows * t.lanes))
         .collect();
     for (tensor, name, lanes) in trained {
-        program.processes.push(process(tensor, name, lanes, optimiser));
+        program
+            .processes
+            .push(process(tensor, name, lanes, optimiser));
     }
 }
 
@@ -112,8 +114,12 @@ impl Builder {
 
     fn pair_coef(&mut self, b: &mut BodyBuilder, name: &str, formula: &str, value: f64) -> Pair {
         let (high, low) = split(value);
-        let high = self.coef(name, formula, f64::from(high));
-        let low = self.coef(&format!("{name}.low"), "what f32 leaves of it", f64::from(low));
+        let high = self.coef(&format!("{name}.high"), formula, f64::from(high));
+        let low = self.coef(
+            &format!("{name}.low"),
+            "what f32 leaves of it",
+            f64::from(low),
+        );
         Pair {
             high: b.coef(high),
             low: b.coef(low),
@@ -259,8 +265,8 @@ impl Builder {
 
     fn complement(&mut self, b: &mut BodyBuilder, q: &PairArray, name: &str, beta: f64) -> Pair {
         let old = load_pair(b, q);
-        let factor = self.pair_coef(b, &format!("{name}.high"), name, beta);
-        let rest = self.pair_coef(b, &format!("1-{name}.high"), &format!("1 - {name}"), 1.0 - beta);
+        let factor = self.pair_coef(b, name, name, beta);
+        let rest = self.pair_coef(b, &format!("1-{name}"), &format!("1 - {name}"), 1.0 - beta);
         let kept = mul_pair(b, old, factor);
         let new = add_pair(b, kept, rest);
         store_pair(b, q, new);

@@ -175,6 +175,7 @@ fn extents_beyond_the_file_are_refused_before_they_are_read() {
         return;
     };
     let bytes = shared::bytes(&dir.join("nir/overflowing_extents.nir.hex"));
+    println!("{}", read_bytes(bytes.clone()).unwrap_err());
     assert_eq!(run(bytes), Some("N0105"));
 }
 

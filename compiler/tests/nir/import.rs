@@ -586,7 +586,7 @@ fn the_time_step_comes_from_the_option_or_the_file() {
 fn another_convention_in_the_file_is_noted() {
     let (nodes, edges) = small();
     let mut written = Convention::preset("nir").unwrap();
-    written.time_unit = 1e-3;
+    written.time_unit = 2.0;
     let file = file(&nodes, &edges);
     let (bytes, _) = nirc_compiler::nir::export(
         &file,

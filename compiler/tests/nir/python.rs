@@ -10,7 +10,7 @@ use std::process::Command;
 use nirc_compiler::nir::{File, Update, convention_metadata, export, read_bytes, to_bytes};
 use nirc_ir::network::Convention;
 
-use crate::samples::{file, small};
+use crate::samples::{node, small_with, vector};
 use crate::shared;
 
 fn interpreters() -> Vec<PathBuf> {
@@ -105,8 +105,12 @@ fn python_reads_every_rewritten_file_as_it_reads_the_original() {
 #[test]
 fn python_reads_trained_weights_and_metadata() {
     let scratch = Scratch::new("trained");
-    let (nodes, edges) = small();
-    let file = file(&nodes, &edges);
+    // Without `v_reset`, which versions before 1.0.6 do not know.
+    let mut pop = node("CubaLIF");
+    for field in ["tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "w_in"] {
+        pop.insert(field, vector(3, 0.5));
+    }
+    let file = small_with("pop", pop);
     let weight = vec![0.5f32, -0.25, 1.0, 2.0, -3.0, 0.1];
     let updates = BTreeMap::from([(
         "fc".to_owned(),
@@ -128,7 +132,7 @@ fn python_reads_trained_weights_and_metadata() {
         ] {
             assert!(line.contains(expected), "{line}");
         }
-        assert!(!line.contains("is read"), "both are read: {line}");
+        assert!(!line.contains("is read"), "both should be read: {line}");
         for unchanged in ["pop", "edges", "metadata/dt:", "version"] {
             assert!(!line.contains(unchanged), "{line}");
         }

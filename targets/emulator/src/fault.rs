@@ -76,12 +76,10 @@ pub enum FaultKind {
     /// Store into bytes that were loaded as code.
     #[error("store into code")]
     StoreToCode,
-    /// A remote store or a packet FIFO hit the code of this PE; `source` is the PE that sent it.
-    #[error("PE {source_pe} stored into the code or outside the SRAM of this PE")]
-    BadArrival {
-        /// Index of the sending PE.
-        source_pe: u16,
-    },
+    /// A store of another PE, or a packet on its way into a FIFO's ring, hit code or an address outside the SRAM.
+    /// The PE is the one it arrived at.
+    #[error("a remote store or an arriving packet hit code or left the SRAM")]
+    BadArrival,
     /// Access to a register of a device in a way it does not have.
     #[error("device register accessed with the wrong size")]
     RegisterSize,
@@ -90,6 +88,14 @@ pub enum FaultKind {
     RegisterValue {
         /// The value written.
         value: u32,
+    },
+    /// A packet was sent to mesh coordinates without PEs or router.
+    #[error("packet sent to ({x}, {y}), where there are no PEs and no router")]
+    NoDestination {
+        /// Column.
+        x: u8,
+        /// Row.
+        y: u8,
     },
     /// Floating-point instruction while CPACR denies access to the FPU.
     #[error("floating-point instruction while the FPU is disabled")]

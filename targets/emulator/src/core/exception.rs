@@ -63,7 +63,7 @@ impl Core {
             self.push_words(frame.wrapping_add(INTEGER_FRAME), &singles[..16])?;
             self.push_words(frame.wrapping_add(INTEGER_FRAME + 64), &[self.fpscr])?;
             self.fpscr = 0;
-            self.now += timing::EXCEPTION_FP;
+            self.now = self.now.wrapping_add(timing::EXCEPTION_FP);
         }
         let stack_bits = match (self.scs.handler_mode(), control & PROCESS_STACK != 0) {
             (true, _) => 0x1,
@@ -80,7 +80,7 @@ impl Core {
         self.scs.activate(exception);
         self.scs.event = true;
         self.exclusive = false;
-        self.now += timing::EXCEPTION_ENTRY;
+        self.now = self.now.wrapping_add(timing::EXCEPTION_ENTRY);
         Ok(handler & !1)
     }
 
@@ -113,7 +113,7 @@ impl Core {
             self.s[..16].copy_from_slice(&fp[..16]);
             self.fpscr = fp[16];
             size = FP_FRAME;
-            self.now += timing::EXCEPTION_FP;
+            self.now = self.now.wrapping_add(timing::EXCEPTION_FP);
         }
         (self.r[0], self.r[1], self.r[2], self.r[3], self.r[12], self.r[14]) = (r0, r1, r2, r3, r12, lr);
         let sp = frame.wrapping_add(size) | (xpsr >> 7 & 4);
@@ -129,7 +129,7 @@ impl Core {
         self.scs.faultmask = false;
         self.scs.event = true;
         self.exclusive = false;
-        self.now += timing::EXCEPTION_RETURN;
+        self.now = self.now.wrapping_add(timing::EXCEPTION_RETURN);
         Ok(pc & !1)
     }
 

@@ -43,7 +43,7 @@ impl Core {
     /// Adds a block's totals up to the point it is left at.
     #[inline(always)]
     fn leave(&mut self, at: &Before, pc: u32) {
-        self.now += u64::from(at.cycles) + u64::from(at.drain);
+        self.now = self.now.wrapping_add(u64::from(at.cycles) + u64::from(at.drain));
         self.instructions += u64::from(at.instructions);
         self.pc = pc;
     }
@@ -51,7 +51,7 @@ impl Core {
     #[inline(always)]
     fn jump(&mut self, at: &Before, target: u32) {
         self.leave(at, target);
-        self.now += u64::from(self.branch_refill);
+        self.now = self.now.wrapping_add(self.branch_refill.into());
     }
 
     /// Takes back what [`Core::interrupt_block`] added, to go on in the middle of a block.

@@ -176,7 +176,7 @@ impl Core {
         } else {
             (n.checked_div(m).unwrap_or(0), timing::division(n, m))
         };
-        self.now += cycles;
+        self.now = self.now.wrapping_add(cycles);
         self.set(rd, result);
         Ok(())
     }

@@ -97,9 +97,9 @@ impl Scs {
         self.ipsr != 0
     }
 
-    /// Whether an arriving interrupt could be taken, so that time must not run past its arrival unnoticed.
-    pub(crate) fn interruptible(&self) -> bool {
-        !self.primask && !self.faultmask && self.enabled != 0
+    /// Whether some interrupt could be taken, so that time must not run past its arrival unnoticed.
+    pub(crate) fn can_be_preempted(&self) -> bool {
+        !self.primask && !self.faultmask && (self.enabled != 0 || self.pend_sv)
     }
 
     /// Whether WFE also wakes for interrupts that are not enabled.

@@ -196,7 +196,7 @@ impl Core {
             let lines = access.bus.lines(&mut self.sram, access.at)?;
             self.scs.load(addr, buf, lines, access.at).map_err(|kind| Stop::fault(kind, addr))?;
         } else {
-            self.now += access.bus.load(&mut self.sram, access.at, addr, buf)?;
+            self.now = self.now.wrapping_add(access.bus.load(&mut self.sram, access.at, addr, buf)?);
         }
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Core {
                 to.copy_from_slice(buf);
             }
         } else {
-            self.now += access.bus.store(&mut self.sram, access.at, addr, buf)?;
+            self.now = self.now.wrapping_add(access.bus.store(&mut self.sram, access.at, addr, buf)?);
             self.limit = self.limit.min(access.bus.limit());
         }
         Ok(())

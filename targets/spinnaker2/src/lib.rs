@@ -4,4 +4,5 @@ pub mod abi;
 pub mod codegen;
 pub mod elf;
 pub mod mapping;
+pub mod target;
 pub mod thumb;

@@ -16,7 +16,9 @@ fn everything() -> Program {
     asm.emit_all(all.iter().copied());
     let mut cond = Cond::ALL.iter().copied().cycle();
     for inst in all {
-        let Some(cond) = cond.next() else { return asm.finish(0).unwrap() };
+        let Some(cond) = cond.next() else {
+            return asm.finish(0).unwrap();
+        };
         if conditional(&inst, cond) {
             asm.emit_if(cond, inst);
         }
@@ -27,7 +29,10 @@ fn everything() -> Program {
 /// Whether an instruction may stand in an IT block and has a text there that says so.
 fn conditional(inst: &Inst, cond: Cond) -> bool {
     inst.encode_in(Some(cond)).is_ok()
-        && !matches!(inst, Inst::Bkpt { .. } | Inst::Barrier { .. } | Inst::Udf { .. })
+        && !matches!(
+            inst,
+            Inst::Bkpt { .. } | Inst::Barrier { .. } | Inst::Udf { .. }
+        )
 }
 
 /// Address and instruction of each line of objdump's output, as `mnemonic\toperands`.
@@ -78,10 +83,19 @@ fn objdump_prints_the_same_text() {
         if line.addr != *addr || line.text != *text {
             count += 1;
             if count < 60 {
-                writeln!(wrong, "{:x}: {:?}\n{addr:x}: {text:?}", line.addr, line.text).unwrap();
+                writeln!(
+                    wrong,
+                    "{:x}: {:?}\n{addr:x}: {text:?}",
+                    line.addr, line.text
+                )
+                .unwrap();
             }
         }
     }
     assert_eq!(program.listing.len(), theirs.len());
-    assert!(wrong.is_empty(), "{count} of {} lines differ:\n{wrong}", theirs.len());
+    assert!(
+        wrong.is_empty(),
+        "{count} of {} lines differ:\n{wrong}",
+        theirs.len()
+    );
 }

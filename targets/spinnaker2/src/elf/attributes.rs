@@ -6,17 +6,17 @@ const CPU_NAME: (u8, &[u8]) = (5, b"Cortex-M4");
 
 /// Numbers, in ascending order of tags; all below 128, so each takes one byte.
 const NUMBERS: [(u8, u8); 11] = [
-    (6, 13),    // architecture: v7E-M
-    (7, b'M'),  // profile: microcontroller
-    (9, 2),     // Thumb-2
-    (10, 6),    // floats: VFPv4-D16
-    (17, 1),    // data addressed absolutely
-    (20, 1),    // denormals as IEEE has them
-    (23, 3),    // all of IEEE 754
-    (24, 1),    // needs 8-byte alignment of 8-byte data
-    (25, 1),    // keeps it for the stack
-    (27, 1),    // floats: single precision only
-    (28, 1),    // float arguments in float registers
+    (6, 13),   // architecture: v7E-M
+    (7, b'M'), // profile: microcontroller
+    (9, 2),    // Thumb-2
+    (10, 6),   // floats: VFPv4-D16
+    (17, 1),   // data addressed absolutely
+    (20, 1),   // denormals as IEEE has them
+    (23, 3),   // all of IEEE 754
+    (24, 1),   // needs 8-byte alignment of 8-byte data
+    (25, 1),   // keeps it for the stack
+    (27, 1),   // floats: single precision only
+    (28, 1),   // float arguments in float registers
 ];
 
 /// The contents of `.ARM.attributes`.

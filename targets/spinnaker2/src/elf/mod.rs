@@ -114,12 +114,7 @@ pub enum Section {
 
 impl Section {
     /// In the order they have in the file.
-    pub const ALL: [Section; 4] = [
-        Section::Text,
-        Section::Rodata,
-        Section::Data,
-        Section::Bss,
-    ];
+    pub const ALL: [Section; 4] = [Section::Text, Section::Rodata, Section::Data, Section::Bss];
 
     /// The name it has in the file.
     #[must_use]
@@ -189,7 +184,9 @@ pub enum ElfError {
     #[error("the vector table must hold at least 8 bytes, but the text has {0}")]
     NoVectors(usize),
     /// The reset entry differs from the entry point, or is no Thumb address in the text.
-    #[error("the reset entry must be the entry point 0x{entry:x} in Thumb code, but is 0x{reset:x}")]
+    #[error(
+        "the reset entry must be the entry point 0x{entry:x} in Thumb code, but is 0x{reset:x}"
+    )]
     Entry {
         /// The entry point.
         entry: u32,
@@ -305,7 +302,9 @@ impl Image {
     #[must_use]
     pub fn symbol_at(&self, addr: u32) -> Option<&ImageSymbol> {
         let byte = Range { addr, size: 1 };
-        self.symbols.iter().find(|symbol| symbol.range().holds(byte))
+        self.symbols
+            .iter()
+            .find(|symbol| symbol.range().holds(byte))
     }
 
     /// The initial stack pointer, word 0 of the vector table.

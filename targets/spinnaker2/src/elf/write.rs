@@ -117,7 +117,11 @@ fn write(image: &Image, out: &mut Vec<u8>) -> object::write::Result<()> {
     }
     for (symbol, &name) in image.symbols.iter().zip(&names) {
         let st_name = writer.string_offset(Some(name));
-        writer.write_symbol(&named_symbol(symbol, st_name, section_index(symbol.section)));
+        writer.write_symbol(&named_symbol(
+            symbol,
+            st_name,
+            section_index(symbol.section),
+        ));
     }
     writer.write_strtab();
     writer.write_shstrtab();

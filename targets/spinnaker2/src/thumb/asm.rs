@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use super::encode::EncodeError;
+use super::encode::{Code, EncodeError};
 use super::inst::{Inst, Width};
 use super::operand::{Cond, Reg, SReg};
 use super::program::{Program, SymbolKind};
@@ -141,13 +141,14 @@ impl Kind {
         }
     }
 
-    /// Its length at most, with padding before it.
-    fn longest(&self) -> u32 {
+    /// Its length at most, with the padding it may bring about.
+    fn longest(&self, it: Option<Cond>) -> u32 {
         match self {
-            Kind::Cbz { .. } => 6,
-            Kind::Word(_) => 7,
+            Kind::Inst(inst) => inst.encode_in(it).map_or(4, Code::size),
+            Kind::Cbz { .. } | Kind::Word(_) => 6,
+            Kind::Half(_) | Kind::Byte(_) => 2,
             Kind::Align(to) => *to,
-            _ => 5,
+            _ => 4,
         }
     }
 
@@ -366,6 +367,8 @@ impl Assembler {
             return;
         }
         let pool = std::mem::take(&mut self.pool);
+        // The remark is on the next instruction, not on the pool.
+        let comment = std::mem::take(&mut self.comment);
         let around = self.reachable().then(|| self.label());
         if let Some(label) = around {
             self.append(Kind::Branch {
@@ -380,11 +383,12 @@ impl Assembler {
         if let Some(label) = around {
             self.bind(label);
         }
+        self.comment = comment;
     }
 
     fn pooled(&mut self, word: Word, reach: u32) -> Label {
         // Here rather than when the load is pushed, so that the load and its constant share a pool.
-        self.place_pool_if_due(5);
+        self.place_pool_if_due(4);
         let label = match self.pool.known.get(&word) {
             Some(&label) => label,
             None => {
@@ -515,7 +519,7 @@ impl Assembler {
 impl Assembler {
     fn push(&mut self, kind: Kind) {
         if self.it.is_empty() {
-            self.place_pool_if_due(kind.longest());
+            self.place_pool_if_due(kind.longest(None));
         }
         self.append(kind);
     }
@@ -537,7 +541,7 @@ impl Assembler {
                 origin: self.source.clone(),
             });
         }
-        self.position = self.position.saturating_add(kind.longest());
+        self.position = self.position.saturating_add(kind.longest(it));
         self.items.push(Item {
             kind,
             it,

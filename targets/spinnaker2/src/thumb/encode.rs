@@ -214,11 +214,7 @@ fn split12(imm: u16) -> (u16, u16) {
 /// The halfwords of a branch with 25 bits of reach.
 fn far_branch(offset: i32, second: u16) -> Result<Code> {
     if offset % 2 != 0 || !(-(1 << 24)..1 << 24).contains(&offset) {
-        return Err(number(
-            "branch offset",
-            "even and within 16 MiB",
-            offset,
-        ));
+        return Err(number("branch offset", "even and within 16 MiB", offset));
     }
     let bits = offset as u32;
     let sign = bits >> 31;
@@ -367,10 +363,7 @@ impl Encoder {
                 let (first, second) = farith_base(op);
                 let (d1, d2) = field_d(sd);
                 let (n1, n2) = field_n(sn);
-                Ok(Code::Wide(
-                    first | d1 | n1,
-                    second | d2 | n2 | field_m(sm),
-                ))
+                Ok(Code::Wide(first | d1 | n1, second | d2 | n2 | field_m(sm)))
             }
             Inst::FUnary { op, sd, sm } => {
                 let (first, second) = match op {
@@ -568,15 +561,7 @@ impl Encoder {
         }
     }
 
-    fn alu_reg(
-        &self,
-        op: AluOp,
-        s: bool,
-        rd: Reg,
-        rn: Reg,
-        rm: Reg,
-        shift: Shift,
-    ) -> Result<Code> {
+    fn alu_reg(&self, op: AluOp, s: bool, rd: Reg, rn: Reg, rm: Reg, shift: Shift) -> Result<Code> {
         let fields = shift_fields(shift)?;
         if shift == Shift::NONE
             && let Some(narrow) = self.alu_reg_narrow(op, s, rd, rn, rm)
@@ -651,7 +636,10 @@ impl Encoder {
         if rd == rn && rd.is_low() && rm.is_low() && self.narrow_flags(s) {
             return Ok(Code::Narrow(narrow | m << 3 | d));
         }
-        Ok(Code::Wide(wide | u16::from(s) << 4 | n, 0xf000 | d << 8 | m))
+        Ok(Code::Wide(
+            wide | u16::from(s) << 4 | n,
+            0xf000 | d << 8 | m,
+        ))
     }
 
     fn mul(&self, s: bool, rd: Reg, rn: Reg, rm: Reg) -> Result<Code> {
@@ -689,9 +677,7 @@ impl Encoder {
                     return Err(number("branch offset", "even, -256 to 254", offset));
                 }
                 let code = u16::from(cond.code());
-                Ok(Code::Narrow(
-                    0xd000 | code << 8 | (bits >> 1 & 0xff) as u16,
-                ))
+                Ok(Code::Narrow(0xd000 | code << 8 | (bits >> 1 & 0xff) as u16))
             }
             (None, Width::Wide) => far_branch(offset, 0x9000),
             (Some(cond), Width::Wide) => {
@@ -793,9 +779,8 @@ fn compare(op: CompareOp, rn: Reg, src: Src) -> Result<Code> {
             if op == CompareOp::Cmp && rn.is_low() && imm <= 0xff {
                 return Ok(Code::Narrow(0x2800 | n << 8 | imm as u16));
             }
-            let bits = modified_immediate(imm).ok_or_else(|| {
-                number("immediate", "a byte, or a repeated or rotated byte", imm)
-            })?;
+            let bits = modified_immediate(imm)
+                .ok_or_else(|| number("immediate", "a byte, or a repeated or rotated byte", imm))?;
             Ok(modified(opcode, true, n, 15, bits))
         }
         Src::Reg(rm, shift) => {
@@ -856,7 +841,11 @@ fn bit_field(first: u16, rd: Reg, lsb: u8, width: u8, last: u16) -> Result<Code>
         return Err(number("lsb", "0 to 31", lsb));
     }
     if width == 0 || width > 32 - lsb {
-        return Err(number("width", "at least 1 and lsb + width at most 32", width));
+        return Err(number(
+            "width",
+            "at least 1 and lsb + width at most 32",
+            width,
+        ));
     }
     let (d, lsb) = (general("rd", rd)?, u16::from(lsb));
     Ok(Code::Wide(

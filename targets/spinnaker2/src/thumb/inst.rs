@@ -623,7 +623,10 @@ impl Inst {
         } else if mvn.encode().is_ok() {
             (mvn, None)
         } else {
-            (Inst::Movw { rd, imm: low }, Some(Inst::Movt { rd, imm: high }))
+            (
+                Inst::Movw { rd, imm: low },
+                Some(Inst::Movt { rd, imm: high }),
+            )
         }
     }
 

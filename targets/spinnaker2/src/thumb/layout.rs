@@ -112,9 +112,7 @@ fn addresses(items: &[Item], base: u32) -> Result<Vec<u32>, AsmProblem> {
             .checked_next_multiple_of(alignment(&item.kind))
             .ok_or(AsmProblem::TooLong)?;
         all.push(start);
-        addr = start
-            .checked_add(size(item))
-            .ok_or(AsmProblem::TooLong)?;
+        addr = start.checked_add(size(item)).ok_or(AsmProblem::TooLong)?;
     }
     all.push(addr);
     Ok(all)
@@ -325,11 +323,12 @@ impl Writer {
                 self.write(&source, &Arc::default(), Inst::NOP.to_string(), &NOP, 1);
             } else {
                 self.map(MappingKind::Data);
-                let (bytes, text): (&[u8], _) = if self.addr().is_multiple_of(2) && start - self.addr() >= 2 {
-                    (&[0, 0], ".short\t0x0000")
-                } else {
-                    (&[0], ".byte\t0x00")
-                };
+                let (bytes, text): (&[u8], _) =
+                    if self.addr().is_multiple_of(2) && start - self.addr() >= 2 {
+                        (&[0, 0], ".short\t0x0000")
+                    } else {
+                        (&[0], ".byte\t0x00")
+                    };
                 self.write(&source, &Arc::default(), text.to_string(), bytes, 0);
             }
         }

@@ -395,7 +395,11 @@ impl FpImm {
     #[must_use]
     pub const fn value(self) -> f32 {
         let code = self.0 as u32;
-        let exponent = if code & 0x40 != 0 { 0x1f << 25 } else { 1 << 30 };
+        let exponent = if code & 0x40 != 0 {
+            0x1f << 25
+        } else {
+            1 << 30
+        };
         f32::from_bits((code & 0x80) << 24 | exponent | (code & 0x3f) << 19)
     }
 }

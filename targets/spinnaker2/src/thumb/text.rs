@@ -211,9 +211,7 @@ impl Printer<'_> {
                 writeback: true,
                 regs,
             }
-            | Inst::Push { regs } => {
-                self.stack("push", "stmdb\tsp!, ", "str", "[sp, #-4]!", regs)
-            }
+            | Inst::Push { regs } => self.stack("push", "stmdb\tsp!, ", "str", "[sp, #-4]!", regs),
             Inst::LoadMany {
                 mode,
                 base,

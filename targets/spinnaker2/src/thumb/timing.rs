@@ -26,9 +26,7 @@ impl RegSet {
     /// Whether two sets share anything.
     #[must_use]
     pub const fn meets(self, other: RegSet) -> bool {
-        self.core & other.core != 0
-            || self.float & other.float != 0
-            || (self.flags && other.flags)
+        self.core & other.core != 0 || self.float & other.float != 0 || (self.flags && other.flags)
     }
 
     fn reg(mut self, reg: Reg) -> Self {
@@ -129,9 +127,7 @@ impl Inst {
             Inst::Shift { s, rd, rn, rm, .. } | Inst::Mul { s, rd, rn, rm } => {
                 (none().reg(rn).reg(rm), none().reg(rd).flags_if(s))
             }
-            Inst::MulAcc { rd, rn, rm, ra, .. } => {
-                (none().reg(rn).reg(rm).reg(ra), none().reg(rd))
-            }
+            Inst::MulAcc { rd, rn, rm, ra, .. } => (none().reg(rn).reg(rm).reg(ra), none().reg(rd)),
             Inst::MulLong { op, lo, hi, rn, rm } => {
                 use super::inst::MulLongOp::{Smlal, Umlal};
                 let factors = none().reg(rn).reg(rm);
@@ -225,12 +221,8 @@ impl Inst {
             Inst::FMoveImm { sd, .. } => (none(), none().sreg(sd)),
             Inst::FMoveFromCore { sn, rt } => (none().reg(rt), none().sreg(sn)),
             Inst::FMoveToCore { rt, sn } => (none().sreg(sn), none().reg(rt)),
-            Inst::FMovePairFromCore { sm, rt, rt2 } => {
-                (none().reg(rt).reg(rt2), none().pair(sm))
-            }
-            Inst::FMovePairToCore { rt, rt2, sm } => {
-                (none().pair(sm), none().reg(rt).reg(rt2))
-            }
+            Inst::FMovePairFromCore { sm, rt, rt2 } => (none().reg(rt).reg(rt2), none().pair(sm)),
+            Inst::FMovePairToCore { rt, rt2, sm } => (none().pair(sm), none().reg(rt).reg(rt2)),
             Inst::FLoad { sd, base, .. } => (none().reg(base), none().sreg(sd)),
             Inst::FStore { sd, base, .. } => (none().reg(base).sreg(sd), none()),
             Inst::FLoadLiteral { sd, .. } => (none().reg(Reg::Pc), none().sreg(sd)),
@@ -315,7 +307,11 @@ impl Inst {
             },
             Inst::LoadPair { .. } | Inst::StorePair { .. } => 3,
             Inst::LoadMany { regs, .. } | Inst::Pop { regs } => {
-                let refill = if regs.contains(Reg::Pc) { 1 + REFILL } else { 0 };
+                let refill = if regs.contains(Reg::Pc) {
+                    1 + REFILL
+                } else {
+                    0
+                };
                 1 + regs.len() + refill
             }
             Inst::StoreMany { regs, .. } | Inst::Push { regs } => 1 + regs.len(),

@@ -32,8 +32,30 @@ const LOW: [Reg; 3] = [Reg::R0, Reg::R3, Reg::R7];
 const CORE: [Reg; 5] = [Reg::R0, Reg::R5, Reg::R8, Reg::R12, Reg::Lr];
 const FLOAT: [SReg; 4] = [SReg::S0, SReg::S7, SReg::S16, SReg::S31];
 const CONSTANTS: [u32; 24] = [
-    0, 1, 7, 8, 32, 33, 255, 256, 508, 512, 1020, 1024, 4095, 4096, 0x1234, 0xffff, 0x00ab_00ab,
-    0xab00_ab00, 0xabab_abab, 0x8000_0000, 0xff00_0000, 0x0003_fc00, 0xffff_ffff, 0x1234_5678,
+    0,
+    1,
+    7,
+    8,
+    32,
+    33,
+    255,
+    256,
+    508,
+    512,
+    1020,
+    1024,
+    4095,
+    4096,
+    0x1234,
+    0xffff,
+    0x00ab_00ab,
+    0xab00_ab00,
+    0xabab_abab,
+    0x8000_0000,
+    0xff00_0000,
+    0x0003_fc00,
+    0xffff_ffff,
+    0x1234_5678,
 ];
 const SHIFTS: [Shift; 12] = [
     Shift::NONE,
@@ -256,7 +278,19 @@ fn memory() -> Vec<Inst> {
 fn control() -> Vec<Inst> {
     let mut all = Vec::new();
     for width in [Width::Narrow, Width::Wide] {
-        for offset in [0, 4, 254, 1000, 2046, 70_000, -4, -256, -2048, -70_000, 1 << 19] {
+        for offset in [
+            0,
+            4,
+            254,
+            1000,
+            2046,
+            70_000,
+            -4,
+            -256,
+            -2048,
+            -70_000,
+            1 << 19,
+        ] {
             all.push(Inst::B {
                 cond: None,
                 offset,

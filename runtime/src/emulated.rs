@@ -3,12 +3,71 @@
 //! A [`Device`] is what a [`Session`] needs of a chip: memory, packets, and to know when it is quiet.
 //! The session is the [`Executor`](nirc_ir::executor::Executor): it streams samples, checks the health
 //! of every PE after every round, and leaves the weights as they were if a batch went wrong.
+//! [`Emulated`] is a session with an [`EmulatedChip`].
 
+mod chip;
 mod device;
 mod health;
 mod layout;
 mod session;
+mod stats;
 mod trouble;
 
+#[cfg(test)]
+mod tests;
+
+use nirc_ir::event::Program;
+use nirc_ir::{Diagnostic, Diagnostics};
+use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::target::Target;
+
+pub use chip::{Clock, EmulatedChip, EmulatorOptions, chip_config};
 pub use device::{Device, Lost};
 pub use session::Session;
+pub use stats::{PeStats, Stats, Totals};
+
+/// Runs programs on an emulated chip.
+pub type Emulated = Session<EmulatedChip>;
+
+impl Emulated {
+    /// Compiles a program for a chip and loads it.
+    ///
+    /// # Errors
+    /// What does not fit, or cannot be generated or loaded.
+    pub fn new(
+        program: &Program,
+        target: &Target,
+        options: EmulatorOptions,
+    ) -> Result<Self, Diagnostics> {
+        let bundle = Bundle::build(program, target)?;
+        Ok(Self::load(program, &bundle, target, options)?)
+    }
+
+    /// Loads a bundle of a program.
+    ///
+    /// # Errors
+    /// If the bundle is of another program, or does not load.
+    pub fn load(
+        program: &Program,
+        bundle: &Bundle,
+        target: &Target,
+        options: EmulatorOptions,
+    ) -> Result<Self, Diagnostic> {
+        let chip = EmulatedChip::new(bundle, target, options)?;
+        Self::start(program, bundle, chip)
+    }
+
+    /// What the chip counted.
+    ///
+    /// # Errors
+    /// If the chip cannot be read.
+    pub fn stats(&self) -> Result<Stats, Diagnostic> {
+        let chip = self.device();
+        Ok(Stats::new(
+            chip.hz(),
+            chip.batch_cycles(),
+            self.placements(),
+            chip.pes()?,
+        ))
+    }
+}

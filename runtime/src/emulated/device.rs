@@ -14,6 +14,9 @@ pub trait Device {
     /// If the device does not take it.
     fn restart(&mut self) -> Result<(), Diagnostic>;
 
+    /// A batch begins: what is counted by batch starts at 0.
+    fn begin(&mut self);
+
     /// Writes into a PE's SRAM.
     ///
     /// # Errors

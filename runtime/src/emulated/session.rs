@@ -12,7 +12,7 @@ use nirc_ir::event::{Array, ArrayKind, Proc, Program};
 use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
 use nirc_spinnaker2::abi::{self, Kind};
 use nirc_spinnaker2::bundle::Bundle;
-use nirc_spinnaker2::mapping::traffic;
+use nirc_spinnaker2::mapping::{Placement, traffic};
 
 use super::device::Device;
 use super::health::Health;
@@ -24,6 +24,7 @@ use super::trouble;
 pub struct Session<D> {
     program: Program,
     layout: Layout,
+    placements: Vec<Placement>,
     health: Health,
     workers: usize,
     /// Whether there is an optimiser PE.
@@ -40,11 +41,12 @@ impl<D: Device> Session<D> {
     ///
     /// # Errors
     /// If the bundle is not one of `program`, or the device fails.
-    pub fn new(program: &Program, bundle: &Bundle, device: D) -> Result<Self, Diagnostic> {
+    pub fn start(program: &Program, bundle: &Bundle, device: D) -> Result<Self, Diagnostic> {
         bundle.check(program)?;
         let mut session = Self {
             program: program.clone(),
             layout: Layout::new(program, bundle)?,
+            placements: bundle.mapping.placements.clone(),
             health: Health::new(bundle)?,
             optimises: bundle.mapping.has_optimiser(),
             workers: traffic::workers(program).count(),
@@ -66,6 +68,11 @@ impl<D: Device> Session<D> {
     /// The device.
     pub fn device(&self) -> &D {
         &self.device
+    }
+
+    /// What each PE runs.
+    pub fn placements(&self) -> &[Placement] {
+        &self.placements
     }
 
     /// The device, for its own settings.
@@ -244,6 +251,7 @@ impl<D: Device> Executor for Session<D> {
         for sample in batch {
             trouble::sample(&self.program, &self.layout, sample)?;
         }
+        self.device.begin();
         let mut ran = self.run_rounds(pass, batch, outcomes);
         if ran.is_ok() && pass == Pass::Train {
             ran = self.save();

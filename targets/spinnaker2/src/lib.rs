@@ -1,6 +1,7 @@
 //! nirc-spinnaker2
 
 pub mod abi;
+pub mod bundle;
 pub mod codegen;
 pub mod elf;
 pub mod mapping;

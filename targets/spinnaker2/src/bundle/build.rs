@@ -6,6 +6,7 @@ use std::fmt::Write;
 use nirc_ir::codes::{CODEGEN, MAP_SRAM};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
+use nirc_ir::text::print_program;
 use nirc_ir::{Diagnostic, Diagnostics};
 
 use super::manifest::{ArrayEntry, KeyEntry, ProcessEntry, RegionEntry, Words};
@@ -118,6 +119,7 @@ impl Builder<'_> {
         let index = Index {
             processes: self.process_entries()?,
             keys: self.key_entries(),
+            program_text: print_program(self.program),
             mapping_text: self.text(),
         };
         let program = self.program;
@@ -230,6 +232,7 @@ impl Builder<'_> {
                     address: self.symbol(firmware, &symbol)?.addr,
                     name: decl.name.clone(),
                     shape: self.shape(proc, array),
+                    tensor: self.tensor(decl.kind),
                     symbol,
                 })
             });
@@ -242,6 +245,13 @@ impl Builder<'_> {
             })
         };
         self.program.processes.iter().map(entry).collect()
+    }
+
+    fn tensor(&self, kind: ArrayKind) -> Option<String> {
+        match kind {
+            ArrayKind::Param(tensor) => Some(self.program.tensors[tensor].name.clone()),
+            _ => None,
+        }
     }
 
     fn shape(&self, proc: Proc, array: nirc_ir::event::Array) -> Vec<usize> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nirc_ir::Diagnostic;
+use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_ir::codes::{BUNDLE, FILE_UNREADABLE, FILE_UNWRITABLE};
 
 use crate::elf::ElfError;
@@ -78,6 +78,9 @@ pub enum BundleError {
         /// Fingerprint in the bundle.
         found: String,
     },
+    /// The program's text does not read back.
+    #[error("program.txt: {0}")]
+    Program(Diagnostics),
     /// Placement and routes do not fit the program.
     #[error(transparent)]
     Mapping(MappingError),

@@ -20,7 +20,7 @@ pub struct Manifest {
     pub generator: String,
     /// Name of the network.
     pub network: String,
-    /// SHA-256 of the event program.
+    /// SHA-256 of the event program's text.
     pub program: String,
     /// Bins of a sample.
     pub ticks: u32,
@@ -72,6 +72,9 @@ pub struct ArrayEntry {
     pub address: u32,
     /// Rows and columns of `f32`; empty for a single number.
     pub shape: Vec<usize>,
+    /// The tensor whose values it starts with, for parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tensor: Option<String>,
 }
 
 /// An image.

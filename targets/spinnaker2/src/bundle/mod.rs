@@ -13,6 +13,7 @@
 //! | `listing/NAME.lst` | its disassembly |
 //! | `data/peNNN.json` | the words in which a PE differs from its image |
 //! | `routes.json` | the routing table |
+//! | `program.txt` | the event program |
 //! | `mapping.txt` | placement, keys, routes and memory to read |
 //! | `spec.json` | PEs, memory files and data as the chip's public host hand-off takes them |
 //!
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use nirc_ir::entity;
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{Proc, Program};
+use nirc_ir::text::{parse_program, print_program};
 use sha2::{Digest, Sha256};
 
 pub use error::BundleError;
@@ -107,6 +109,15 @@ impl Firmware {
         let symbol = self.image.symbol(name);
         symbol.filter(|s| s.kind == SymbolKind::Object)
     }
+
+    /// The words that a symbol of initialised data starts with.
+    fn words(&self, symbol: &ImageSymbol) -> Option<impl Iterator<Item = u32>> {
+        let data = &self.image.data;
+        let start = symbol.addr.checked_sub(data.addr)? as usize;
+        let bytes = data.bytes.get(start..start.checked_add(symbol.size as usize)?)?;
+        let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        Some(bytes.chunks_exact(4).map(word))
+    }
 }
 
 /// What goes into a PE.
@@ -122,6 +133,7 @@ pub struct Load {
 struct Index {
     processes: Vec<manifest::ProcessEntry>,
     keys: Vec<manifest::KeyEntry>,
+    program_text: String,
     mapping_text: String,
 }
 
@@ -135,6 +147,26 @@ impl Bundle {
     pub fn load_of(&self, instance: Instance, proc: Proc) -> Option<usize> {
         let mut placements = self.mapping.placements.iter();
         placements.position(|p| p.instance == instance && p.procs.contains(&proc))
+    }
+
+    /// The event program, with the tensors as the images have them.
+    ///
+    /// # Errors
+    /// If the bundle's parts contradict each other.
+    pub fn program(&self) -> Result<Program, BundleError> {
+        let parameters = self.index.processes.iter().flat_map(|process| {
+            let arrays = process.arrays.iter();
+            arrays.map(move |array| (process.image.as_str(), array))
+        });
+        let externals = parameters.filter_map(|(image, array)| {
+            let firmware = self.images.values().find(|i| i.name == image)?;
+            let words = firmware.words(firmware.data(&array.symbol)?)?;
+            Some((array.tensor.clone()?, words.map(f32::from_bits).collect()))
+        });
+        let program = parse_program(&self.index.program_text, &externals.collect());
+        let program = program.map_err(BundleError::Program)?;
+        self.check(&program)?;
+        Ok(program)
     }
 
     /// Checks that the bundle is one of `program`: made from it, and mapped soundly.
@@ -158,10 +190,9 @@ pub fn array_symbol(process: &str, array: &str) -> String {
     format!("{process}.{array}")
 }
 
-/// SHA-256 of a program: the same for the same program, bit by bit of its constants.
+/// SHA-256 of a program's text: the same for the same program, bit by bit.
 pub fn fingerprint(program: &Program) -> String {
-    // Debug output of floats is their shortest exact form.
-    sha256(format!("{program:?}").as_bytes())
+    sha256(print_program(program).as_bytes())
 }
 
 fn sha256(bytes: &[u8]) -> String {

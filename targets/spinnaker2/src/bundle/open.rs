@@ -43,6 +43,7 @@ impl Bundle {
             loads.push(load(entry, &images, &mut files)?);
         }
         let routes: Vec<RouteEntry> = parse(path::ROUTES, &take(&mut files, path::ROUTES)?)?;
+        let program_text = text(take(&mut files, path::PROGRAM)?);
         let mapping_text = text(take(&mut files, path::MAPPING)?);
         for derived in images.values().map(|i| path::mem(&i.name)) {
             files.remove(&derived);
@@ -59,6 +60,7 @@ impl Bundle {
             index: Index {
                 processes: manifest.processes,
                 keys: manifest.keys,
+                program_text,
                 mapping_text,
             },
             origin: Origin {

@@ -20,6 +20,7 @@ pub(super) mod path {
     pub(crate) const MANIFEST: &str = "manifest.json";
     pub(crate) const ROUTES: &str = "routes.json";
     pub(crate) const MAPPING: &str = "mapping.txt";
+    pub(crate) const PROGRAM: &str = "program.txt";
     pub(crate) const SPEC: &str = "spec.json";
 
     pub(crate) fn elf(image: &str) -> String {
@@ -74,8 +75,11 @@ impl Bundle {
         }
         files.insert(path::ROUTES.to_owned(), json(&self.route_entries()));
         files.insert(path::SPEC.to_owned(), json(&self.spec()));
-        let text = self.mapping_text().as_bytes().to_vec();
-        files.insert(path::MAPPING.to_owned(), text);
+        let texts = [
+            (path::MAPPING, &self.index.mapping_text),
+            (path::PROGRAM, &self.index.program_text),
+        ];
+        files.extend(texts.map(|(path, text)| (path.to_owned(), text.clone().into_bytes())));
         for (name, bytes) in &self.attachments {
             let taken = name == path::MANIFEST || files.contains_key(name);
             if taken || !is_inside(name) {

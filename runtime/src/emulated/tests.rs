@@ -1,0 +1,439 @@
+use nirc_compiler::lower::lower;
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_LOSS, DEVICE_TIMEOUT};
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{ArrayKind, Program, Role};
+use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
+use nirc_ir::interpreter::Interpreter;
+use nirc_ir::network::{
+    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+};
+use nirc_spinnaker2::target::Target;
+
+use super::*;
+
+const TICKS: u32 = 24;
+const INPUTS: u32 = 5;
+const OUTPUTS: u32 = 3;
+
+/// A reproducible stream of numbers.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) as u32
+    }
+
+    /// From 0 to 1.
+    fn unit(&mut self) -> f32 {
+        self.next() as f32 / (1u64 << 31) as f32
+    }
+}
+
+fn network(hidden: &[usize]) -> Network {
+    let uniform = Parameter::Uniform;
+    let neuron = Neuron {
+        tau_mem: uniform(0.02),
+        r: uniform(1.0),
+        v_leak: uniform(0.0),
+        threshold: uniform(1.0),
+        v_reset: uniform(0.0),
+        synapse: Some(Synapse {
+            tau_syn: uniform(0.005),
+            w_in: uniform(5.0),
+        }),
+    };
+    let mut numbers = Numbers(7);
+    let mut populations = PrimaryMap::new();
+    let mut projections = PrimaryMap::new();
+    let mut pre = INPUTS as usize;
+    let mut last = populations.push(Population {
+        name: "input".to_owned(),
+        size: pre,
+        kind: PopulationKind::Source,
+    });
+    for (layer, &size) in hidden.iter().chain([&(OUTPUTS as usize)]).enumerate() {
+        let post: Pop = populations.push(Population {
+            name: format!("layer{layer}"),
+            size,
+            kind: PopulationKind::Neurons(neuron.clone()),
+        });
+        let scale = 3.0 / (pre as f32).sqrt();
+        projections.push(Projection {
+            name: format!("fc{layer}"),
+            pre: last,
+            post,
+            weights: (0..pre * size).map(|_| (numbers.unit() * 1.6 - 0.2) * scale).collect(),
+            bias: None,
+            delay: 1,
+            trainable: true,
+        });
+        (pre, last) = (size, post);
+    }
+    Network {
+        name: "net".to_owned(),
+        dt: 0.001,
+        convention: Convention::preset("eventprop").expect("a preset"),
+        populations,
+        projections,
+        output: last,
+    }
+}
+
+fn options(replicas: usize) -> Options {
+    Options {
+        ticks: TICKS,
+        batch: 4,
+        replicas,
+        spike_bound: None,
+        loss: Some(Loss::FirstSpike {
+            xi: 1.5,
+            alpha: 1e-2,
+            beta: 100.0,
+        }),
+        adjoint: true,
+        optimiser: Some(Optimiser {
+            rule: Rule::Adam {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            },
+            learning_rate: 2e-3,
+            weight_decay: 6.5e-7,
+            decay_per_batch: 0.999,
+        }),
+        record: Vec::new(),
+    }
+}
+
+fn training(hidden: &[usize], replicas: usize) -> Program {
+    lower(&network(hidden), &options(replicas)).expect("a small network")
+}
+
+fn emulated(program: &Program, threads: usize) -> Emulated {
+    let options = EmulatorOptions {
+        threads,
+        ..EmulatorOptions::default()
+    };
+    Emulated::new(program, &Target::spinnaker2(), options).expect("it fits the chip")
+}
+
+/// Owned samples.
+struct Batch(Vec<(Vec<InputSpike>, u32)>);
+
+impl Batch {
+    fn new(numbers: &mut Numbers, size: usize) -> Self {
+        let sample = |_| {
+            let mut spikes: Vec<InputSpike> = (0..INPUTS)
+                .map(|channel| InputSpike {
+                    tick: numbers.next() % (TICKS - 6),
+                    channel,
+                })
+                .collect();
+            spikes.sort();
+            (spikes, numbers.next() % OUTPUTS)
+        };
+        Self((0..size).map(sample).collect())
+    }
+
+    fn samples(&self) -> Vec<Sample<'_>> {
+        self.0
+            .iter()
+            .map(|(spikes, label)| Sample {
+                spikes,
+                label: *label,
+                error: &[],
+            })
+            .collect()
+    }
+}
+
+fn run(executor: &mut dyn Executor, pass: Pass, batch: &Batch) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    executor
+        .run(pass, &batch.samples(), &mut outcomes)
+        .expect("the batch runs");
+    outcomes
+}
+
+/// Every array and every spike of every replica, bit by bit.
+fn assert_same(a: &dyn Executor, b: &dyn Executor, replicas: usize) {
+    let program = a.program().clone();
+    for (proc, process) in program.processes.iter() {
+        let instances = match process.role {
+            Role::Optimiser(_) => 1,
+            _ => replicas,
+        };
+        for replica in 0..instances {
+            for (array, decl) in process.arrays.iter() {
+                let bits = |e: &dyn Executor| -> Vec<u32> {
+                    let values = e.read(replica, proc, array).expect("readable");
+                    values.into_iter().map(f32::to_bits).collect()
+                };
+                let (left, right) = (bits(a), bits(b));
+                let differs = left.iter().zip(&right).position(|(x, y)| x != y);
+                assert_eq!(
+                    (left.len(), differs),
+                    (right.len(), None),
+                    "{} {} of replica {replica}",
+                    process.name,
+                    decl.name
+                );
+            }
+            if process.role == Role::Neurons {
+                let (left, right) = (a.spikes(replica, proc), b.spikes(replica, proc));
+                assert_eq!(left.expect("recorded"), right.expect("recorded"));
+            }
+        }
+    }
+}
+
+#[test]
+fn training_is_bit_identical_to_the_interpreter() {
+    let program = training(&[20], 3);
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(1);
+    assert_same(&chip, &reference, 3);
+    let mut fired = 0;
+    for (pass, size) in [
+        (Pass::Forward, 3),
+        (Pass::Gradient, 3),
+        (Pass::Train, 3),
+        (Pass::Train, 7),
+        (Pass::Train, 1),
+        (Pass::Gradient, 2),
+        (Pass::Train, 6),
+    ] {
+        let batch = Batch::new(&mut numbers, size);
+        let outcomes = run(&mut chip, pass, &batch);
+        assert_eq!(outcomes, run(&mut reference, pass, &batch), "{pass:?} of {size}");
+        assert_same(&chip, &reference, size.min(3));
+        fired += outcomes
+            .iter()
+            .flat_map(|o| &o.first_spike)
+            .filter(|&&t| t < TICKS as f32)
+            .count();
+    }
+    assert!(fired > 10, "the outputs are silent: nothing was tested");
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let program = training(&[16], 5);
+    let (mut one, mut two) = (emulated(&program, 1), emulated(&program, 2));
+    let mut numbers = Numbers(2);
+    for _ in 0..3 {
+        let batch = Batch::new(&mut numbers, 8);
+        assert_eq!(run(&mut one, Pass::Train, &batch), run(&mut two, Pass::Train, &batch));
+    }
+    assert_same(&one, &two, 5);
+    assert_eq!(one.stats().expect("stats"), two.stats().expect("stats"));
+}
+
+#[test]
+fn deeper_networks_span_quads() {
+    let program = training(&[9, 8, 7], 2);
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(3);
+    for _ in 0..2 {
+        let batch = Batch::new(&mut numbers, 4);
+        assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+    }
+    assert_same(&chip, &reference, 2);
+}
+
+#[test]
+fn an_empty_batch_updates_with_zero_gradients() {
+    let program = training(&[6], 2);
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(4);
+    for size in [2, 0, 1] {
+        let batch = Batch::new(&mut numbers, size);
+        assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+    }
+    assert_same(&chip, &reference, 1);
+}
+
+#[test]
+fn given_errors_and_traces_agree() {
+    let options = Options {
+        loss: Some(Loss::Given),
+        optimiser: None,
+        record: Quantity::ALL
+            .into_iter()
+            .map(|quantity| Record {
+                population: "layer0".to_owned(),
+                quantity,
+            })
+            .collect(),
+        ..options(2)
+    };
+    let program = lower(&network(&[10]), &options).expect("a small network");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(5);
+    let batch = Batch::new(&mut numbers, 2);
+    let errors: Vec<f32> = (0..TICKS * OUTPUTS).map(|_| numbers.unit() - 0.5).collect();
+    let mut samples = batch.samples();
+    for sample in &mut samples {
+        sample.error = &errors;
+    }
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    chip.run(Pass::Gradient, &samples, &mut left).expect("it runs");
+    reference.run(Pass::Gradient, &samples, &mut right).expect("it runs");
+    assert_eq!(left, right);
+    assert_same(&chip, &reference, 2);
+    samples[1].error = &errors[1..];
+    let problem = chip.run(Pass::Gradient, &samples, &mut left).expect_err("too few errors");
+    assert_eq!(problem.code, DATA_ARRAY);
+}
+
+#[test]
+fn inference_needs_neither_loss_nor_optimiser() {
+    let options = Options {
+        loss: None,
+        adjoint: false,
+        optimiser: None,
+        ..options(2)
+    };
+    let program = lower(&network(&[10]), &options).expect("a small network");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let batch = Batch::new(&mut Numbers(6), 2);
+    assert_eq!(run(&mut chip, Pass::Forward, &batch), run(&mut reference, Pass::Forward, &batch));
+    assert_same(&chip, &reference, 2);
+}
+
+#[test]
+fn a_failed_batch_leaves_weights_and_device_as_they_were() {
+    let options = Options {
+        spike_bound: Some(30),
+        ..options(2)
+    };
+    let program = lower(&network(&[12]), &options).expect("a small network");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(7);
+    let good = Batch::new(&mut numbers, 2);
+    run(&mut chip, Pass::Train, &good);
+    run(&mut reference, Pass::Train, &good);
+
+    // Every input in the first bins, several times: more spikes than there is room for.
+    let spikes = (0..12).flat_map(|tick| {
+        (0..INPUTS).map(move |channel| InputSpike { tick, channel })
+    });
+    let bad = Batch(vec![good.0[0].clone(), (spikes.collect(), 0)]);
+    let mut outcomes = vec![Outcome::default()];
+    let problem = chip
+        .run(Pass::Train, &bad.samples(), &mut outcomes)
+        .expect_err("the tape is full");
+    assert_eq!(problem.code, DEVICE_LOSS, "{problem}");
+    assert_eq!(outcomes.len(), 1);
+
+    for _ in 0..2 {
+        let batch = Batch::new(&mut numbers, 2);
+        assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+    }
+    assert_same(&chip, &reference, 2);
+}
+
+#[test]
+fn bad_samples_are_refused_before_anything_runs() {
+    let program = training(&[6], 2);
+    let mut chip = emulated(&program, 1);
+    let spike = |tick, channel| InputSpike { tick, channel };
+    for spikes in [
+        vec![spike(2, 0), spike(1, 0)],
+        vec![spike(1, 0), spike(1, 0)],
+        vec![spike(TICKS, 0)],
+        vec![spike(0, INPUTS)],
+    ] {
+        let batch = Batch(vec![(spikes, 0)]);
+        let problem = chip
+            .run(Pass::Forward, &batch.samples(), &mut Vec::new())
+            .expect_err("a bad sample");
+        assert_eq!(problem.code, DATA_ARRAY);
+    }
+}
+
+#[test]
+fn written_weights_reach_every_replica() {
+    let program = training(&[6], 2);
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let optimiser = program.process("fc0.weight").expect("an optimiser");
+    for (array, decl) in program.processes[optimiser].arrays.iter() {
+        let values = vec![0.25; program.array_len(optimiser, array)];
+        if matches!(decl.kind, ArrayKind::Param(_) | ArrayKind::Moment) {
+            chip.write(optimiser, array, &values).expect("writable");
+            reference.write(optimiser, array, &values).expect("writable");
+        }
+        let problem = chip.write(optimiser, array, &[]).expect_err("too short");
+        assert_eq!(problem.code, DATA_ARRAY);
+    }
+    assert_same(&chip, &reference, 2);
+    let batch = Batch::new(&mut Numbers(8), 3);
+    assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+}
+
+#[test]
+fn a_bundle_from_disk_runs_the_same() {
+    let program = training(&[6], 2);
+    let target = Target::spinnaker2();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let dir = root.path().join("bundle");
+    let bundle = Bundle::build(&program, &target).expect("it fits");
+    bundle.write(&dir).expect("writable");
+    let read = Bundle::open(&dir).expect("a bundle");
+    let mut from_disk =
+        Emulated::load(&read.program().expect("a program"), &read, &target, EmulatorOptions::default())
+            .expect("it loads");
+    let mut chip = emulated(&program, 1);
+    let batch = Batch::new(&mut Numbers(9), 4);
+    assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut from_disk, Pass::Train, &batch));
+    assert_same(&chip, &from_disk, 2);
+
+    let other = training(&[7], 2);
+    let problem = Emulated::load(&other, &read, &target, EmulatorOptions::default())
+        .expect_err("another program");
+    assert_eq!(problem.code, BUNDLE);
+}
+
+#[test]
+fn a_round_has_a_limit() {
+    let program = training(&[6], 1);
+    let options = EmulatorOptions {
+        limit_cycles: 20_000,
+        ..EmulatorOptions::default()
+    };
+    let target = Target::spinnaker2();
+    let mut chip = Emulated::new(&program, &target, options).expect("starting is quick");
+    let batch = Batch::new(&mut Numbers(10), 1);
+    let problem = chip
+        .run(Pass::Train, &batch.samples(), &mut Vec::new())
+        .expect_err("too few cycles");
+    assert_eq!(problem.code, DEVICE_TIMEOUT);
+}
+
+#[test]
+fn statistics_cover_every_pe() {
+    let program = training(&[6], 2);
+    let mut chip = emulated(&program, 1);
+    run(&mut chip, Pass::Train, &Batch::new(&mut Numbers(11), 2));
+    let stats = chip.stats().expect("readable");
+    assert_eq!(stats.pes.len(), 2 * 4 + 1);
+    let total = stats.total();
+    assert_eq!(total.pes, 9);
+    let neurons = stats.of_role(&program, Role::Neurons);
+    assert_eq!(neurons.pes, 4);
+    assert!(neurons.instructions > 0 && neurons.instructions < total.instructions);
+    assert!(stats.batch_cycles > 0 && stats.batch_seconds() < 1.0);
+    let all = stats.pes.iter().map(|(_, _, pe)| pe.busy_cycles + pe.sleep_cycles);
+    let mut all: Vec<u64> = all.collect();
+    all.dedup();
+    assert_eq!(all.len(), 1, "every PE has the same time");
+}

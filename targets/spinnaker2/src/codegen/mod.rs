@@ -26,8 +26,6 @@ mod plan;
 mod registers;
 mod schedule;
 
-#[cfg(test)]
-mod tests;
 
 use nirc_ir::event::{Handler, HandlerKind, Op, Proc, Program, Role, Stmt, Unary};
 

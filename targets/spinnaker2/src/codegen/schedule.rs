@@ -207,12 +207,13 @@ impl Builder<'_> {
     }
 
     fn eval(&mut self, id: Id) {
-        if std::mem::replace(&mut self.done[id.index()], true) {
+        if self.done[id.index()] {
             return;
         }
         for operand in self.graph.operands(id) {
             self.eval(operand);
         }
+        self.done[id.index()] = true;
         if matches!(self.graph.node(id), Node::Cmp(..)) {
             return;
         }

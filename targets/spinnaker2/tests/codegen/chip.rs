@@ -1,0 +1,1 @@
+//! Whole networks on an emulated chip, beside the interpreter.

@@ -7,7 +7,7 @@ use nir_rs::nodes::{
 use nir_rs::{MetadataMap, MetadataValue, NirGraph, NirNode, Tensor, TensorData};
 use nirc_ir::{Diagnostic, codes};
 
-use super::tree::{Dataset, Group, Item};
+use super::tree::{Dataset, Group};
 
 /// A node of the file that the graph model cannot hold: of a type NIR does not know, or with fields
 /// missing or malformed.
@@ -44,20 +44,16 @@ pub(super) fn graph(
         .ok_or_else(|| not_nir(path, "a group `nodes`", "none"))?;
     graph.edges = edges(group, path)?;
     graph.metadata = metadata(group);
-    for (name, item) in nodes.iter() {
+    for (name, _) in nodes.datasets() {
         let path = node_path(path, name);
-        let Item::Group(fields) = item else {
-            undecoded.push(Undecoded {
-                problems: vec![missing(
-                    &path,
-                    "type",
-                    "the node is a data set, not a group",
-                )],
-                path,
-                type_name: None,
-            });
-            continue;
-        };
+        undecoded.push(Undecoded {
+            problems: vec![missing(&path, "type", "a data set in place of the node")],
+            path,
+            type_name: None,
+        });
+    }
+    for (name, fields) in nodes.groups() {
+        let path = node_path(path, name);
         if let Some(node) = node(fields, &path, undecoded) {
             graph.nodes.insert(name.to_owned(), node);
         }
@@ -113,16 +109,13 @@ fn metadata(group: &Group) -> MetadataMap {
 }
 
 fn collect_metadata(group: &Group, prefix: &str, map: &mut MetadataMap) {
-    for (name, item) in group.iter() {
-        let key = node_path(prefix, name);
-        match item {
-            Item::Group(nested) => collect_metadata(nested, &key, map),
-            Item::Dataset(dataset) => {
-                if let Some(value) = metadata_value(dataset) {
-                    map.insert(key, value);
-                }
-            }
+    for (name, dataset) in group.datasets() {
+        if let Some(value) = metadata_value(dataset) {
+            map.insert(node_path(prefix, name), value);
         }
+    }
+    for (name, nested) in group.groups() {
+        collect_metadata(nested, &node_path(prefix, name), map);
     }
 }
 
@@ -358,10 +351,13 @@ impl Fields<'_> {
     }
 
     fn required(&mut self, field: &str) -> Option<&Dataset> {
-        let found = match self.group.get(field) {
-            Some(Item::Dataset(dataset)) => return Some(dataset),
-            Some(Item::Group(_)) => "a group",
-            None => "none",
+        if let Some(dataset) = self.group.dataset(field) {
+            return Some(dataset);
+        }
+        let found = if self.group.contains(field) {
+            "a group"
+        } else {
+            "none"
         };
         self.problems.push(missing(self.path, field, found));
         None
@@ -383,9 +379,10 @@ impl Fields<'_> {
 
     /// `Some(None)` when the field is absent, `None` when it is malformed.
     fn optional(&mut self, field: &str) -> Option<Option<Tensor>> {
-        match self.group.get(field) {
-            None => Some(None),
-            Some(_) => self.tensor(field).map(Some),
+        if self.group.contains(field) {
+            self.tensor(field).map(Some)
+        } else {
+            Some(None)
         }
     }
 
@@ -428,9 +425,10 @@ impl Fields<'_> {
     }
 
     fn optional_extents(&mut self, field: &str) -> Option<Option<Vec<usize>>> {
-        match self.group.get(field) {
-            None => Some(None),
-            Some(_) => self.extents(field).map(Some),
+        if self.group.contains(field) {
+            self.extents(field).map(Some)
+        } else {
+            Some(None)
         }
     }
 

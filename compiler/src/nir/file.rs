@@ -90,7 +90,7 @@ impl File {
     /// `N0103` when it is not laid out as a NIR graph.
     pub fn from_tree(root: Group) -> Result<Self, Diagnostics> {
         let node = root.group("node").ok_or_else(|| {
-            let names: Vec<_> = root.iter().map(|(n, _)| n).collect();
+            let names: Vec<_> = root.names().collect();
             not_nir("", "a group `node`", &format!("{names:?}"))
                 .help("files of recorded data (nir.write_data) hold no network")
         })?;

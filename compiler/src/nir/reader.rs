@@ -8,7 +8,7 @@ use hdf5_pure::{Datatype, FormatError, Layout, VlenStringReadOptions};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::element;
-use super::tree::{Content, Dataset, Filter, Group, Item, Packing, element_count};
+use super::tree::{Content, Dataset, Filter, Group, Packing, element_count};
 
 /// Bounds on what a file may make the reader do. All are far above any network that fits a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +19,21 @@ pub struct Limits {
     pub depth: usize,
     /// Groups and data sets visited, counting each path to them.
     pub objects: usize,
-    /// Elements of all data sets together.
-    pub elements: u64,
+    /// Strings of all data sets together, edges being two each.
+    pub strings: u64,
+    /// Bytes of all data sets together once decoded: 8 for a number, 64 and its length for a string.
+    pub bytes: u64,
 }
 
 impl Limits {
-    /// The bounds used unless others are given: 1 GiB of file, 32 levels, 65 536 objects and
-    /// 2^26 elements (so at most 512 MiB of decoded numbers).
+    /// The bounds used unless others are given: 1 GiB of file, 32 levels, 65 536 objects, 2^18 strings
+    /// and 512 MiB of decoded data.
     pub const DEFAULT: Self = Self {
         file_bytes: 1 << 30,
         depth: 32,
         objects: 1 << 16,
-        elements: 1 << 26,
+        strings: 1 << 18,
+        bytes: 512 << 20,
     };
 }
 
@@ -55,7 +58,8 @@ pub(super) fn read_tree(
         limits,
         file_len,
         objects: 0,
-        elements: 0,
+        strings: 0,
+        bytes: 0,
         notes: Diagnostics::new(),
     };
     let root = walk.group(&file.root(), "", 0)?;
@@ -116,7 +120,8 @@ struct Walk<'a> {
     limits: &'a Limits,
     file_len: u64,
     objects: usize,
-    elements: u64,
+    strings: u64,
+    bytes: u64,
     notes: Diagnostics,
 }
 
@@ -147,12 +152,12 @@ impl Walk<'_> {
         for (name, child) in datasets {
             let path = child_path(path, &name, &mut names)?;
             let dataset = self.dataset(&child, &path)?;
-            tree.push(name, Item::Dataset(dataset));
+            tree.push_dataset(name, dataset);
         }
         for (name, child) in groups {
             let path = child_path(path, &name, &mut names)?;
             let group = self.group(&child, &path, depth + 1)?;
-            tree.push(name, Item::Group(group));
+            tree.push_group(name, group);
         }
         Ok(tree)
     }
@@ -164,27 +169,21 @@ impl Walk<'_> {
         let datatype = dataset.datatype().map_err(|e| garbled(path, &e))?;
         let shape = dataset.shape().map_err(|e| garbled(path, &e))?;
         let packing = packing(dataset, path)?;
-        let count = self.claim(&datatype, &shape, &packing, path)?;
-        let content = if matches!(
-            datatype,
-            Datatype::VariableLength {
-                is_string: true,
-                ..
-            }
-        ) {
+        let claim = Claim {
+            path,
+            shape: &shape,
+            datatype: &datatype,
+            packing: &packing,
+        };
+        let content = if is_text(&datatype) {
+            let count = self.admit_texts(&claim)?;
             Content::Text(self.texts(dataset, count, path)?)
         } else if element::is_kept(&datatype) {
+            let count = self.admit_numbers(&claim)?;
             let bytes = dataset.read_raw().map_err(|e| garbled(path, &e))?;
             if bytes.len() as u64 != count * element::size(&datatype) as u64 {
-                return Err(Diagnostic::error(
-                    codes::FILE_TYPE,
-                    path,
-                    format!(
-                        "expected {count} elements of {}, found {} bytes",
-                        element::name(&datatype),
-                        bytes.len()
-                    ),
-                ));
+                let found = format!("{} bytes", bytes.len());
+                return Err(claim.other_count(count, &found));
             }
             Content::Raw { datatype, bytes }
         } else {
@@ -205,14 +204,13 @@ impl Walk<'_> {
     }
 
     fn texts(
-        &self,
+        &mut self,
         dataset: &hdf5_pure::Dataset,
         count: u64,
         path: &str,
     ) -> Result<Vec<String>, Diagnostic> {
-        // The same heap object may be named many times; together they may not exceed the bound on
-        // elements, a byte counting as one.
-        let left = usize::try_from(self.limits.elements - self.elements).unwrap_or(usize::MAX);
+        // One string in the file may be named many times, so the payload needs a bound of its own.
+        let left = usize::try_from(self.limits.bytes - self.bytes).unwrap_or(usize::MAX);
         let options = VlenStringReadOptions::new().with_max_payload_bytes(left);
         let texts = dataset
             .read_vlen_strings(options)
@@ -224,45 +222,41 @@ impl Walk<'_> {
                 format!("expected {count} strings, found {}", texts.len()),
             ));
         }
+        let payload: usize = texts.iter().map(String::len).sum();
+        self.bytes = self
+            .bytes
+            .saturating_add(payload as u64)
+            .min(self.limits.bytes);
         Ok(texts)
     }
 
-    /// Checks what a data set claims to hold against the bounds, before anything is allocated.
-    fn claim(
-        &mut self,
-        datatype: &Datatype,
-        shape: &[u64],
-        packing: &Packing,
-        path: &str,
-    ) -> Result<u64, Diagnostic> {
-        let too_large = |message: String| Diagnostic::error(codes::FILE_TOO_LARGE, path, message);
-        let element = element::size(datatype) as u64;
-        let bytes = |shape: &[u64]| element_count(shape).and_then(|n| n.checked_mul(element));
-        let count = element_count(shape)
-            .filter(|n| *n <= self.limits.elements - self.elements)
-            .ok_or_else(|| {
-                too_large(format!(
-                    "expected at most {} elements in the whole file, found a data set of shape {shape:?}",
-                    self.limits.elements
-                ))
-            })?;
-        let most = if packing.filters.is_empty() {
-            self.file_len
-        } else {
-            self.file_len.saturating_mul(BEST_COMPRESSION)
-        };
-        let chunk = packing.chunks.as_deref().unwrap_or_default();
-        if bytes(shape).is_none_or(|b| b > most)
-            || bytes(chunk).is_none_or(|b| b > most.max(element))
-        {
-            return Err(too_large(format!(
-                "a data set of shape {shape:?} of {} (chunks {chunk:?}) cannot be held by a file of {} bytes",
-                element::name(datatype),
-                self.file_len
-            )));
+    /// Number of strings a data set claims to hold, if that is within bounds.
+    fn admit_texts(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
+        let count = claim.held_by(self.file_len)?;
+        let strings = self.strings.saturating_add(count);
+        if strings > self.limits.strings {
+            return Err(claim.too_large(&format!("{} strings", self.limits.strings)));
         }
-        self.elements += count;
+        self.strings = strings;
+        self.admit_bytes(count.saturating_mul(64), claim)?;
         Ok(count)
+    }
+
+    /// Number of elements a data set claims to hold, if that is within bounds.
+    fn admit_numbers(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
+        let count = claim.held_by(self.file_len)?;
+        let decoded = element::size(claim.datatype).max(8) as u64;
+        self.admit_bytes(count.saturating_mul(decoded), claim)?;
+        Ok(count)
+    }
+
+    fn admit_bytes(&mut self, more: u64, claim: &Claim<'_>) -> Result<(), Diagnostic> {
+        let bytes = self.bytes.saturating_add(more);
+        if bytes > self.limits.bytes {
+            return Err(claim.too_large(&format!("{} bytes of data", self.limits.bytes)));
+        }
+        self.bytes = bytes;
+        Ok(())
     }
 
     fn visit(&mut self, path: &str) -> Result<(), Diagnostic> {
@@ -295,6 +289,91 @@ impl Walk<'_> {
             ),
         ));
     }
+}
+
+/// The least that a chunk takes in the file's index: an address.
+const CHUNK_ENTRY: u64 = 8;
+
+/// What a data set says of itself before any of it is read.
+struct Claim<'a> {
+    path: &'a str,
+    shape: &'a [u64],
+    datatype: &'a Datatype,
+    packing: &'a Packing,
+}
+
+impl Claim<'_> {
+    /// The number of elements, if a file of this length can hold them.
+    fn held_by(&self, file_len: u64) -> Result<u64, Diagnostic> {
+        let element = element::size(self.datatype) as u64;
+        let bytes = |shape: &[u64]| element_count(shape).and_then(|n| n.checked_mul(element));
+        let most = if self.packing.filters.is_empty() {
+            file_len
+        } else {
+            file_len.saturating_mul(BEST_COMPRESSION)
+        };
+        let chunk = self.packing.chunks.as_deref().unwrap_or_default();
+        let chunks = self.chunk_count().filter(|n| *n <= file_len / CHUNK_ENTRY);
+        match (
+            element_count(self.shape),
+            bytes(self.shape),
+            bytes(chunk),
+            chunks,
+        ) {
+            (Some(count), Some(all), Some(chunk), Some(_)) if all <= most && chunk <= most => {
+                Ok(count)
+            }
+            _ => Err(self.too_large(&format!("what a file of {file_len} bytes can hold"))),
+        }
+    }
+
+    /// Number of chunks, 1 if it is not chunked; `None` if there is no such number.
+    fn chunk_count(&self) -> Option<u64> {
+        let Some(chunks) = &self.packing.chunks else {
+            return Some(1);
+        };
+        let mut grid = self.shape.iter().zip(chunks);
+        grid.try_fold(1u64, |n, (extent, chunk)| {
+            n.checked_mul(extent.checked_next_multiple_of(*chunk)? / chunk)
+        })
+    }
+
+    fn too_large(&self, bound: &str) -> Diagnostic {
+        let chunks = match &self.packing.chunks {
+            Some(chunks) => format!(" in chunks of {chunks:?}"),
+            None => String::new(),
+        };
+        Diagnostic::error(
+            codes::FILE_TOO_LARGE,
+            self.path,
+            format!(
+                "expected at most {bound}, found a data set of shape {:?}{chunks} of {}",
+                self.shape,
+                element::name(self.datatype)
+            ),
+        )
+    }
+
+    fn other_count(&self, expected: u64, found: &str) -> Diagnostic {
+        Diagnostic::error(
+            codes::FILE_TYPE,
+            self.path,
+            format!(
+                "expected {expected} elements of {}, found {found}",
+                element::name(self.datatype)
+            ),
+        )
+    }
+}
+
+fn is_text(datatype: &Datatype) -> bool {
+    matches!(
+        datatype,
+        Datatype::VariableLength {
+            is_string: true,
+            ..
+        }
+    )
 }
 
 /// The path of a member, refusing names that no writer makes.

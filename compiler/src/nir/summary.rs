@@ -1,9 +1,11 @@
 //! What is in a file, for people: nodes, shapes, ranges, edges, and whether nirc takes each node.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::File;
-use super::decode::node_path;
+use super::decode::{Undecoded, node_path};
 use super::tree::{Dataset, Group};
 
 /// The types that the importer takes.
@@ -69,8 +71,13 @@ pub enum Verdict {
 pub fn summary(file: &File) -> Summary {
     let mut nodes = Vec::new();
     let mut metadata = Vec::new();
+    let broken = file
+        .undecoded()
+        .iter()
+        .map(|node| (node.path.as_str(), node))
+        .collect();
     if let Some(graph) = file.tree().group("node") {
-        summarise_nodes(file, graph, "", &mut nodes);
+        summarise_nodes(&broken, graph, "", &mut nodes);
         if let Some(group) = graph.group("metadata") {
             summarise_metadata(group, "", &mut metadata);
         }
@@ -83,7 +90,9 @@ pub fn summary(file: &File) -> Summary {
     }
 }
 
-fn summarise_nodes(file: &File, graph: &Group, path: &str, nodes: &mut Vec<NodeSummary>) {
+type Broken<'a> = BTreeMap<&'a str, &'a Undecoded>;
+
+fn summarise_nodes(broken: &Broken<'_>, graph: &Group, path: &str, nodes: &mut Vec<NodeSummary>) {
     let Some(group) = graph.group("nodes") else {
         return;
     };
@@ -99,17 +108,16 @@ fn summarise_nodes(file: &File, graph: &Group, path: &str, nodes: &mut Vec<NodeS
                 .filter(|(name, _)| *name != "type")
                 .map(|(name, dataset)| field(name, dataset))
                 .collect(),
-            verdict: verdict(file, &path, &type_name),
+            verdict: verdict(broken, &path, &type_name),
             path: path.clone(),
             type_name,
         });
-        summarise_nodes(file, node, &path, nodes);
+        summarise_nodes(broken, node, &path, nodes);
     }
 }
 
-fn verdict(file: &File, path: &str, type_name: &str) -> Verdict {
-    let broken = file.undecoded().iter().find(|n| n.path == path);
-    match broken {
+fn verdict(broken: &Broken<'_>, path: &str, type_name: &str) -> Verdict {
+    match broken.get(path) {
         _ if path.contains('/') => Verdict::Unsupported("it is in a nested graph".to_owned()),
         Some(node) if type_name.is_empty() || SUPPORTED.contains(&type_name) => {
             let problems: Vec<_> = node.problems.iter().map(|p| p.message.as_str()).collect();

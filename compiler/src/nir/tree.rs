@@ -7,13 +7,16 @@ use hdf5_pure::{Datatype, make_f32_type, make_f64_type, make_i64_type};
 
 use super::element::{self, ElementError};
 
-/// A group: named groups and data sets.
+/// A group: named data sets and groups.
+///
+/// Each kind has an order, that of the file; HDF5 has none between them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
-    entries: Vec<(String, Item)>,
+    datasets: Vec<(String, Dataset)>,
+    groups: Vec<(String, Group)>,
 }
 
-/// What a name in a group stands for.
+/// What a name in a group can stand for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// A nested group.
@@ -47,68 +50,72 @@ impl Group {
         self
     }
 
-    /// Sets `name`: in place if it exists, at the end otherwise.
+    /// Sets `name`: in place if it stands for the same kind already, at the end otherwise.
     pub fn insert(&mut self, name: &str, item: impl Into<Item>) {
-        let item = item.into();
-        match self.entries.iter_mut().find(|(n, _)| n == name) {
-            Some((_, old)) => *old = item,
-            None => self.entries.push((name.to_owned(), item)),
+        match item.into() {
+            Item::Dataset(dataset) => {
+                self.groups.retain(|(n, _)| n != name);
+                set(&mut self.datasets, name, dataset);
+            }
+            Item::Group(group) => {
+                self.datasets.retain(|(n, _)| n != name);
+                set(&mut self.groups, name, group);
+            }
         }
     }
 
-    /// Adds `name` at the end; the caller knows that it is new.
-    pub(super) fn push(&mut self, name: String, item: Item) {
-        self.entries.push((name, item));
+    /// Adds a data set; the caller knows that the name is new.
+    pub(super) fn push_dataset(&mut self, name: String, dataset: Dataset) {
+        self.datasets.push((name, dataset));
     }
 
-    /// Names and items, in file order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Item)> {
-        self.entries.iter().map(|(n, i)| (n.as_str(), i))
-    }
-
-    /// The item called `name`.
-    pub fn get(&self, name: &str) -> Option<&Item> {
-        self.entries.iter().find(|(n, _)| n == name).map(|(_, i)| i)
+    /// Adds a group; the caller knows that the name is new.
+    pub(super) fn push_group(&mut self, name: String, group: Group) {
+        self.groups.push((name, group));
     }
 
     /// The group called `name`.
     pub fn group(&self, name: &str) -> Option<&Group> {
-        match self.get(name)? {
-            Item::Group(group) => Some(group),
-            Item::Dataset(_) => None,
-        }
+        self.groups().find(|(n, _)| *n == name).map(|(_, g)| g)
     }
 
     /// The group called `name`, for changes.
     pub fn group_mut(&mut self, name: &str) -> Option<&mut Group> {
-        match self.entries.iter_mut().find(|(n, _)| n == name) {
-            Some((_, Item::Group(group))) => Some(group),
-            _ => None,
-        }
+        let found = self.groups.iter_mut().find(|(n, _)| n == name);
+        found.map(|(_, group)| group)
     }
 
     /// The data set called `name`.
     pub fn dataset(&self, name: &str) -> Option<&Dataset> {
-        match self.get(name)? {
-            Item::Dataset(dataset) => Some(dataset),
-            Item::Group(_) => None,
-        }
+        self.datasets().find(|(n, _)| *n == name).map(|(_, d)| d)
     }
 
-    /// The groups in it, with their names.
+    /// The groups in it, with their names, in file order.
     pub fn groups(&self) -> impl Iterator<Item = (&str, &Group)> {
-        self.iter().filter_map(|(n, i)| match i {
-            Item::Group(group) => Some((n, group)),
-            Item::Dataset(_) => None,
-        })
+        self.groups.iter().map(|(n, g)| (n.as_str(), g))
     }
 
-    /// The data sets in it, with their names.
+    /// The data sets in it, with their names, in file order.
     pub fn datasets(&self) -> impl Iterator<Item = (&str, &Dataset)> {
-        self.iter().filter_map(|(n, i)| match i {
-            Item::Dataset(dataset) => Some((n, dataset)),
-            Item::Group(_) => None,
-        })
+        self.datasets.iter().map(|(n, d)| (n.as_str(), d))
+    }
+
+    /// All names in it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let groups = self.groups().map(|(n, _)| n);
+        self.datasets().map(|(n, _)| n).chain(groups)
+    }
+
+    /// Whether `name` stands for anything.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names().any(|n| n == name)
+    }
+}
+
+fn set<T>(entries: &mut Vec<(String, T)>, name: &str, value: T) {
+    match entries.iter_mut().find(|(n, _)| n == name) {
+        Some((_, old)) => *old = value,
+        None => entries.push((name.to_owned(), value)),
     }
 }
 

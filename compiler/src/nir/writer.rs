@@ -8,7 +8,7 @@ use hdf5_pure::{DatasetBuilder, FileBuilder, FinishedGroup, GroupBuilder};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::element;
-use super::tree::{Content, Dataset, Filter, Group, Item};
+use super::tree::{Content, Dataset, Filter, Group};
 
 /// The bytes of a file that holds `root`. The same tree gives the same bytes.
 ///
@@ -16,14 +16,12 @@ use super::tree::{Content, Dataset, Filter, Group, Item};
 /// `N0107` when the tree has a name or an extent that HDF5 cannot hold.
 pub fn to_bytes(root: &Group) -> Result<Vec<u8>, Diagnostics> {
     let mut builder = FileBuilder::new();
-    for (name, item) in root.iter() {
-        match item {
-            Item::Dataset(dataset) => fill(builder.create_dataset(name), dataset),
-            Item::Group(group) => {
-                let child = builder.create_group(name);
-                builder.add_group(finish(child, group));
-            }
-        }
+    for (name, dataset) in root.datasets() {
+        fill(builder.create_dataset(name), dataset);
+    }
+    for (name, group) in root.groups() {
+        let child = builder.create_group(name);
+        builder.add_group(finish(child, group));
     }
     builder.finish().map_err(|e| {
         Diagnostic::error(
@@ -36,14 +34,12 @@ pub fn to_bytes(root: &Group) -> Result<Vec<u8>, Diagnostics> {
 }
 
 fn finish(mut builder: GroupBuilder, group: &Group) -> FinishedGroup {
-    for (name, item) in group.iter() {
-        match item {
-            Item::Dataset(dataset) => fill(builder.create_dataset(name), dataset),
-            Item::Group(group) => {
-                let child = builder.create_group(name);
-                builder.add_group(finish(child, group));
-            }
-        }
+    for (name, dataset) in group.datasets() {
+        fill(builder.create_dataset(name), dataset);
+    }
+    for (name, group) in group.groups() {
+        let child = builder.create_group(name);
+        builder.add_group(finish(child, group));
     }
     builder.finish()
 }

@@ -491,7 +491,9 @@ fn neurons_without_a_connection_are_warned_about() {
     nodes.pop();
     nodes.push(("idle", unknown.clone()));
     assert_eq!(errors(&refused(&file(&nodes, &edges))), ["N0203 idle"]);
-    // Unless weights lead away from them.
+    // Unless weights lead away from them, also where a parameter is a vector of one.
+    unknown.insert("tau", vector(1, 0.5));
+    *nodes.last_mut().unwrap() = ("idle", unknown);
     nodes.push(("w", linear(3, 5)));
     edges.extend([("idle", "w"), ("w", "pop")]);
     let (network, _) = imported(&file(&nodes, &edges));

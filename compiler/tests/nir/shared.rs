@@ -37,15 +37,16 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) {
     }
 }
 
-/// The bytes of a file; `.hex` files hold them as digits.
+/// The bytes of a file; `.hex` files hold them as digits, between comments that start with `#`.
 pub(crate) fn bytes(path: &Path) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap();
     if path.extension().is_none_or(|e| e != "hex") {
-        return bytes;
+        return std::fs::read(path).unwrap();
     }
-    let digits: Vec<u8> = bytes
-        .iter()
-        .filter_map(|b| char::from(*b).to_digit(16).map(|d| d as u8))
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let digits: Vec<u8> = lines
+        .flat_map(str::chars)
+        .filter_map(|c| c.to_digit(16).map(|d| d as u8))
         .collect();
     digits.chunks_exact(2).map(|d| d[0] << 4 | d[1]).collect()
 }

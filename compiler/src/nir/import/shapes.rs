@@ -16,27 +16,27 @@ pub(super) struct Sizes<'a> {
     pub(super) matrices: BTreeMap<&'a str, (usize, usize)>,
 }
 
-/// Where a size comes from, for messages.
+/// A size and where it comes from, for messages.
 struct Claim {
     size: usize,
     by: String,
 }
 
 pub(super) fn infer<'a>(wiring: &Wiring<'a>, problems: &mut Diagnostics) -> Sizes<'a> {
-    let matrices: BTreeMap<&str, (usize, usize)> = wiring
-        .links
-        .iter()
-        .filter_map(|link| Some((link.name, matrix(link, problems)?)))
-        .collect();
-    let mut sizes = Sizes::default();
+    let matrices = matrices(wiring, problems);
+    let mut claims = BTreeMap::new();
     for (name, role) in &wiring.nodes {
         let claim = match role {
-            Role::Source(input) => {
-                first_outgoing(name, wiring, &matrices).or_else(|| port_claim(name, &input.shape))
-            }
-            Role::Neurons(neurons) => first_incoming(name, wiring, &matrices)
-                .or_else(|| parameter_claim(name, *neurons))
-                .or_else(|| first_outgoing(name, wiring, &matrices))
+            // An Input without weights makes no network; the reason was reported.
+            Role::Source(_) => match matrices.outgoing(name) {
+                None => continue,
+                claim => claim,
+            },
+            Role::Neurons(neurons) => matrices
+                .incoming(name)
+                .or_else(|| parameter_claim(name, *neurons, |len| len != 1))
+                .or_else(|| matrices.outgoing(name))
+                .or_else(|| parameter_claim(name, *neurons, |_| true))
                 .or_else(|| output_claim(name, wiring)),
             _ => continue,
         };
@@ -47,18 +47,57 @@ pub(super) fn infer<'a>(wiring: &Wiring<'a>, problems: &mut Diagnostics) -> Size
                 format!("expected at least 1 neuron or channel, found 0 ({by})"),
             )),
             Some(claim) => {
-                check_matrices(name, &claim, wiring, &matrices, problems);
-                if let Role::Source(input) = role {
-                    check_port(name, &input.shape, claim.size, problems);
-                }
-                sizes.populations.insert(name, claim.size);
+                claims.insert(*name, claim);
             }
-            None => report_unknown(name, wiring, problems),
+            // Where weights or neighbours are faulty, that is what to mend.
+            None if problems.has_errors() => {}
+            None => report_unknown(name, problems),
         }
     }
-    check_output(wiring, &sizes, problems);
-    sizes.matrices = matrices;
-    sizes
+    for link in &wiring.links {
+        check_link(link, &matrices, &claims, problems);
+    }
+    check_ports(wiring, &claims, problems);
+    Sizes {
+        populations: claims.into_iter().map(|(n, c)| (n, c.size)).collect(),
+        matrices: matrices.shapes,
+    }
+}
+
+/// The shapes of all links, and for each population the first link on either side.
+#[derive(Default)]
+struct Matrices<'a> {
+    shapes: BTreeMap<&'a str, (usize, usize)>,
+    into: BTreeMap<&'a str, &'a str>,
+    from: BTreeMap<&'a str, &'a str>,
+}
+
+fn matrices<'a>(wiring: &Wiring<'a>, problems: &mut Diagnostics) -> Matrices<'a> {
+    let mut matrices = Matrices::default();
+    for link in &wiring.links {
+        if let Some(shape) = matrix(link, problems) {
+            matrices.shapes.insert(link.name, shape);
+            matrices.into.entry(link.post).or_insert(link.name);
+            matrices.from.entry(link.pre).or_insert(link.name);
+        }
+    }
+    matrices
+}
+
+impl Matrices<'_> {
+    fn incoming(&self, population: &str) -> Option<Claim> {
+        let link = self.into.get(population)?;
+        let (size, _) = *self.shapes.get(link)?;
+        let by = format!("{link} has {size} outputs");
+        Some(Claim { size, by })
+    }
+
+    fn outgoing(&self, population: &str) -> Option<Claim> {
+        let link = self.from.get(population)?;
+        let (_, size) = *self.shapes.get(link)?;
+        let by = format!("{link} has {size} inputs");
+        Some(Claim { size, by })
+    }
 }
 
 /// Number of elements if a shape is a vector with axes of length 1 around it.
@@ -95,90 +134,73 @@ fn matrix(link: &Link<'_>, problems: &mut Diagnostics) -> Option<(usize, usize)>
     }
 }
 
-fn first_incoming(
+fn parameter_claim(
     name: &str,
-    wiring: &Wiring<'_>,
-    matrices: &BTreeMap<&str, (usize, usize)>,
+    neurons: Neurons<'_>,
+    is_telling: impl Fn(usize) -> bool,
 ) -> Option<Claim> {
-    wiring
-        .links
-        .iter()
-        .filter(|l| l.post == name)
-        .find_map(|l| {
-            let (size, _) = *matrices.get(l.name)?;
-            let by = format!("{} has {size} outputs", l.name);
-            Some(Claim { size, by })
-        })
-}
-
-fn first_outgoing(
-    name: &str,
-    wiring: &Wiring<'_>,
-    matrices: &BTreeMap<&str, (usize, usize)>,
-) -> Option<Claim> {
-    wiring.links.iter().filter(|l| l.pre == name).find_map(|l| {
-        let (_, size) = *matrices.get(l.name)?;
-        let by = format!("{} has {size} inputs", l.name);
-        Some(Claim { size, by })
-    })
-}
-
-fn parameter_claim(name: &str, neurons: Neurons<'_>) -> Option<Claim> {
     neurons.fields().into_iter().find_map(|(field, tensor)| {
-        let size = vector_len(tensor.shape()).filter(|_| tensor.ndim() > 0)?;
+        let size =
+            vector_len(tensor.shape()).filter(|len| tensor.ndim() > 0 && is_telling(*len))?;
         let by = format!("`{field}` of {name} has {size} values");
         Some(Claim { size, by })
     })
 }
 
 fn output_claim(name: &str, wiring: &Wiring<'_>) -> Option<Claim> {
-    wiring.nodes.iter().find_map(|(port, role)| match role {
-        Role::Sink(output) if wiring.output == Some(name) => port_claim(port, &output.shape),
-        _ => None,
-    })
-}
-
-fn port_claim(name: &str, shape: &[usize]) -> Option<Claim> {
-    let size = *shape.last()?;
-    let by = format!("{name} has shape {shape:?}");
+    let (port, _) = wiring
+        .output
+        .filter(|(_, population)| *population == name)?;
+    let Some(Role::Sink(output)) = wiring.nodes.get(port) else {
+        return None;
+    };
+    let size = *output.shape.last()?;
+    let by = format!("{port} has shape {:?}", output.shape);
     Some(Claim { size, by })
 }
 
-/// Checks every matrix at a population against the claim that gave its size.
-fn check_matrices(
-    name: &str,
-    claim: &Claim,
-    wiring: &Wiring<'_>,
-    matrices: &BTreeMap<&str, (usize, usize)>,
+/// Checks a matrix against the sizes of the populations on either side.
+fn check_link(
+    link: &Link<'_>,
+    matrices: &Matrices<'_>,
+    claims: &BTreeMap<&str, Claim>,
     problems: &mut Diagnostics,
 ) {
-    for link in &wiring.links {
-        let Some((out, inn)) = matrices.get(link.name) else {
-            continue;
-        };
-        for (is_there, found, what) in [
-            (link.post == name, *out, "outputs"),
-            (link.pre == name, *inn, "inputs"),
-        ] {
-            if is_there && found != claim.size {
-                problems.push(Diagnostic::error(
-                    codes::NODE_SHAPE,
-                    link.name,
-                    format!(
-                        "expected `weight` with {} {what}, the size of {name} ({}), found {found}",
-                        claim.size, claim.by
-                    ),
-                ));
-            }
+    let Some((out, inn)) = matrices.shapes.get(link.name) else {
+        return;
+    };
+    for (population, found, what) in [(link.post, *out, "outputs"), (link.pre, *inn, "inputs")] {
+        if let Some(Claim { size, by }) = claims.get(population)
+            && *size != found
+        {
+            problems.push(Diagnostic::error(
+                codes::NODE_SHAPE,
+                link.name,
+                format!(
+                    "expected `weight` with {size} {what}, the size of {population} ({by}), found {found}"
+                ),
+            ));
         }
     }
 }
 
-fn check_output(wiring: &Wiring<'_>, sizes: &Sizes<'_>, problems: &mut Diagnostics) {
-    let size = wiring.output.and_then(|name| sizes.populations.get(name));
-    for (port, role) in &wiring.nodes {
-        if let (Role::Sink(output), Some(size)) = (role, size) {
-            check_port(port, &output.shape, *size, problems);
+fn check_ports(wiring: &Wiring<'_>, claims: &BTreeMap<&str, Claim>, problems: &mut Diagnostics) {
+    for (name, role) in &wiring.nodes {
+        match role {
+            Role::Source(input) => {
+                if let Some(claim) = claims.get(name) {
+                    check_port(name, &input.shape, claim.size, problems);
+                }
+            }
+            Role::Sink(output) => {
+                if let Some((port, population)) = wiring.output
+                    && port == *name
+                    && let Some(claim) = claims.get(population)
+                {
+                    check_port(name, &output.shape, claim.size, problems);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -205,23 +227,15 @@ fn check_port(name: &str, shape: &[usize], size: usize, problems: &mut Diagnosti
     });
 }
 
-fn report_unknown(name: &str, wiring: &Wiring<'_>, problems: &mut Diagnostics) {
-    // Something is wrong with its neighbours, or there are none; either was reported, except for a
-    // population whose parameters are all scalars or arrays, between nodes that are not supported.
-    let is_alone = !wiring
-        .links
-        .iter()
-        .any(|link| link.pre == name || link.post == name);
-    if is_alone {
-        problems.push(
-            Diagnostic::error(
-                codes::NODE_SHAPE,
-                name,
-                "expected parameters or neighbours that tell the number of neurons, found neither",
-            )
-            .help("write at least one parameter with a value for each neuron"),
-        );
-    }
+fn report_unknown(name: &str, problems: &mut Diagnostics) {
+    problems.push(
+        Diagnostic::error(
+            codes::NODE_SHAPE,
+            name,
+            "expected weights or parameters that tell the number of neurons, found neither",
+        )
+        .help("write at least one parameter with a value for each neuron"),
+    );
 }
 
 impl<'a> Neurons<'a> {

@@ -6,7 +6,7 @@ use nir_rs::nodes::{CubaLif, Input, Lif, Output};
 use nir_rs::{NirNode, Tensor};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-use crate::nir::File;
+use crate::nir::{File, Undecoded};
 
 /// What a node is to the importer.
 #[derive(Clone, Copy)]
@@ -46,8 +46,8 @@ pub(super) struct Wiring<'a> {
     pub(super) nodes: BTreeMap<&'a str, Role<'a>>,
     /// Weight nodes with exactly one population on either side, by name.
     pub(super) links: Vec<Link<'a>>,
-    /// The population that feeds the Output.
-    pub(super) output: Option<&'a str>,
+    /// The Output and the population that feeds it.
+    pub(super) output: Option<(&'a str, &'a str)>,
     /// Whether the links have no cycle.
     pub(super) is_acyclic: bool,
 }
@@ -57,7 +57,7 @@ type Neighbours<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 impl<'a> Wiring<'a> {
     pub(super) fn of(file: &'a File, problems: &mut Diagnostics) -> Self {
         let nodes = roles(file, problems);
-        let edges = edges(file, &nodes, problems);
+        let (edges, loose) = edges(file, &nodes, problems);
         let mut after = Neighbours::new();
         let mut before = Neighbours::new();
         for (from, to) in &edges {
@@ -65,11 +65,11 @@ impl<'a> Wiring<'a> {
             before.entry(to).or_default().insert(from);
         }
         check_ports(file, &nodes, &after, problems);
-        let is_acyclic = check_cycles(&edges, problems);
+        let is_acyclic = check_cycles(&after, problems);
         check_edges(&nodes, &edges, problems);
-        let links = links(&nodes, &before, &after, problems);
+        let links = links(&nodes, &before, &after, &loose, problems);
         let output = output(&nodes, &before, problems);
-        check_neurons(&nodes, &before, &after, problems);
+        check_neurons(&nodes, &before, &after, &loose, problems);
         Self {
             nodes,
             links,
@@ -99,22 +99,32 @@ fn roles<'a>(file: &'a File, problems: &mut Diagnostics) -> BTreeMap<&'a str, Ro
         };
         nodes.insert(name.as_str(), role);
     }
+    let undecoded: BTreeMap<_, _> = file
+        .undecoded()
+        .iter()
+        .map(|node| (node.path.as_str(), node))
+        .collect();
     // A nested path holds a `/`; what is wrong inside a nested graph does not matter as long as
     // nested graphs are not supported.
-    for node in file.undecoded().iter().filter(|n| !n.path.contains('/')) {
-        nodes.insert(node.path.as_str(), Role::Unsupported);
+    for path in undecoded.keys().filter(|path| !path.contains('/')) {
+        nodes.insert(path, Role::Unsupported);
     }
     for (name, role) in &nodes {
         if let Role::Unsupported = role {
-            report_unsupported(file, name, problems);
+            let node = file.graph().nodes.get(*name);
+            report_unsupported(name, node, undecoded.get(name).copied(), problems);
         }
     }
     nodes
 }
 
-fn report_unsupported(file: &File, name: &str, problems: &mut Diagnostics) {
-    let undecoded = file.undecoded().iter().find(|n| n.path == name);
-    let type_name = match (file.graph().nodes.get(name), undecoded) {
+fn report_unsupported(
+    name: &str,
+    node: Option<&NirNode>,
+    undecoded: Option<&Undecoded>,
+    problems: &mut Diagnostics,
+) {
+    let type_name = match (node, undecoded) {
         (Some(node), _) => Some(node.type_name()),
         (None, Some(undecoded)) => undecoded.type_name.as_deref(),
         (None, None) => None,
@@ -135,29 +145,35 @@ fn report_unsupported(file: &File, name: &str, problems: &mut Diagnostics) {
             );
             problems.push(match type_name {
                 "NIRGraph" => problem.help("put the nodes of the nested graph into the outer one"),
-                "IF" => problem.help("a LIF with a long tau comes close to an IF"),
+                "IF" => problem
+                    .help("a LIF with a long tau, and r multiplied by it, comes close to an IF"),
                 _ => problem,
             });
         }
     }
 }
 
+type Edges<'a> = BTreeSet<(&'a str, &'a str)>;
+
+/// The edges between nodes, and the nodes at which an edge leads to none.
 fn edges<'a>(
     file: &'a File,
     nodes: &BTreeMap<&'a str, Role<'a>>,
     problems: &mut Diagnostics,
-) -> BTreeSet<(&'a str, &'a str)> {
-    let mut edges = BTreeSet::new();
+) -> (Edges<'a>, BTreeSet<&'a str>) {
+    let mut edges = Edges::new();
+    let mut loose = BTreeSet::new();
+    let known = known_names(nodes);
     for (from, to) in &file.graph().edges {
-        let edge = (from.as_str(), to.as_str());
+        let ends = [from.as_str(), to.as_str()];
         let place = format!("{from} -> {to}");
-        let unknown: Vec<_> = [edge.0, edge.1]
-            .into_iter()
-            .filter(|end| !nodes.contains_key(end))
+        let unknown: Vec<_> = ends
+            .iter()
+            .filter(|end| !nodes.contains_key(**end))
             .map(|end| format!("{end:?}"))
             .collect();
         if !unknown.is_empty() {
-            let known: Vec<_> = nodes.keys().take(16).copied().collect();
+            loose.extend(ends);
             problems.push(
                 Diagnostic::error(
                     codes::EDGE_DANGLING,
@@ -167,9 +183,9 @@ fn edges<'a>(
                         unknown.join(" and no node ")
                     ),
                 )
-                .help(format!("the nodes are {}", known.join(", "))),
+                .help(known.as_str()),
             );
-        } else if !edges.insert(edge) {
+        } else if !edges.insert((from, to)) {
             problems.push(Diagnostic::note(
                 codes::EDGE_DUPLICATE,
                 place,
@@ -177,7 +193,23 @@ fn edges<'a>(
             ));
         }
     }
-    edges
+    (edges, loose)
+}
+
+/// The names of the nodes, as far as they fit a line or two.
+fn known_names(nodes: &BTreeMap<&str, Role<'_>>) -> String {
+    let mut text = String::from("the nodes are ");
+    for (i, name) in nodes.keys().enumerate() {
+        if i > 0 {
+            text.push_str(", ");
+        }
+        if text.len() + name.len() > 200 {
+            text.push('…');
+            break;
+        }
+        text.push_str(name);
+    }
+    text
 }
 
 fn check_ports(
@@ -249,61 +281,88 @@ fn reaches(from: &str, to: &str, after: &Neighbours<'_>) -> bool {
     false
 }
 
-/// Reports cycles, disjoint ones each once; true if there is none.
-fn check_cycles(edges: &BTreeSet<(&str, &str)>, problems: &mut Diagnostics) -> bool {
-    let mut edges = edges.clone();
+/// Reports cycles, no two with a node in common; true if there is none.
+///
+/// A depth-first walk in the order of names: an edge back onto the path closes a cycle.
+fn check_cycles(after: &Neighbours<'_>, problems: &mut Diagnostics) -> bool {
     let mut is_acyclic = true;
-    loop {
-        trim(&mut edges);
-        let Some((start, _)) = edges.first().copied() else {
-            return is_acyclic;
-        };
-        is_acyclic = false;
-        let cycle = cycle_from(start, &edges);
-        edges.retain(|(from, to)| !cycle.contains(from) && !cycle.contains(to));
-        problems.push(
-            Diagnostic::error(
-                codes::GRAPH_CYCLE,
-                cycle[0],
-                format!(
-                    "expected a feed-forward graph, found the cycle {} -> {}",
-                    cycle.join(" -> "),
-                    cycle[0]
-                ),
-            )
-            .help("recurrent connections are not supported"),
-        );
+    let mut state: BTreeMap<&str, State> = BTreeMap::new();
+    for start in after.keys() {
+        if state.contains_key(start) {
+            continue;
+        }
+        let mut path = vec![Step::first(start, after)];
+        state.insert(start, State::OnPath(0));
+        while let Some(step) = path.last_mut() {
+            let Some(next) = step.next.next() else {
+                state.insert(step.name, State::Done);
+                path.pop();
+                continue;
+            };
+            match state.get(next) {
+                Some(State::Done) => {}
+                Some(State::OnPath(at)) => {
+                    is_acyclic = false;
+                    let is_new = step.reported.is_none_or(|reported| reported < *at);
+                    if is_new {
+                        report_cycle(&mut path, *at, problems);
+                    }
+                }
+                None => {
+                    let mut first = Step::first(next, after);
+                    first.reported = step.reported;
+                    state.insert(next, State::OnPath(path.len()));
+                    path.push(first);
+                }
+            }
+        }
     }
+    is_acyclic
 }
 
-/// Drops edges that are on no cycle because nothing enters their start or leaves their end. Of the
-/// rest every start has an edge into it and every end one out of it.
-fn trim(edges: &mut BTreeSet<(&str, &str)>) {
-    loop {
-        let starts: BTreeSet<_> = edges.iter().map(|e| e.0).collect();
-        let ends: BTreeSet<_> = edges.iter().map(|e| e.1).collect();
-        let before = edges.len();
-        edges.retain(|(from, to)| ends.contains(from) && starts.contains(to));
-        if edges.len() == before {
-            return;
+/// Where the walk has a node.
+enum State {
+    OnPath(usize),
+    Done,
+}
+
+/// A node on the path of the walk.
+struct Step<'a> {
+    name: &'a str,
+    /// The neighbours not yet followed.
+    next: std::iter::Copied<std::collections::btree_set::Iter<'a, &'a str>>,
+    /// The last place on the path, up to here, whose node is in a reported cycle.
+    reported: Option<usize>,
+}
+
+impl<'a> Step<'a> {
+    fn first(name: &'a str, after: &'a Neighbours<'a>) -> Self {
+        static NONE: BTreeSet<&str> = BTreeSet::new();
+        Self {
+            name,
+            next: after.get(name).unwrap_or(&NONE).iter().copied(),
+            reported: None,
         }
     }
 }
 
-/// The nodes of a cycle, found by following edges from `start`, smallest name first. In trimmed edges
-/// each node has a successor, so a node must come up again.
-fn cycle_from<'a>(start: &'a str, edges: &BTreeSet<(&'a str, &'a str)>) -> Vec<&'a str> {
-    let mut path = vec![start];
-    loop {
-        let last = path[path.len() - 1];
-        let Some((_, next)) = edges.range((last, "")..).next().copied() else {
-            return path;
-        };
-        if let Some(at) = path.iter().position(|n| *n == next) {
-            return path.split_off(at);
-        }
-        path.push(next);
+fn report_cycle(path: &mut [Step<'_>], from: usize, problems: &mut Diagnostics) {
+    for (at, step) in path.iter_mut().enumerate().skip(from) {
+        step.reported = Some(at);
     }
+    let names: Vec<_> = path[from..].iter().map(|step| step.name).collect();
+    problems.push(
+        Diagnostic::error(
+            codes::GRAPH_CYCLE,
+            names[0],
+            format!(
+                "expected a feed-forward graph, found the cycle {} -> {}",
+                names.join(" -> "),
+                names[0]
+            ),
+        )
+        .help("recurrent connections are not supported"),
+    );
 }
 
 fn check_edges(
@@ -355,6 +414,7 @@ fn links<'a>(
     nodes: &BTreeMap<&'a str, Role<'a>>,
     before: &Neighbours<'a>,
     after: &Neighbours<'a>,
+    loose: &BTreeSet<&str>,
     problems: &mut Diagnostics,
 ) -> Vec<Link<'a>> {
     let mut links = Vec::new();
@@ -362,6 +422,9 @@ fn links<'a>(
         let Role::Weights(weights) = role else {
             continue;
         };
+        if loose.contains(name) {
+            continue;
+        }
         let pre = only(name, "from", before.get(name), problems);
         let post = only(name, "to", after.get(name), problems);
         let (Some(pre), Some(post)) = (pre, post) else {
@@ -418,12 +481,12 @@ fn output<'a>(
     nodes: &BTreeMap<&'a str, Role<'a>>,
     before: &Neighbours<'a>,
     problems: &mut Diagnostics,
-) -> Option<&'a str> {
+) -> Option<(&'a str, &'a str)> {
     let (name, _) = nodes.iter().find(|(_, r)| matches!(r, Role::Sink(_)))?;
     let feeding: Vec<_> = before.get(name).into_iter().flatten().copied().collect();
     match feeding[..] {
         [] => None, // reported as a missing path
-        [one] => matches!(nodes.get(one), Some(Role::Neurons(_))).then_some(one),
+        [one] => matches!(nodes.get(one), Some(Role::Neurons(_))).then_some((name, one)),
         _ => {
             problems.push(Diagnostic::error(
                 codes::GRAPH_STRUCTURE,
@@ -443,12 +506,16 @@ fn check_neurons(
     nodes: &BTreeMap<&str, Role<'_>>,
     before: &Neighbours<'_>,
     after: &Neighbours<'_>,
+    loose: &BTreeSet<&str>,
     problems: &mut Diagnostics,
 ) {
     for (name, role) in nodes {
         let Role::Neurons(_) = role else {
             continue;
         };
+        if loose.contains(name) {
+            continue;
+        }
         for (neighbours, message) in [
             (before, "nothing leads into these neurons"),
             (after, "the spikes of these neurons lead nowhere"),

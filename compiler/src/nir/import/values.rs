@@ -100,7 +100,7 @@ fn assemble(
     Some(Parts {
         populations,
         projections,
-        output: *ids.get(wiring.output?)?,
+        output: *ids.get(wiring.output?.1)?,
     })
 }
 
@@ -384,7 +384,7 @@ fn warn_about_dynamics(
         for (what, tau) in taus {
             warn(&|n| tau.at(n) < dt, &|n| {
                 format!(
-                    "expected the time constant of the {what} above the tick of {dt} s, found {} s at index {n}: forward Euler overshoots",
+                    "expected the time constant of the {what} above the tick of {dt:?} s, found {:?} s at index {n}: forward Euler overshoots",
                     tau.at(n)
                 )
             });

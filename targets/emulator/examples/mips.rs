@@ -20,7 +20,11 @@ const CODE: &[u16] = &[
     0x3d01, 0xd1f5, 0x3a01, 0xd1ef, 0x4630, 0x4770,
 ];
 
-const KERNELS: [(&str, u32); 3] = [("dense row (VLDM, VADD, VSTM)", 0), ("LIF (VMUL, VADD, VCMP)", 0x3e), ("integer", 0xc8)];
+const KERNELS: [(&str, u32); 3] = [
+    ("dense row (VLDM, VADD, VSTM)", 0),
+    ("LIF (VMUL, VADD, VCMP)", 0x3e),
+    ("integer", 0xc8),
+];
 
 const DATA: u32 = 0x1_0000;
 
@@ -42,7 +46,9 @@ fn main() -> Result<(), MachineError> {
             let (wall, cpu) = (Instant::now(), cpu_time());
             let ran = machine.call(entry, u64::MAX)?;
             let wall = wall.elapsed();
-            let time = cpu_time().zip(cpu).map_or(wall, |(after, before)| after - before);
+            let time = cpu_time()
+                .zip(cpu)
+                .map_or(wall, |(after, before)| after - before);
             best = best.max(ran.instructions as f64 / time.as_secs_f64() / 1e6);
             cycles_per_instruction = ran.cycles as f64 / ran.instructions as f64;
         }
@@ -54,5 +60,7 @@ fn main() -> Result<(), MachineError> {
 /// Time this thread has run, where the system tells (Linux): a busy machine then does not distort the figures.
 fn cpu_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
+    Some(Duration::from_nanos(
+        text.split_whitespace().next()?.parse().ok()?,
+    ))
 }

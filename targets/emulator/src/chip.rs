@@ -107,7 +107,9 @@ impl Chip {
     pub fn new(config: ChipConfig) -> Result<Self, ChipError> {
         config.check()?;
         let env = Arc::new(Environment::new(config));
-        let quads = (0..env.config.quads.len()).map(|i| Quad::new(&env, i)).collect();
+        let quads = (0..env.config.quads.len())
+            .map(|i| Quad::new(&env, i))
+            .collect();
         Ok(Self {
             env,
             quads,
@@ -133,25 +135,44 @@ impl Chip {
 
     fn pe(&self, pe: usize) -> Result<&Pe, ChipError> {
         let pes = self.quads.len() * PES;
-        self.quads.get(pe / PES).map(|q| &q.pes[pe % PES]).ok_or(ChipError::NoSuchPe { pe, pes })
+        self.quads
+            .get(pe / PES)
+            .map(|q| &q.pes[pe % PES])
+            .ok_or(ChipError::NoSuchPe { pe, pes })
     }
 
     fn pe_mut(&mut self, pe: usize) -> Result<&mut Pe, ChipError> {
         let pes = self.quads.len() * PES;
-        self.quads.get_mut(pe / PES).map(|q| &mut q.pes[pe % PES]).ok_or(ChipError::NoSuchPe { pe, pes })
+        self.quads
+            .get_mut(pe / PES)
+            .map(|q| &mut q.pes[pe % PES])
+            .ok_or(ChipError::NoSuchPe { pe, pes })
     }
 
     /// Stops a PE, clears its SRAM and places segments in it. PEs with the same code share its decoded form.
-    pub fn load(&mut self, pe: usize, segments: &[Segment], symbols: Arc<SymbolTable>) -> Result<(), ChipError> {
+    pub fn load(
+        &mut self,
+        pe: usize,
+        segments: &[Segment],
+        symbols: Arc<SymbolTable>,
+    ) -> Result<(), ChipError> {
         let sram = self.env.config.sram_bytes;
         self.pe(pe)?;
         for segment in segments {
             let end = u64::from(segment.addr) + segment.bytes.len() as u64;
             if end > sram.into() {
-                return Err(ChipError::OutsideSram { pe, addr: segment.addr, len: segment.bytes.len(), sram });
+                return Err(ChipError::OutsideSram {
+                    pe,
+                    addr: segment.addr,
+                    len: segment.bytes.len(),
+                    sram,
+                });
             }
         }
-        let code = segments.iter().filter(|s| s.kind == SegmentKind::Code).map(|s| (s.addr, s.bytes.as_slice()));
+        let code = segments
+            .iter()
+            .filter(|s| s.kind == SegmentKind::Code)
+            .map(|s| (s.addr, s.bytes.as_slice()));
         let code = self.image(CodeBytes::new(code));
         let pe = self.pe_mut(pe)?;
         pe.stop();
@@ -195,7 +216,11 @@ impl Chip {
 
     /// Replaces the routing table; the first entry that matches a key counts.
     pub fn set_routes(&mut self, routes: Vec<Route>) -> Result<(), ChipError> {
-        self.router = Router::new(routes, self.env.config.noc.router_entries, self.env.config.pes())?;
+        self.router = Router::new(
+            routes,
+            self.env.config.noc.router_entries,
+            self.env.config.pes(),
+        )?;
         self.host_routes.clear();
         for quad in &mut self.quads {
             quad.routes.clear();
@@ -206,9 +231,19 @@ impl Chip {
     /// Writes a PE's SRAM from the host, at once. Code may be written too: it is then decoded afresh.
     pub fn host_write(&mut self, pe: usize, addr: u32, bytes: &[u8]) -> Result<(), ChipError> {
         let sram = self.env.config.sram_bytes;
-        let outside = ChipError::OutsideSram { pe, addr, len: bytes.len(), sram };
+        let outside = ChipError::OutsideSram {
+            pe,
+            addr,
+            len: bytes.len(),
+            sram,
+        };
         let element = self.pe_mut(pe)?;
-        element.core.sram.get_mut(addr, bytes.len()).ok_or(outside)?.copy_from_slice(bytes);
+        element
+            .core
+            .sram
+            .get_mut(addr, bytes.len())
+            .ok_or(outside)?
+            .copy_from_slice(bytes);
         if !element.core.code.bytes().overlaps(addr, bytes.len()) {
             return Ok(());
         }
@@ -225,7 +260,12 @@ impl Chip {
     pub fn host_read(&self, pe: usize, addr: u32, buf: &mut [u8]) -> Result<(), ChipError> {
         let sram = self.env.config.sram_bytes;
         let from = self.pe(pe)?.core.sram.get(addr, buf.len());
-        buf.copy_from_slice(from.ok_or(ChipError::OutsideSram { pe, addr, len: buf.len(), sram })?);
+        buf.copy_from_slice(from.ok_or(ChipError::OutsideSram {
+            pe,
+            addr,
+            len: buf.len(),
+            sram,
+        })?);
         Ok(())
     }
 
@@ -237,11 +277,18 @@ impl Chip {
         };
         self.host_router_counters.routed += 1;
         for pe in route.iter() {
-            let time = self.now + self.env.distances.from_router(pe / PES);
-            let event =
-                Event { time, source: HOST, sequence: self.injected, arrival: Arrival::Packet { key, payload } };
+            let time = self.now + self.env.distances.router_to(pe / PES);
+            let event = Event {
+                time,
+                source: HOST,
+                sequence: self.injected,
+                arrival: Arrival::Packet { key, payload },
+            };
             self.injected += 1;
-            self.quads[pe / PES].pes[pe % PES].devices.inbox.push(Reverse(event));
+            self.quads[pe / PES].pes[pe % PES]
+                .devices
+                .inbox
+                .push(Reverse(event));
         }
         true
     }
@@ -269,7 +316,9 @@ impl Chip {
         let (start, instructions) = (self.now, self.instructions());
         let deadline = start.saturating_add(limit_cycles);
         let quiescent = loop {
-            let Some(next) = self.next_time() else { break true };
+            let Some(next) = self.next_time() else {
+                break true;
+            };
             if next >= deadline {
                 break false;
             }
@@ -277,7 +326,11 @@ impl Chip {
             self.exchange()?;
         };
         let furthest = self.clocks().max().unwrap_or(start).max(start);
-        self.now = if quiescent { furthest } else { furthest.max(deadline) };
+        self.now = if quiescent {
+            furthest
+        } else {
+            furthest.max(deadline)
+        };
         Ok(RunSummary {
             now: self.now,
             cycles: self.now - start,
@@ -287,23 +340,39 @@ impl Chip {
     }
 
     fn prepare_threads(&mut self, threads: usize) -> Result<bool, ChipError> {
-        let threads = if threads == 0 { rayon::current_num_threads() } else { threads };
+        let threads = if threads == 0 {
+            rayon::current_num_threads()
+        } else {
+            threads
+        };
         if threads == 1 {
             return Ok(false);
         }
-        if self.pool.as_ref().is_none_or(|pool| pool.current_num_threads() != threads) {
+        if self
+            .pool
+            .as_ref()
+            .is_none_or(|pool| pool.current_num_threads() != threads)
+        {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            self.pool = Some(pool.map_err(|e| ChipError::Threads { threads, reason: e.to_string() })?);
+            self.pool = Some(pool.map_err(|e| ChipError::Threads {
+                threads,
+                reason: e.to_string(),
+            })?);
         }
         Ok(true)
     }
 
     fn clocks(&self) -> impl Iterator<Item = u64> {
-        self.quads.iter().flat_map(|q| q.pes.iter().map(|pe| pe.core.now))
+        self.quads
+            .iter()
+            .flat_map(|q| q.pes.iter().map(|pe| pe.core.now))
     }
 
     fn instructions(&self) -> u64 {
-        self.quads.iter().flat_map(|q| q.pes.iter().map(|pe| pe.core.instructions)).sum()
+        self.quads
+            .iter()
+            .flat_map(|q| q.pes.iter().map(|pe| pe.core.instructions))
+            .sum()
     }
 
     fn next_time(&self) -> Option<u64> {
@@ -314,12 +383,19 @@ impl Chip {
     fn run_quantum(&mut self, next: u64, deadline: u64, parallel: bool) {
         let boundary = self.env.boundary_after(next);
         let router = &self.router;
-        let mut active: Vec<&mut Quad> =
-            self.quads.iter_mut().filter(|q| q.next_time().is_some_and(|t| t < boundary)).collect();
+        let mut active: Vec<&mut Quad> = self
+            .quads
+            .iter_mut()
+            .filter(|q| q.next_time().is_some_and(|t| t < boundary))
+            .collect();
         match (active.as_mut_slice(), &self.pool) {
             ([_], _) => {
                 let end = self.end_when_alone(boundary).min(deadline);
-                if let Some(quad) = self.quads.iter_mut().find(|q| q.next_time().is_some_and(|t| t < boundary)) {
+                if let Some(quad) = self
+                    .quads
+                    .iter_mut()
+                    .find(|q| q.next_time().is_some_and(|t| t < boundary))
+                {
                     quad.run(&self.router, end);
                 }
             }
@@ -338,7 +414,11 @@ impl Chip {
 
     /// A PE that is alone awake may run on to the quantum in which the next thing happens anywhere else; what it sends ends that.
     fn end_when_alone(&self, boundary: u64) -> u64 {
-        let mut times: Vec<u64> = self.quads.iter().flat_map(|q| q.pes.iter().filter_map(Pe::next_time)).collect();
+        let mut times: Vec<u64> = self
+            .quads
+            .iter()
+            .flat_map(|q| q.pes.iter().filter_map(Pe::next_time))
+            .collect();
         times.sort_unstable();
         match times.get(1) {
             None => u64::MAX,
@@ -348,7 +428,11 @@ impl Chip {
 
     /// Between quanta: faults are reported, what was sent to other quads is delivered, and loads from other quads get their bytes.
     fn exchange(&mut self) -> Result<(), ChipError> {
-        let fault = self.quads.iter().filter_map(|q| q.fault.as_ref()).min_by_key(|f| (f.cycle, f.pe));
+        let fault = self
+            .quads
+            .iter()
+            .filter_map(|q| q.fault.as_ref())
+            .min_by_key(|f| (f.cycle, f.pe));
         if let Some(fault) = fault.cloned() {
             for quad in &mut self.quads {
                 quad.fault = None;
@@ -358,14 +442,19 @@ impl Chip {
         for i in 0..self.quads.len() {
             let mut outgoing = std::mem::take(&mut self.quads[i].outgoing);
             for (pe, event) in outgoing.drain(..) {
-                self.quads[pe / PES].pes[pe % PES].devices.inbox.push(Reverse(event));
+                self.quads[pe / PES].pes[pe % PES]
+                    .devices
+                    .inbox
+                    .push(Reverse(event));
             }
             self.quads[i].outgoing = outgoing;
         }
         for i in 0..self.quads.len() {
             for j in 0..PES {
                 let pe = &self.quads[i].pes[j];
-                let (Some((source, offset, len)), at) = (pe.wants(), pe.core.now) else { continue };
+                let (Some((source, offset, len)), at) = (pe.wants(), pe.core.now) else {
+                    continue;
+                };
                 let bytes = self.quads[source / PES].pes[source % PES].lend(at, offset, len)?;
                 self.quads[i].pes[j].bring(bytes);
             }

@@ -72,7 +72,10 @@ fn fifo_register(offsets: &FifoRegisters, offset: u32) -> Option<FifoRegister> {
         (offsets.drops, FifoRegister::Drops),
         (offsets.control, FifoRegister::Control),
     ];
-    table.into_iter().find(|(o, _)| *o == offset).map(|(_, register)| register)
+    table
+        .into_iter()
+        .find(|(o, _)| *o == offset)
+        .map(|(_, register)| register)
 }
 
 /// FIFO blocks are 64 bytes.
@@ -109,12 +112,21 @@ impl Comms {
             o if o == config.rctl => self.rctl,
             o if o == config.id => self.id,
             o if o == config.gctl => self.gctl,
-            _ => return Err(FaultKind::Unsupported("this register of the communication controller")),
+            _ => {
+                return Err(FaultKind::Unsupported(
+                    "this register of the communication controller",
+                ));
+            }
         })
     }
 
     /// Writes a register; a packet, if that sends one.
-    pub(crate) fn store(&mut self, config: &CommsConfig, offset: u32, value: u32) -> Result<Option<Launch>, FaultKind> {
+    pub(crate) fn store(
+        &mut self,
+        config: &CommsConfig,
+        offset: u32,
+        value: u32,
+    ) -> Result<Option<Launch>, FaultKind> {
         for (fifo, &base) in self.fifos.iter_mut().zip(&config.fifos) {
             if (base..base + FIFO_BLOCK).contains(&offset) {
                 return fifo.store(config, offset - base, value).map(|()| None);
@@ -130,7 +142,11 @@ impl Comms {
                 self.tkr = value;
                 return self.launch(config, value).map(Some);
             }
-            _ => return Err(FaultKind::Unsupported("this register of the communication controller")),
+            _ => {
+                return Err(FaultKind::Unsupported(
+                    "this register of the communication controller",
+                ));
+            }
         }
         Ok(None)
     }
@@ -143,7 +159,13 @@ impl Comms {
         let payload = (tcr >> config.tcr_payload_bit & 1 != 0).then_some(self.tdr);
         // In the register the most significant of the four bits is PE 0.
         let pes = ((tcr >> 18 & 15) as u8).reverse_bits() >> 4;
-        Ok(Launch { key, payload, x: (tcr >> 26 & 7) as u8, y: (tcr >> 23 & 7) as u8, pes })
+        Ok(Launch {
+            key,
+            payload,
+            x: (tcr >> 26 & 7) as u8,
+            y: (tcr >> 23 & 7) as u8,
+            pes,
+        })
     }
 
     /// Puts a packet into the first FIFO that takes its kind.
@@ -156,8 +178,13 @@ impl Comms {
         payload: Option<u32>,
     ) -> Result<(), (FaultKind, u32)> {
         self.received += 1;
-        let filter = if payload.is_some() { config.filter_payload } else { config.filter_plain };
-        let takes = |fifo: &&mut Fifo| fifo.control & config.fifo_enable != 0 && fifo.filter == filter;
+        let filter = if payload.is_some() {
+            config.filter_payload
+        } else {
+            config.filter_plain
+        };
+        let takes =
+            |fifo: &&mut Fifo| fifo.control & config.fifo_enable != 0 && fifo.filter == filter;
         match self.fifos.iter_mut().find(takes) {
             Some(fifo) => fifo.push(sram, code, key, payload),
             None => {
@@ -188,7 +215,11 @@ impl Fifo {
     }
 
     fn is_full(&self, config: &CommsConfig) -> bool {
-        let entry = if self.filter == config.filter_payload { 2 } else { 1 };
+        let entry = if self.filter == config.filter_payload {
+            2
+        } else {
+            1
+        };
         self.words + entry > self.capacity()
     }
 
@@ -206,8 +237,11 @@ impl Fifo {
             return Ok(());
         }
         for word in [Some(key), payload].into_iter().flatten() {
-            let to = sram.get_mut(self.write, 4).filter(|_| !code.overlaps(self.write, 4));
-            to.ok_or((FaultKind::BadArrival, self.write))?.copy_from_slice(&word.to_le_bytes());
+            let to = sram
+                .get_mut(self.write, 4)
+                .filter(|_| !code.overlaps(self.write, 4));
+            to.ok_or((FaultKind::BadArrival, self.write))?
+                .copy_from_slice(&word.to_le_bytes());
             self.write = self.write.wrapping_add(4);
             if self.write >= self.end {
                 self.write = self.start;
@@ -225,7 +259,8 @@ impl Fifo {
         self.words = if capacity == 0 || !inside(self.read) || !inside(self.write) {
             0
         } else {
-            ((self.write.wrapping_sub(self.start) / 4) + capacity - (self.read - self.start) / 4) % capacity
+            ((self.write.wrapping_sub(self.start) / 4) + capacity - (self.read - self.start) / 4)
+                % capacity
         };
     }
 
@@ -248,7 +283,13 @@ impl Fifo {
     fn store(&mut self, config: &CommsConfig, offset: u32, value: u32) -> Result<(), FaultKind> {
         let register = fifo_register(&config.fifo, offset);
         let register = register.ok_or(FaultKind::Unsupported("this register of an event FIFO"))?;
-        let address = || if value & 3 == 0 { Ok(value) } else { Err(FaultKind::RegisterValue { value }) };
+        let address = || {
+            if value & 3 == 0 {
+                Ok(value)
+            } else {
+                Err(FaultKind::RegisterValue { value })
+            }
+        };
         match register {
             FifoRegister::Filter => {
                 if value != 0 && value != config.filter_plain && value != config.filter_payload {
@@ -269,7 +310,9 @@ impl Fifo {
             FifoRegister::MaxOccupancy => self.max_words = value,
             FifoRegister::Drops => self.drops = value,
             FifoRegister::Control => self.control = value,
-            FifoRegister::Occupancy => return Err(FaultKind::Unsupported("writing a FIFO's occupancy")),
+            FifoRegister::Occupancy => {
+                return Err(FaultKind::Unsupported("writing a FIFO's occupancy"));
+            }
         }
         Ok(())
     }

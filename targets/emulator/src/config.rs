@@ -241,7 +241,11 @@ impl ChipConfig {
                 irq_not_empty: [9, 12],
                 irq_full: [10, 13],
             },
-            timers: TimerConfig { bases: vec![0xe100_0000, 0xe100_0020], irqs: vec![0, 1], hz: 1_000_000 },
+            timers: TimerConfig {
+                bases: vec![0xe100_0000, 0xe100_0020],
+                irqs: vec![0, 1],
+                hz: 1_000_000,
+            },
         }
     }
 
@@ -260,13 +264,25 @@ impl ChipConfig {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut seen = [false; 64];
         let each_once = self.quads.iter().all(|&(x, y)| {
-            x < 8 && y < 8 && !std::mem::replace(&mut seen[usize::from(x) * 8 + usize::from(y)], true)
+            x < 8
+                && y < 8
+                && !std::mem::replace(&mut seen[usize::from(x) * 8 + usize::from(y)], true)
         });
         if !each_once || self.quads.is_empty() {
-            return Err(ConfigError::Quads { quads: self.quads.clone() });
+            return Err(ConfigError::Quads {
+                quads: self.quads.clone(),
+            });
         }
         let number = |name, expected, found: u64, ok: bool| {
-            if ok { Ok(()) } else { Err(ConfigError::Number { name, expected, found }) }
+            if ok {
+                Ok(())
+            } else {
+                Err(ConfigError::Number {
+                    name,
+                    expected,
+                    found,
+                })
+            }
         };
         let nonzero = |name, value: u32| number(name, "more than 0", value.into(), value > 0);
         nonzero("pe_hz", self.pe_hz)?;
@@ -277,13 +293,44 @@ impl ChipConfig {
         let sram = self.sram_bytes;
         let window = 1u64.checked_shl(self.shared.remote_shift).unwrap_or(0);
         let sram_ok = sram.is_multiple_of(16) && sram > 0 && u64::from(sram) <= window;
-        number("sram_bytes", "a multiple of 16 that fits the remote window", sram.into(), sram_ok)?;
-        number("interrupt_lines", "at most 64", self.interrupt_lines.into(), self.interrupt_lines <= 64)?;
-        number("comms.tcr_payload_bit", "at most 31", self.comms.tcr_payload_bit.into(), self.comms.tcr_payload_bit < 32)?;
+        number(
+            "sram_bytes",
+            "a multiple of 16 that fits the remote window",
+            sram.into(),
+            sram_ok,
+        )?;
+        number(
+            "interrupt_lines",
+            "at most 64",
+            self.interrupt_lines.into(),
+            self.interrupt_lines <= 64,
+        )?;
+        number(
+            "comms.tcr_payload_bit",
+            "at most 31",
+            self.comms.tcr_payload_bit.into(),
+            self.comms.tcr_payload_bit < 32,
+        )?;
         let timers = self.timers.bases.len();
-        number("timers.irqs", "one for each base", self.timers.irqs.len() as u64, self.timers.irqs.len() == timers)?;
-        for &irq in self.timers.irqs.iter().chain(&self.comms.irq_not_empty).chain(&self.comms.irq_full) {
-            number("interrupt number", "a line that exists", irq.into(), irq < self.interrupt_lines)?;
+        number(
+            "timers.irqs",
+            "one for each base",
+            self.timers.irqs.len() as u64,
+            self.timers.irqs.len() == timers,
+        )?;
+        for &irq in self
+            .timers
+            .irqs
+            .iter()
+            .chain(&self.comms.irq_not_empty)
+            .chain(&self.comms.irq_full)
+        {
+            number(
+                "interrupt number",
+                "a line that exists",
+                irq.into(),
+                irq < self.interrupt_lines,
+            )?;
         }
         self.check_ranges(window)
     }
@@ -298,11 +345,19 @@ impl ChipConfig {
             range(self.comms.base, COMMS_BLOCK.into()),
             range(0xe000_0000, 0x10_0000),
         ];
-        ranges.extend(self.timers.bases.iter().map(|&base| range(base, TIMER_BLOCK.into())));
+        ranges.extend(
+            self.timers
+                .bases
+                .iter()
+                .map(|&base| range(base, TIMER_BLOCK.into())),
+        );
         ranges.sort_by_key(|r| (r.start, r.end));
         for pair in ranges.windows(2) {
             if pair[0].end > pair[1].start {
-                return Err(ConfigError::Overlap { first: pair[0].clone(), second: pair[1].clone() });
+                return Err(ConfigError::Overlap {
+                    first: pair[0].clone(),
+                    second: pair[1].clone(),
+                });
             }
         }
         Ok(())

@@ -70,10 +70,7 @@ pub(crate) enum Exit {
     /// See [`Stop::Sync`].
     Sync,
     /// See [`Stop::Fetch`].
-    Fetch {
-        addr: u32,
-        len: u32,
-    },
+    Fetch { addr: u32, len: u32 },
     /// WFI or WFE.
     Sleep(SleepKind),
     /// A place a single-core run was told to stop at.
@@ -148,7 +145,11 @@ impl Core {
 
     /// Stack pointer and entry address from the vector table; the other registers are cleared.
     pub(crate) fn reset(&mut self, interrupt_lines: u32) -> Result<(), Stop> {
-        let word = |addr| self.sram.load_word(addr).ok_or(Stop::fault(FaultKind::UnmappedLoad, addr));
+        let word = |addr| {
+            self.sram
+                .load_word(addr)
+                .ok_or(Stop::fault(FaultKind::UnmappedLoad, addr))
+        };
         let (sp, entry) = (word(0)?, word(4)?);
         if entry & 1 == 0 {
             return Err(Stop::fault(FaultKind::InvalidState, entry));

@@ -42,7 +42,12 @@ impl Environment {
         for (quad, &(x, y)) in config.quads.iter().enumerate() {
             quad_at[usize::from(x & 7) * 8 + usize::from(y & 7)] = Some(quad as u8);
         }
-        Self { config, distances, by_id, quad_at }
+        Self {
+            config,
+            distances,
+            by_id,
+            quad_at,
+        }
     }
 
     /// The end of the quantum a clock lies in.
@@ -60,7 +65,15 @@ impl Environment {
         let in_window = addr.wrapping_sub(shared.quad_window);
         if in_window < 4 * sram {
             let (pe, offset) = (quad * 4 + (in_window / sram) as usize, in_window % sram);
-            return Some(if inside(offset) { Ok(Shared { pe, offset, window: true }) } else { Err(()) });
+            return Some(if inside(offset) {
+                Ok(Shared {
+                    pe,
+                    offset,
+                    window: true,
+                })
+            } else {
+                Err(())
+            });
         }
         let in_remote = addr.wrapping_sub(shared.remote);
         let id = in_remote >> shared.remote_shift;
@@ -69,7 +82,11 @@ impl Environment {
         }
         let offset = in_remote & ((1 << shared.remote_shift) - 1);
         Some(match self.by_id[id as usize] {
-            Some(pe) if inside(offset) => Ok(Shared { pe: pe.into(), offset, window: false }),
+            Some(pe) if inside(offset) => Ok(Shared {
+                pe: pe.into(),
+                offset,
+                window: false,
+            }),
             _ => Err(()),
         })
     }
@@ -101,8 +118,15 @@ pub(crate) struct Sent {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SentKind {
-    Packet { target: Target, key: u32, payload: Option<u32> },
-    Write { pe: usize, write: Write },
+    Packet {
+        target: Target,
+        key: u32,
+        payload: Option<u32>,
+    },
+    Write {
+        pe: usize,
+        write: Write,
+    },
 }
 
 /// A few bytes on their way into an SRAM.
@@ -169,7 +193,12 @@ impl Devices {
             env: Arc::clone(env),
             quad: pe / 4,
             comms: Comms::new(config.chip_id, config.pe_id(pe).unwrap_or(0)),
-            timers: config.timers.bases.iter().map(|_| Timer::new(config.pe_hz, config.timers.hz)).collect(),
+            timers: config
+                .timers
+                .bases
+                .iter()
+                .map(|_| Timer::new(config.pe_hz, config.timers.hz))
+                .collect(),
             code: CodeBytes::new([]),
             inbox: BinaryHeap::new(),
             outbox: Vec::new(),
@@ -184,20 +213,32 @@ impl Devices {
         }
     }
 
+    /// When the next thing arrives of those that are on their way.
+    pub(crate) fn next_arrival(&self) -> Option<u64> {
+        self.inbox.peek().map(|Reverse(event)| event.time)
+    }
+
     /// When something next happens by itself: an arrival or a timer's interrupt.
     pub(crate) fn next_event(&self) -> Option<u64> {
-        let arrival = self.inbox.peek().map(|Reverse(event)| event.time);
+        let arrival = self.next_arrival();
         let timer = self.timers.iter().filter_map(Timer::next_edge).min();
         arrival.into_iter().chain(timer).min()
     }
 
     /// Applies what has arrived by a clock.
     pub(crate) fn apply(&mut self, sram: &mut Sram, at: u64) -> Result<(), Stop> {
-        while self.inbox.peek().is_some_and(|Reverse(event)| event.time <= at) {
-            let Some(Reverse(event)) = self.inbox.pop() else { break };
+        while self
+            .inbox
+            .peek()
+            .is_some_and(|Reverse(event)| event.time <= at)
+        {
+            let Some(Reverse(event)) = self.inbox.pop() else {
+                break;
+            };
             let result = match event.arrival {
                 Arrival::Packet { key, payload } => {
-                    self.comms.arrive(&self.env.config.comms, sram, &self.code, key, payload)
+                    self.comms
+                        .arrive(&self.env.config.comms, sram, &self.code, key, payload)
                 }
                 Arrival::Write(write) => self.write(sram, write),
             };
@@ -208,8 +249,11 @@ impl Devices {
 
     fn write(&self, sram: &mut Sram, write: Write) -> Result<(), (FaultKind, u32)> {
         let len = usize::from(write.len);
-        let to = sram.get_mut(write.offset, len).filter(|_| !self.code.overlaps(write.offset, len));
-        to.ok_or((FaultKind::BadArrival, write.offset))?.copy_from_slice(&write.bytes[..len]);
+        let to = sram
+            .get_mut(write.offset, len)
+            .filter(|_| !self.code.overlaps(write.offset, len));
+        to.ok_or((FaultKind::BadArrival, write.offset))?
+            .copy_from_slice(&write.bytes[..len]);
         Ok(())
     }
 
@@ -223,7 +267,9 @@ impl Devices {
 
     fn timer_at(&self, addr: u32) -> Option<(usize, u32)> {
         let bases = &self.env.config.timers.bases;
-        let index = bases.iter().position(|&base| addr.wrapping_sub(base) < TIMER_BLOCK)?;
+        let index = bases
+            .iter()
+            .position(|&base| addr.wrapping_sub(base) < TIMER_BLOCK)?;
         Some((index, addr - bases[index]))
     }
 
@@ -237,25 +283,42 @@ impl Devices {
         if let Some((index, offset)) = self.timer_at(addr) {
             return self.timers[index].load(at, offset).map_err(fault);
         }
-        let Some(offset) = self.comms_offset(addr) else { return Err(fault(FaultKind::UnmappedLoad)) };
+        let Some(offset) = self.comms_offset(addr) else {
+            return Err(fault(FaultKind::UnmappedLoad));
+        };
         let comms = &self.env.config.comms;
         if offset != comms.tctl && offset != comms.id {
             self.observe(sram, at)?;
         }
-        self.comms.load(&self.env.config.comms, offset).map_err(fault)
+        self.comms
+            .load(&self.env.config.comms, offset)
+            .map_err(fault)
     }
 
-    fn store_register(&mut self, sram: &mut Sram, at: u64, addr: u32, value: u32) -> Result<(), Stop> {
+    fn store_register(
+        &mut self,
+        sram: &mut Sram,
+        at: u64,
+        addr: u32,
+        value: u32,
+    ) -> Result<(), Stop> {
         let fault = |kind| Stop::Fault(kind, Some(addr));
         if let Some((index, offset)) = self.timer_at(addr) {
             self.timers[index].store(at, offset, value).map_err(fault)?;
         } else if let Some(offset) = self.comms_offset(addr) {
             let comms = &self.env.config.comms;
-            let transmits = offset == comms.tcr || offset == comms.tdr || offset == comms.tkr || offset == comms.tctl;
+            let transmits = offset == comms.tcr
+                || offset == comms.tdr
+                || offset == comms.tkr
+                || offset == comms.tctl;
             if !transmits {
                 self.observe(sram, at)?;
             }
-            if let Some(launch) = self.comms.store(&self.env.config.comms, offset, value).map_err(fault)? {
+            if let Some(launch) = self
+                .comms
+                .store(&self.env.config.comms, offset, value)
+                .map_err(fault)?
+            {
                 self.send(at, launch).map_err(fault)?;
             }
         } else {
@@ -268,7 +331,13 @@ impl Devices {
     }
 
     fn send(&mut self, at: u64, launch: Launch) -> Result<(), FaultKind> {
-        let Launch { key, payload, x, y, pes } = launch;
+        let Launch {
+            key,
+            payload,
+            x,
+            y,
+            pes,
+        } = launch;
         let target = if (x, y) == self.env.config.noc.router {
             Target::Router
         } else {
@@ -276,7 +345,14 @@ impl Devices {
             Target::Quad(quad.ok_or(FaultKind::NoDestination { x, y })?.into(), pes)
         };
         self.packets_sent += 1;
-        self.post(at, SentKind::Packet { target, key, payload });
+        self.post(
+            at,
+            SentKind::Packet {
+                target,
+                key,
+                payload,
+            },
+        );
         Ok(())
     }
 
@@ -286,11 +362,25 @@ impl Devices {
         let answer = at + 2 * self.env.distances.least();
         self.end = self.end.min(self.env.boundary_after(at));
         self.horizon = self.horizon.min(answer).min(self.end);
-        self.limit = self.limit.min(if self.interruptible { self.horizon } else { self.end });
+        self.limit = self.limit.min(if self.interruptible {
+            self.horizon
+        } else {
+            self.end
+        });
     }
 
-    fn load_shared(&mut self, sram: &mut Sram, at: u64, addr: u32, buf: &mut [u8], shared: Shared) -> Result<u64, Stop> {
-        if let Some(brought) = self.brought.take_if(|b| b.addr == addr && b.len as usize == buf.len()) {
+    fn load_shared(
+        &mut self,
+        sram: &mut Sram,
+        at: u64,
+        addr: u32,
+        buf: &mut [u8],
+        shared: Shared,
+    ) -> Result<u64, Stop> {
+        if let Some(brought) = self
+            .brought
+            .take_if(|b| b.addr == addr && b.len as usize == buf.len())
+        {
             buf.copy_from_slice(&brought.bytes[..buf.len()]);
             self.remote_loads += 1;
             return Ok(self.load_cost(shared));
@@ -299,7 +389,10 @@ impl Devices {
         if shared.pe / 4 == self.quad {
             self.observe(sram, at)?;
         }
-        Err(Stop::Fetch { addr, len: buf.len() as u32 })
+        Err(Stop::Fetch {
+            addr,
+            len: buf.len() as u32,
+        })
     }
 
     fn load_cost(&self, shared: Shared) -> u64 {
@@ -313,7 +406,10 @@ impl Devices {
 
     /// The PE and address in it that a fetch of this PE means.
     pub(crate) fn fetch_source(&self, addr: u32, len: u32) -> Option<(usize, u32)> {
-        self.env.shared(self.quad, addr, len as usize)?.ok().map(|s| (s.pe, s.offset))
+        self.env
+            .shared(self.quad, addr, len as usize)?
+            .ok()
+            .map(|s| (s.pe, s.offset))
     }
 }
 
@@ -336,12 +432,26 @@ impl Bus for Devices {
         match self.env.shared(self.quad, addr, buf.len()) {
             Some(Ok(shared)) => {
                 let config = &self.env.config.shared;
-                let cost = if shared.window { config.quad_wait } else { config.remote_store };
+                let cost = if shared.window {
+                    config.quad_wait
+                } else {
+                    config.remote_store
+                };
                 for (chunk, offset) in buf.chunks(8).zip((shared.offset..).step_by(8)) {
                     let mut bytes = [0; 8];
                     bytes[..chunk.len()].copy_from_slice(chunk);
-                    let write = Write { offset, len: chunk.len() as u8, bytes };
-                    self.post(at, SentKind::Write { pe: shared.pe, write });
+                    let write = Write {
+                        offset,
+                        len: chunk.len() as u8,
+                        bytes,
+                    };
+                    self.post(
+                        at,
+                        SentKind::Write {
+                            pe: shared.pe,
+                            write,
+                        },
+                    );
                 }
                 self.remote_stores += 1;
                 return Ok(cost.into());
@@ -379,8 +489,16 @@ impl Bus for Devices {
 /// Device registers are accessed by aligned words.
 fn registers(addr: u32, len: usize, otherwise: FaultKind) -> Result<(), Stop> {
     // Only what can be a register at all: the rest is unmapped, whatever its size.
-    let kind = if addr >> 29 == 7 { FaultKind::RegisterSize } else { otherwise };
-    if addr & 3 == 0 && len.is_multiple_of(4) { Ok(()) } else { Err(Stop::Fault(kind, Some(addr))) }
+    let kind = if addr >> 29 == 7 {
+        FaultKind::RegisterSize
+    } else {
+        otherwise
+    };
+    if addr & 3 == 0 && len.is_multiple_of(4) {
+        Ok(())
+    } else {
+        Err(Stop::Fault(kind, Some(addr)))
+    }
 }
 
 fn words_from(addr: u32) -> impl Iterator<Item = u32> {

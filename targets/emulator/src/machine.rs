@@ -85,7 +85,11 @@ impl Machine {
         for &(addr, bytes) in code {
             core.sram
                 .get_mut(addr, bytes.len())
-                .ok_or(MachineError::OutsideMemory { addr, len: bytes.len(), memory })?
+                .ok_or(MachineError::OutsideMemory {
+                    addr,
+                    len: bytes.len(),
+                    memory,
+                })?
                 .copy_from_slice(bytes);
         }
         let bytes = CodeBytes::new(code.iter().copied());
@@ -94,7 +98,11 @@ impl Machine {
         core.r[13] = memory & !7;
         core.return_address = Some(RETURN);
         let single_step = Arc::new(Code::with_limits(bytes.clone(), 1, None));
-        Ok(Self { core, code: bytes, single_step })
+        Ok(Self {
+            core,
+            code: bytes,
+            single_step,
+        })
     }
 
     /// Calls the function at `addr` (with or without Thumb bit): runs until it returns.
@@ -107,9 +115,18 @@ impl Machine {
     }
 
     /// Runs from `addr` until the instruction at `stop` is next (and LR is left alone), or until a return to the caller of [`Machine::call`].
-    pub fn run_until(&mut self, addr: u32, stop: u32, limit_cycles: u64) -> Result<Ran, MachineError> {
+    pub fn run_until(
+        &mut self,
+        addr: u32,
+        stop: u32,
+        limit_cycles: u64,
+    ) -> Result<Ran, MachineError> {
         let code = Arc::clone(&self.core.code);
-        self.core.code = Arc::new(Code::with_limits(self.code.clone(), u32::from(u8::MAX), Some(stop & !1)));
+        self.core.code = Arc::new(Code::with_limits(
+            self.code.clone(),
+            u32::from(u8::MAX),
+            Some(stop & !1),
+        ));
         self.start_at(addr);
         let result = self.go(limit_cycles);
         self.core.code = code;
@@ -141,7 +158,10 @@ impl Machine {
             match self.core.run(&mut NoDevices) {
                 Exit::Halt => break,
                 Exit::Limit if self.core.now >= end && self.core.pc != RETURN => {
-                    return Err(MachineError::Limit { limit: limit_cycles, pc: self.core.pc });
+                    return Err(MachineError::Limit {
+                        limit: limit_cycles,
+                        pc: self.core.pc,
+                    });
                 }
                 Exit::Limit if self.core.now >= end => break,
                 Exit::Limit => {}
@@ -153,11 +173,22 @@ impl Machine {
                 Exit::Fault { kind, pc, address } => return Err(self.fault(kind, pc, address)),
             }
         }
-        Ok(Ran { instructions: self.core.instructions - instructions, cycles: self.core.now - cycles })
+        Ok(Ran {
+            instructions: self.core.instructions - instructions,
+            cycles: self.core.now - cycles,
+        })
     }
 
     fn fault(&self, kind: FaultKind, pc: u32, address: Option<u32>) -> MachineError {
-        Fault { pe: 0, pc, cycle: self.core.now, kind, address, symbol: None }.into()
+        Fault {
+            pe: 0,
+            pc,
+            cycle: self.core.now,
+            kind,
+            address,
+            symbol: None,
+        }
+        .into()
     }
 
     /// Core register 0 to 14; other numbers read 0.
@@ -218,20 +249,31 @@ impl Machine {
     /// Bytes of memory.
     pub fn read(&self, addr: u32, len: usize) -> Result<&[u8], MachineError> {
         let memory = self.core.sram.len();
-        self.core.sram.get(addr, len).ok_or(MachineError::OutsideMemory { addr, len, memory })
+        self.core
+            .sram
+            .get(addr, len)
+            .ok_or(MachineError::OutsideMemory { addr, len, memory })
     }
 
     /// A little-endian word of memory.
     pub fn read_u32(&self, addr: u32) -> Result<u32, MachineError> {
         let bytes = self.read(addr, 4)?;
-        Ok(bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte)))
     }
 
     /// Writes memory. Bytes of code do not change what is executed: make a new machine for that.
     pub fn write(&mut self, addr: u32, bytes: &[u8]) -> Result<(), MachineError> {
         let memory = self.core.sram.len();
         let to = self.core.sram.get_mut(addr, bytes.len());
-        to.ok_or(MachineError::OutsideMemory { addr, len: bytes.len(), memory })?.copy_from_slice(bytes);
+        to.ok_or(MachineError::OutsideMemory {
+            addr,
+            len: bytes.len(),
+            memory,
+        })?
+        .copy_from_slice(bytes);
         Ok(())
     }
 }

@@ -14,9 +14,15 @@ enum State {
     Off,
     Running,
     /// In WFI or WFE; `fresh` until it has been checked for what was pending already.
-    Asleep { kind: SleepKind, fresh: bool },
+    Asleep {
+        kind: SleepKind,
+        fresh: bool,
+    },
     /// A load waits for bytes of another PE.
-    Fetching { addr: u32, len: u32 },
+    Fetching {
+        addr: u32,
+        len: u32,
+    },
     Faulted,
 }
 
@@ -66,7 +72,11 @@ impl Pe {
         let config = &env.config;
         Self {
             index,
-            core: Core::new(config.sram_bytes, config.interrupt_lines, config.branch_refill),
+            core: Core::new(
+                config.sram_bytes,
+                config.interrupt_lines,
+                config.branch_refill,
+            ),
             devices: Devices::new(env, index),
             state: State::Off,
             symbols: Arc::default(),
@@ -123,16 +133,24 @@ impl Pe {
     /// The clock at which this PE next does something; `None` if never, unless something arrives.
     pub(crate) fn next_time(&self) -> Option<u64> {
         match self.state {
-            State::Off | State::Faulted => None,
-            State::Running | State::Fetching { .. } | State::Asleep { fresh: true, .. } => Some(self.core.now),
-            State::Asleep { fresh: false, .. } => self.devices.next_event().map(|t| t.max(self.core.now)),
+            State::Off | State::Faulted => self.devices.next_arrival(),
+            State::Running | State::Fetching { .. } | State::Asleep { fresh: true, .. } => {
+                Some(self.core.now)
+            }
+            State::Asleep { fresh: false, .. } => {
+                self.devices.next_event().map(|t| t.max(self.core.now))
+            }
         }
     }
 
     /// The PE and address a waiting load needs, with its length.
     pub(crate) fn wants(&self) -> Option<(usize, u32, u32)> {
-        let State::Fetching { addr, len } = self.state else { return None };
-        self.devices.fetch_source(addr, len).map(|(pe, offset)| (pe, offset, len))
+        let State::Fetching { addr, len } = self.state else {
+            return None;
+        };
+        self.devices
+            .fetch_source(addr, len)
+            .map(|(pe, offset)| (pe, offset, len))
     }
 
     /// Gives the waiting load its bytes.
@@ -159,16 +177,33 @@ impl Pe {
     pub(crate) fn run(&mut self, horizon: u64, end: u64) -> Result<(), Fault> {
         self.devices.end = end;
         self.devices.horizon = horizon.min(end);
-        let result = self.run_slice();
+        let result = self.catch_up().and_then(|()| self.run_slice());
         result.map_err(|stop| self.fault_of(stop))
+    }
+
+    /// Applies what has arrived, for programs that look at memory without asking the controller.
+    fn catch_up(&mut self) -> Result<(), Stop> {
+        if self.core.now >= self.devices.horizon {
+            return Ok(());
+        }
+        self.devices.apply(&mut self.core.sram, self.core.now)
     }
 
     fn run_slice(&mut self) -> Result<(), Stop> {
         loop {
             match self.state {
-                State::Off | State::Faulted | State::Fetching { .. } => return Ok(()),
+                State::Fetching { .. } => return Ok(()),
+                // Its memory can still be written, by others.
+                State::Off | State::Faulted => {
+                    let Some(at) = self.next_time().filter(|&t| t < self.devices.horizon) else {
+                        return Ok(());
+                    };
+                    self.devices.apply(&mut self.core.sram, at)?;
+                }
                 State::Asleep { kind, .. } => {
-                    let Some(at) = self.next_time().filter(|&t| t < self.devices.horizon) else { return Ok(()) };
+                    let Some(at) = self.next_time().filter(|&t| t < self.devices.horizon) else {
+                        return Ok(());
+                    };
                     self.check_wake(kind, at)?;
                 }
                 State::Running => {
@@ -222,7 +257,9 @@ impl Pe {
         devices.interruptible = self.core.scs.can_be_preempted();
         let mut limit = devices.end;
         if devices.interruptible {
-            limit = limit.min(devices.horizon).min(devices.next_event().unwrap_or(u64::MAX));
+            limit = limit
+                .min(devices.horizon)
+                .min(devices.next_event().unwrap_or(u64::MAX));
             // In the middle of a block no interrupt can be taken: finish it first.
             limit = limit.max(self.core.now + 1);
         }
@@ -256,9 +293,18 @@ impl Pe {
         self.state = State::Faulted;
         let (kind, address) = match stop {
             Stop::Fault(kind, address) => (kind, address),
-            Stop::Sync | Stop::Fetch { .. } => (FaultKind::Unsupported("waiting in this state"), None),
+            Stop::Sync | Stop::Fetch { .. } => {
+                (FaultKind::Unsupported("waiting in this state"), None)
+            }
         };
         let pc = self.core.pc;
-        Fault { pe: self.index, pc, cycle: self.core.now, kind, address, symbol: self.symbols.describe(pc) }
+        Fault {
+            pe: self.index,
+            pc,
+            cycle: self.core.now,
+            kind,
+            address,
+            symbol: self.symbols.describe(pc),
+        }
     }
 }

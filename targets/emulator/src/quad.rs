@@ -67,10 +67,19 @@ impl Quad {
         // PEs that cannot go on before another has moved.
         let mut stuck = [false; PES];
         loop {
-            let times = self.pes.each_ref().map(|pe| pe.next_time().unwrap_or(u64::MAX));
-            let next = (0..PES).filter(|&i| !stuck[i] && times[i] < end).min_by_key(|&i| times[i]);
+            let times = self
+                .pes
+                .each_ref()
+                .map(|pe| pe.next_time().unwrap_or(u64::MAX));
+            let next = (0..PES)
+                .filter(|&i| !stuck[i] && times[i] < end)
+                .min_by_key(|&i| times[i]);
             let Some(i) = next else { return Ok(()) };
-            let others = (0..PES).filter(|&j| j != i).map(|j| times[j]).min().unwrap_or(u64::MAX);
+            let others = (0..PES)
+                .filter(|&j| j != i)
+                .map(|j| times[j])
+                .min()
+                .unwrap_or(u64::MAX);
             let horizon = others.saturating_add(self.env.distances.least());
             let pe = &mut self.pes[i];
             let before = (pe.core.now, pe.core.instructions, pe.next_time());
@@ -89,7 +98,9 @@ impl Quad {
 
     /// Satisfies a load from a PE of this quad.
     fn serve(&mut self, i: usize) -> Result<bool, Fault> {
-        let Some((source, offset, len)) = self.pes[i].wants() else { return Ok(false) };
+        let Some((source, offset, len)) = self.pes[i].wants() else {
+            return Ok(false);
+        };
         if source / PES != self.index {
             return Ok(false);
         }
@@ -108,13 +119,27 @@ impl Quad {
                     let latency = self.env.distances.direct(self.index, pe / PES);
                     self.post(i, pe, sent.at, latency, Arrival::Write(write));
                 }
-                SentKind::Packet { target: Target::Quad(quad, pes), key, payload } => {
+                SentKind::Packet {
+                    target: Target::Quad(quad, pes),
+                    key,
+                    payload,
+                } => {
                     let latency = self.env.distances.direct(self.index, quad);
                     for pe in (0..PES).filter(|pe| pes >> pe & 1 != 0) {
-                        self.post(i, quad * PES + pe, sent.at, latency, Arrival::Packet { key, payload });
+                        self.post(
+                            i,
+                            quad * PES + pe,
+                            sent.at,
+                            latency,
+                            Arrival::Packet { key, payload },
+                        );
                     }
                 }
-                SentKind::Packet { target: Target::Router, key, payload } => {
+                SentKind::Packet {
+                    target: Target::Router,
+                    key,
+                    payload,
+                } => {
                     let Some(route) = self.routes.find(router, key) else {
                         self.router_counters.missed += 1;
                         continue;
@@ -134,7 +159,12 @@ impl Quad {
         let sequence = self.sequence[i];
         self.sequence[i] += 1;
         let source = (self.index * PES + i) as u16;
-        let mut event = Event { time: at + latency, source, sequence, arrival };
+        let mut event = Event {
+            time: at + latency,
+            source,
+            sequence,
+            arrival,
+        };
         if pe / PES == self.index {
             self.pes[pe % PES].devices.inbox.push(Reverse(event));
         } else {

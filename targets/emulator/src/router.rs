@@ -21,7 +21,9 @@ impl PeSet {
 
     /// Whether a PE is in the set.
     pub fn contains(&self, pe: usize) -> bool {
-        self.0.get(pe / 64).is_some_and(|word| word >> (pe % 64) & 1 != 0)
+        self.0
+            .get(pe / 64)
+            .is_some_and(|word| word >> (pe % 64) & 1 != 0)
     }
 
     /// The PEs, ascending.
@@ -114,21 +116,31 @@ pub(crate) struct Router {
 impl Router {
     pub(crate) fn new(routes: Vec<Route>, capacity: usize, pes: usize) -> Result<Self, RouteError> {
         if routes.len() > capacity {
-            return Err(RouteError::Full { found: routes.len(), capacity });
+            return Err(RouteError::Full {
+                found: routes.len(),
+                capacity,
+            });
         }
         for (index, route) in routes.iter().enumerate() {
             if let Some(pe) = route.route.iter().find(|&pe| pe >= pes) {
                 return Err(RouteError::NoSuchPe { index, pe, pes });
             }
             if route.key & !route.mask != 0 {
-                return Err(RouteError::NeverMatches { index, key: route.key, mask: route.mask });
+                return Err(RouteError::NeverMatches {
+                    index,
+                    key: route.key,
+                    mask: route.mask,
+                });
             }
         }
         Ok(Self { routes })
     }
 
     fn find(&self, key: u32) -> Option<PeSet> {
-        self.routes.iter().find(|r| key & r.mask == r.key).map(|r| r.route)
+        self.routes
+            .iter()
+            .find(|r| key & r.mask == r.key)
+            .map(|r| r.route)
     }
 }
 
@@ -156,7 +168,11 @@ pub(crate) struct Distances {
 
 impl Distances {
     pub(crate) fn new(quads: &[(u8, u8)], noc: &NocConfig, pe_hz: u32) -> Self {
-        Self { quads: quads.to_vec(), noc: noc.clone(), pe_hz }
+        Self {
+            quads: quads.to_vec(),
+            noc: noc.clone(),
+            pe_hz,
+        }
     }
 
     /// Least latency of anything between two PEs.
@@ -166,7 +182,8 @@ impl Distances {
 
     fn hops(&self, from: (u8, u8), to: (u8, u8)) -> u64 {
         let hops = u64::from(from.0.abs_diff(to.0)) + u64::from(from.1.abs_diff(to.1));
-        (hops * u64::from(self.noc.cycles_per_hop) * u64::from(self.pe_hz)).div_ceil(self.noc.hz.into())
+        (hops * u64::from(self.noc.cycles_per_hop) * u64::from(self.pe_hz))
+            .div_ceil(self.noc.hz.into())
     }
 
     /// Straight from one quad to another.
@@ -176,12 +193,14 @@ impl Distances {
 
     /// From a quad through the router to another.
     pub(crate) fn routed(&self, from: usize, to: usize) -> u64 {
-        self.hops(self.quads[from], self.noc.router) + self.from_router(to)
+        self.hops(self.quads[from], self.noc.router) + self.router_to(to)
     }
 
     /// From the host, which enters at the router.
-    pub(crate) fn from_router(&self, to: usize) -> u64 {
-        self.least() + u64::from(self.noc.router_cycles) + self.hops(self.noc.router, self.quads[to])
+    pub(crate) fn router_to(&self, to: usize) -> u64 {
+        self.least()
+            + u64::from(self.noc.router_cycles)
+            + self.hops(self.noc.router, self.quads[to])
     }
 }
 
@@ -194,8 +213,16 @@ mod tests {
     fn first_match_wins() {
         let to = |pe| PeSet::from_iter([pe]);
         let routes = vec![
-            Route { key: 0x10, mask: 0xff, route: to(1) },
-            Route { key: 0x10, mask: 0xf0, route: to(2) },
+            Route {
+                key: 0x10,
+                mask: 0xff,
+                route: to(1),
+            },
+            Route {
+                key: 0x10,
+                mask: 0xf0,
+                route: to(2),
+            },
         ];
         let router = Router::new(routes, 2, 152).unwrap();
         assert_eq!(router.find(0x110), Some(to(1)));
@@ -205,11 +232,27 @@ mod tests {
 
     #[test]
     fn bad_tables_are_refused() {
-        let route = |key, mask, pe| Route { key, mask, route: PeSet::from_iter([pe]) };
+        let route = |key, mask, pe| Route {
+            key,
+            mask,
+            route: PeSet::from_iter([pe]),
+        };
         let full = Router::new(vec![route(0, 0, 0); 3], 2, 152).unwrap_err();
-        assert_eq!(full, RouteError::Full { found: 3, capacity: 2 });
-        assert!(matches!(Router::new(vec![route(0, 0, 152)], 2, 152), Err(RouteError::NoSuchPe { pe: 152, .. })));
-        assert!(matches!(Router::new(vec![route(1, 0, 1)], 2, 152), Err(RouteError::NeverMatches { .. })));
+        assert_eq!(
+            full,
+            RouteError::Full {
+                found: 3,
+                capacity: 2
+            }
+        );
+        assert!(matches!(
+            Router::new(vec![route(0, 0, 152)], 2, 152),
+            Err(RouteError::NoSuchPe { pe: 152, .. })
+        ));
+        assert!(matches!(
+            Router::new(vec![route(1, 0, 1)], 2, 152),
+            Err(RouteError::NeverMatches { .. })
+        ));
     }
 
     #[test]
@@ -217,7 +260,11 @@ mod tests {
         let config = ChipConfig::spinnaker2_prototype();
         let distances = Distances::new(&config.quads, &config.noc, 150_000_000);
         assert_eq!(distances.direct(0, 0), 4);
-        assert_eq!(distances.direct(0, 1), 4 + 3, "one hop: 5 cycles at 300 MHz are 2.5 at 150 MHz");
+        assert_eq!(
+            distances.direct(0, 1),
+            4 + 3,
+            "one hop: 5 cycles at 300 MHz are 2.5 at 150 MHz"
+        );
         assert_eq!(distances.routed(0, 0), 15 + 4 + 12 + 15);
         let mut set = PeSet::from_iter([151, 3, 64]);
         set.insert(9999);

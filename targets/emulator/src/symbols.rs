@@ -23,12 +23,20 @@ pub struct Segment {
 impl Segment {
     /// A segment of instructions (and the constants between them).
     pub fn code(addr: u32, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { addr, bytes: bytes.into(), kind: SegmentKind::Code }
+        Self {
+            addr,
+            bytes: bytes.into(),
+            kind: SegmentKind::Code,
+        }
     }
 
     /// A segment of data.
     pub fn data(addr: u32, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { addr, bytes: bytes.into(), kind: SegmentKind::Data }
+        Self {
+            addr,
+            bytes: bytes.into(),
+            kind: SegmentKind::Data,
+        }
     }
 }
 
@@ -51,7 +59,11 @@ impl SymbolTable {
     pub fn new<N: Into<String>>(symbols: impl IntoIterator<Item = (u32, u32, N)>) -> Self {
         let mut entries: Vec<Symbol> = symbols
             .into_iter()
-            .map(|(addr, size, name)| Symbol { addr: addr & !1, size, name: name.into() })
+            .map(|(addr, size, name)| Symbol {
+                addr: addr & !1,
+                size,
+                name: name.into(),
+            })
             .collect();
         entries.sort_by(|a, b| (a.addr, &a.name).cmp(&(b.addr, &b.name)));
         Self { entries }
@@ -65,6 +77,10 @@ impl SymbolTable {
         if symbol.size != 0 && offset >= symbol.size {
             return None;
         }
-        Some(if offset == 0 { symbol.name.clone() } else { format!("{}+{offset:#x}", symbol.name) })
+        Some(if offset == 0 {
+            symbol.name.clone()
+        } else {
+            format!("{}+{offset:#x}", symbol.name)
+        })
     }
 }

@@ -24,7 +24,15 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn new(pe_hz: u32, hz: u32) -> Self {
-        Self { pe_hz: pe_hz.into(), hz: hz.into(), load: 0, control: 0x20, value: u32::MAX, since: 0, raw: false }
+        Self {
+            pe_hz: pe_hz.into(),
+            hz: hz.into(),
+            load: 0,
+            control: 0x20,
+            value: u32::MAX,
+            since: 0,
+            raw: false,
+        }
     }
 
     /// Ticks of the timer (after the prescaler) until a PE clock.
@@ -40,7 +48,11 @@ impl Timer {
     }
 
     fn limit(&self) -> u32 {
-        if self.control & WIDE != 0 { u32::MAX } else { 0xffff }
+        if self.control & WIDE != 0 {
+            u32::MAX
+        } else {
+            0xffff
+        }
     }
 
     /// Ticks from one zero to the next.
@@ -106,7 +118,9 @@ impl Timer {
                 self.load = value;
                 self.value = value & self.limit();
             }
-            0x08 if value & !0xef != 0 || value & 0xc == 0xc => return Err(FaultKind::RegisterValue { value }),
+            0x08 if value & !0xef != 0 || value & 0xc == 0xc => {
+                return Err(FaultKind::RegisterValue { value });
+            }
             0x08 => {
                 self.control = value;
                 self.since = self.tick(at);
@@ -128,7 +142,11 @@ mod tests {
         let mut timer = Timer::new(300_000_000, 1_000_000);
         timer.store(150, 0x00, 1000).unwrap();
         timer.store(150, 0x08, 0xe2).unwrap();
-        assert_eq!(timer.next_edge(), Some(300_000), "the clock is aligned to its own ticks");
+        assert_eq!(
+            timer.next_edge(),
+            Some(300_000),
+            "the clock is aligned to its own ticks"
+        );
         assert_eq!(timer.load(300 * 400, 0x04), Ok(600));
         timer.advance(299_999);
         assert!(!timer.line());

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use super::decode::{Decoded, Fetched, decode, is_wide};
+use super::fp::RUN_WIDTH;
 use super::op::{Fp3, Op};
 use super::timing::Scoreboard;
 
@@ -29,7 +30,9 @@ impl CodeBytes {
         let mut ranges: Vec<(u32, Vec<u8>)> = Vec::new();
         for (addr, byte) in bytes {
             match ranges.last_mut() {
-                Some((start, range)) if *start as usize + range.len() == addr as usize => range.push(byte),
+                Some((start, range)) if *start as usize + range.len() == addr as usize => {
+                    range.push(byte);
+                }
                 _ => ranges.push((addr, vec![byte])),
             }
         }
@@ -53,14 +56,21 @@ impl CodeBytes {
     }
 
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.ranges.iter().map(|(start, bytes)| (*start, bytes.as_slice()))
+        self.ranges
+            .iter()
+            .map(|(start, bytes)| (*start, bytes.as_slice()))
     }
 
     /// The widest range of addresses below `size` without code: where stores need no check.
     pub(crate) fn widest_gap(&self, size: u32) -> (u32, u32) {
         let mut widest = (0, 0);
         let mut from = 0;
-        for (start, bytes) in self.ranges.iter().map(|(s, b)| (*s, b.len() as u32)).chain([(size, 0)]) {
+        for (start, bytes) in self
+            .ranges
+            .iter()
+            .map(|(s, b)| (*s, b.len() as u32))
+            .chain([(size, 0)])
+        {
             if start.saturating_sub(from) > widest.1 - widest.0 {
                 widest = (from, start);
             }
@@ -110,9 +120,18 @@ impl Code {
     /// Blocks of at most `max_instructions` (IT blocks stay whole), with an [`Op::Halt`] in place of the instruction at `halt`.
     pub(crate) fn with_limits(bytes: CodeBytes, max_instructions: u32, halt: Option<u32>) -> Self {
         let base = bytes.ranges.first().map_or(0, |(start, _)| start & !1);
-        let end = bytes.ranges.last().map_or(0, |(start, b)| *start + b.len() as u32);
+        let end = bytes
+            .ranges
+            .last()
+            .map_or(0, |(start, b)| *start + b.len() as u32);
         let slots = (end - base).div_ceil(2) as usize;
-        Self { bytes, max_instructions, halt, base, blocks: (0..slots).map(|_| OnceLock::new()).collect() }
+        Self {
+            bytes,
+            max_instructions,
+            halt,
+            base,
+            blocks: (0..slots).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     pub(crate) fn bytes(&self) -> &CodeBytes {
@@ -122,7 +141,9 @@ impl Code {
     /// The block at an address; `None` where there is no code.
     #[inline]
     pub(crate) fn block(&self, pc: u32) -> Option<&Block> {
-        let slot = self.blocks.get((pc.wrapping_sub(self.base) >> 1) as usize)?;
+        let slot = self
+            .blocks
+            .get((pc.wrapping_sub(self.base) >> 1) as usize)?;
         if let Some(block) = slot.get() {
             return Some(block);
         }
@@ -172,7 +193,12 @@ impl<'a> Builder<'a> {
         let end = self.pc;
         self.before.push(self.totals());
         fuse(&mut self.ops, &mut self.before);
-        Block { start: self.start, end, ops: self.ops.into(), before: self.before.into() }
+        Block {
+            start: self.start,
+            end,
+            ops: self.ops.into(),
+            before: self.before.into(),
+        }
     }
 
     fn totals(&self) -> Before {
@@ -196,10 +222,22 @@ impl<'a> Builder<'a> {
             return self.outside();
         };
         let wide = is_wide(first);
-        let second = if wide { self.code.bytes.halfword(self.pc.wrapping_add(2)) } else { Some(0) };
-        let Some(second) = second else { return self.outside() };
+        let second = if wide {
+            self.code.bytes.halfword(self.pc.wrapping_add(2))
+        } else {
+            Some(0)
+        };
+        let Some(second) = second else {
+            return self.outside();
+        };
         let in_it = self.it & 15 != 0;
-        let fetched = Fetched { pc: self.pc, first, second, in_it, last_in_it: self.it & 15 == 8 };
+        let fetched = Fetched {
+            pc: self.pc,
+            first,
+            second,
+            in_it,
+            last_in_it: self.it & 15 == 8,
+        };
         let next = self.pc.wrapping_add(if wide { 4 } else { 2 });
         let leaves = match decode(&fetched) {
             Decoded::It(state) => {
@@ -213,7 +251,11 @@ impl<'a> Builder<'a> {
         self.instructions += 1;
         self.pc = next;
         if in_it {
-            self.it = if self.it & 7 == 0 { 0 } else { (self.it & 0xe0) | ((self.it << 1) & 0x1f) };
+            self.it = if self.it & 7 == 0 {
+                0
+            } else {
+                (self.it & 0xe0) | ((self.it << 1) & 0x1f)
+            };
         }
         leaves && !in_it
     }
@@ -243,13 +285,24 @@ impl<'a> Builder<'a> {
         if let Some(jump) = jump {
             self.ops.push(jump);
             // A load to PC; after LDM and data processing the refill is all there is to pay.
-            if matches!(op, Op::LdrWord { .. } | Op::LdrWordPost { .. } | Op::Ldr { .. } | Op::LdrReg { .. } | Op::LdrAbs { .. }) {
+            if matches!(
+                op,
+                Op::LdrWord { .. }
+                    | Op::LdrWordPost { .. }
+                    | Op::Ldr { .. }
+                    | Op::LdrReg { .. }
+                    | Op::LdrAbs { .. }
+            ) {
                 self.timing.issue(&jump);
             }
         }
         if conditional {
             let refund = (self.timing.now() - before.cycles).saturating_sub(1) as u16;
-            self.ops[start] = Op::SkipUnless { cond, n: (self.ops.len() - start - 1) as u8, refund };
+            self.ops[start] = Op::SkipUnless {
+                cond,
+                n: (self.ops.len() - start - 1) as u8,
+                refund,
+            };
         }
         self.before.resize(self.ops.len(), before);
         jump.is_some() || op.ends_flow() || op.never_continues() || op.may_unmask()
@@ -352,9 +405,33 @@ fn run_of(ops: &[Op]) -> Option<(Op, usize)> {
     if d1 != d + 1 || n_step > 1 || m_step > 1 {
         return None;
     }
-    let continues = |(i, next): &(u8, &Op)| {
-        next.as_fp3() == Some((op, d + i, n + i * n_step, m + i * m_step))
-    };
-    let count = (0u8..32).zip(ops).take_while(continues).count();
-    (count > 1).then_some((Op::VRun { op, d, n, m, count: count as u8, n_step, m_step }, count))
+    let continues =
+        |(i, next): &(u8, &Op)| next.as_fp3() == Some((op, d + i, n + i * n_step, m + i * m_step));
+    let len = (0u8..32).zip(ops).take_while(continues).count();
+    let count = len as u8;
+    let hazard = |operand, step| hazard(d, count, operand, step);
+    if count < 2 || hazard(n, n_step) || hazard(m, m_step) {
+        return None;
+    }
+    Some((
+        Op::VRun {
+            op,
+            d,
+            n,
+            m,
+            count,
+            n_step,
+            m_step,
+        },
+        len,
+    ))
+}
+
+/// Whether operations of a run that are computed together could read, as this operand, a result of one another.
+fn hazard(d: u8, count: u8, operand: u8, step: u8) -> bool {
+    if step == 0 {
+        (d..d + count - 1).contains(&operand)
+    } else {
+        (1..RUN_WIDTH as u8).contains(&d.wrapping_sub(operand))
+    }
 }

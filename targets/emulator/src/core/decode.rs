@@ -47,15 +47,24 @@ impl Fetched {
     }
 
     fn next(&self) -> u32 {
-        self.pc.wrapping_add(if is_wide(self.first) { 4 } else { 2 })
+        self.pc
+            .wrapping_add(if is_wide(self.first) { 4 } else { 2 })
     }
 
     fn undefined(&self) -> Decoded {
-        Op::Undefined { first: self.first, second: self.second }.into()
+        Op::Undefined {
+            first: self.first,
+            second: self.second,
+        }
+        .into()
     }
 
     fn unsupported(&self) -> Decoded {
-        Op::Unsupported { first: self.first, second: self.second }.into()
+        Op::Unsupported {
+            first: self.first,
+            second: self.second,
+        }
+        .into()
     }
 }
 
@@ -66,7 +75,11 @@ pub(crate) fn is_wide(first: u16) -> bool {
 
 /// Decodes one instruction.
 pub(crate) fn decode(f: &Fetched) -> Decoded {
-    let decoded = if is_wide(f.first) { wide::decode(f) } else { narrow::decode(f) };
+    let decoded = if is_wide(f.first) {
+        wide::decode(f)
+    } else {
+        narrow::decode(f)
+    };
     // Inside an IT block only the last instruction may change the flow, and IT itself, CBZ and CPS may not stand there at all.
     if f.in_it && !allowed_in_it(&decoded, f.last_in_it) {
         return f.undefined();
@@ -110,7 +123,11 @@ impl Op {
     pub(crate) fn never_continues(&self) -> bool {
         matches!(
             self,
-            Op::Bkpt { .. } | Op::Halt | Op::ExecuteOutsideCode | Op::Undefined { .. } | Op::Unsupported { .. }
+            Op::Bkpt { .. }
+                | Op::Halt
+                | Op::ExecuteOutsideCode
+                | Op::Undefined { .. }
+                | Op::Unsupported { .. }
         )
     }
 }
@@ -121,7 +138,11 @@ fn alu_imm(op: Alu, s: SetFlags, rd: Reg, rn: Reg, imm: u32) -> Op {
         (Alu::Mov, SetFlags::No) => Op::MovImm { rd, imm },
         (Alu::Mvn, SetFlags::No) => Op::MovImm { rd, imm: !imm },
         (Alu::Add, SetFlags::No) => Op::AddImm { rd, rn, imm },
-        (Alu::Sub, SetFlags::No) => Op::AddImm { rd, rn, imm: imm.wrapping_neg() },
+        (Alu::Sub, SetFlags::No) => Op::AddImm {
+            rd,
+            rn,
+            imm: imm.wrapping_neg(),
+        },
         (Alu::Add, _) => Op::AddsImm { rd, rn, imm },
         (Alu::Sub, _) => Op::SubsImm { rd, rn, imm },
         _ => Op::AluImm { op, s, rd, rn, imm },
@@ -139,7 +160,15 @@ fn alu_shift(op: Alu, s: bool, rd: Reg, rn: Reg, rm: Reg, (shift, n): (Shift, u8
         (Alu::Sub, false) if plain => Op::SubReg { rd, rn, rm },
         (Alu::Sub, true) if plain && rd == SCRATCH => Op::CmpReg { rn, rm },
         _ if plain => Op::AluReg { op, s, rd, rn, rm },
-        _ => Op::AluShift { op, s, rd, rn, rm, shift, n },
+        _ => Op::AluShift {
+            op,
+            s,
+            rd,
+            rn,
+            rm,
+            shift,
+            n,
+        },
     }
 }
 

@@ -19,7 +19,11 @@ impl Core {
     /// Changes CONTROL, and with it which stack pointer is in use.
     pub(super) fn set_control(&mut self, value: u8) {
         // The stack cannot be switched by a handler.
-        let value = if self.scs.handler_mode() { value & !PROCESS_STACK } else { value };
+        let value = if self.scs.handler_mode() {
+            value & !PROCESS_STACK
+        } else {
+            value
+        };
         if (value ^ self.scs.control) & PROCESS_STACK != 0 {
             std::mem::swap(&mut self.r[13], &mut self.other_sp);
         }
@@ -28,7 +32,9 @@ impl Core {
 
     /// Takes the most urgent exception the lines and the priorities allow, if any.
     pub(crate) fn take_interrupt(&mut self, lines: u64) -> Result<bool, Stop> {
-        let Some(exception) = self.scs.takeable(lines) else { return Ok(false) };
+        let Some(exception) = self.scs.takeable(lines) else {
+            return Ok(false);
+        };
         self.pc = self.enter_exception(exception, self.pc)?;
         Ok(true)
     }
@@ -43,7 +49,10 @@ impl Core {
 
     fn enter_exception(&mut self, exception: u16, return_pc: u32) -> Result<u32, Stop> {
         let vector = self.scs.vtor.wrapping_add(u32::from(exception) * 4);
-        let handler = self.sram.load_word(vector).ok_or(Stop::fault(FaultKind::UnmappedLoad, vector))?;
+        let handler = self
+            .sram
+            .load_word(vector)
+            .ok_or(Stop::fault(FaultKind::UnmappedLoad, vector))?;
         if handler & 1 == 0 {
             return Err(Stop::fault(FaultKind::InvalidState, handler));
         }
@@ -57,7 +66,10 @@ impl Core {
             | (sp & 4) << 7
             | u32::from(self.scs.ipsr);
         let [r0, r1, r2, r3] = [self.r[0], self.r[1], self.r[2], self.r[3]];
-        self.push_words(frame, &[r0, r1, r2, r3, self.r[12], self.r[14], return_pc, xpsr])?;
+        self.push_words(
+            frame,
+            &[r0, r1, r2, r3, self.r[12], self.r[14], return_pc, xpsr],
+        )?;
         if with_fp {
             let singles = self.s;
             self.push_words(frame.wrapping_add(INTEGER_FRAME), &singles[..16])?;
@@ -97,13 +109,20 @@ impl Core {
             _ => return Err(bad),
         };
         let with_fp = value & 0x10 == 0;
-        let frame = if to_process_stack { self.other_sp } else { self.r[13] };
+        let frame = if to_process_stack {
+            self.other_sp
+        } else {
+            self.r[13]
+        };
         let mut words = [0; 8];
         self.pop_words(frame, &mut words)?;
         let [r0, r1, r2, r3, r12, lr, pc, xpsr] = words;
         let ipsr = (xpsr & 0x1ff) as u16;
         let left = self.scs.ipsr;
-        if !self.scs.deactivate(left) || (ipsr != 0) != to_handler || self.scs.any_active() != to_handler {
+        if !self.scs.deactivate(left)
+            || (ipsr != 0) != to_handler
+            || self.scs.any_active() != to_handler
+        {
             return Err(bad);
         }
         let mut size = INTEGER_FRAME;
@@ -115,7 +134,9 @@ impl Core {
             size = FP_FRAME;
             self.now = self.now.wrapping_add(timing::EXCEPTION_FP);
         }
-        (self.r[0], self.r[1], self.r[2], self.r[3], self.r[12], self.r[14]) = (r0, r1, r2, r3, r12, lr);
+        (
+            self.r[0], self.r[1], self.r[2], self.r[3], self.r[12], self.r[14],
+        ) = (r0, r1, r2, r3, r12, lr);
         let sp = frame.wrapping_add(size) | (xpsr >> 7 & 4);
         if to_process_stack {
             self.other_sp = self.r[13];
@@ -146,7 +167,10 @@ impl Core {
     fn pop_words(&self, addr: u32, words: &mut [u32]) -> Result<(), Stop> {
         for (i, word) in (0..).zip(words) {
             let addr = addr.wrapping_add(4 * i);
-            *word = self.sram.load_word(addr).ok_or(Stop::fault(FaultKind::Stacking, addr))?;
+            *word = self
+                .sram
+                .load_word(addr)
+                .ok_or(Stop::fault(FaultKind::Stacking, addr))?;
         }
         Ok(())
     }

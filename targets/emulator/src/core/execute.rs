@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::code::{Before, Block};
-use super::op::Op;
+use super::op::{Index, Op, Width};
 use super::slow::Next;
 use super::{Bus, Core, Exit, Flags, Stop, fp};
 use crate::fault::FaultKind;
@@ -37,13 +37,19 @@ impl Core {
         if self.return_address == Some(self.pc) {
             return Exit::Halt;
         }
-        Exit::Fault { kind: FaultKind::ExecuteOutsideCode, pc: self.pc, address: None }
+        Exit::Fault {
+            kind: FaultKind::ExecuteOutsideCode,
+            pc: self.pc,
+            address: None,
+        }
     }
 
     /// Adds a block's totals up to the point it is left at.
     #[inline(always)]
     fn leave(&mut self, at: &Before, pc: u32) {
-        self.now = self.now.wrapping_add(u64::from(at.cycles) + u64::from(at.drain));
+        self.now = self
+            .now
+            .wrapping_add(u64::from(at.cycles) + u64::from(at.drain));
         self.instructions += u64::from(at.instructions);
         self.pc = pc;
     }
@@ -77,7 +83,11 @@ impl Core {
             Stop::Fetch { addr, len } => Exit::Fetch { addr, len },
             Stop::Fault(kind, address) => {
                 (self.pc, self.resume) = (before.pc, 0);
-                Exit::Fault { kind, pc: before.pc, address }
+                Exit::Fault {
+                    kind,
+                    pc: before.pc,
+                    address,
+                }
             }
         }
     }
@@ -87,7 +97,11 @@ impl Core {
     fn run_block<B: Bus>(&mut self, block: &Block, bus: &mut B) -> Option<Exit> {
         let ops = &block.ops[..];
         let before = &block.before[..];
-        let mut i = if self.resume == 0 { 0 } else { self.resume_at(block) };
+        let mut i = if self.resume == 0 {
+            0
+        } else {
+            self.resume_at(block)
+        };
         loop {
             let Some(&op) = ops.get(i) else {
                 self.leave(before.last()?, block.end);
@@ -126,10 +140,27 @@ impl Core {
                 }
                 Op::ShlImm { rd, rm, n } => self.set(rd, self.reg(rm) << (n & 31)),
 
-                Op::LdrWord { rt, rn, off } => match self.sram.load_word(self.reg(rn).wrapping_add(off)) {
-                    Some(value) => self.set(rt, value),
-                    None => slow!(),
-                },
+                Op::AluImm { .. }
+                | Op::AluReg { .. }
+                | Op::AluShift { .. }
+                | Op::ShiftReg { .. }
+                | Op::Movt { .. }
+                | Op::Mul { .. }
+                | Op::Mla { .. }
+                | Op::Mls { .. }
+                | Op::MulLong { .. }
+                | Op::Bitfield { .. }
+                | Op::Bfi { .. }
+                | Op::Bfc { .. }
+                | Op::Unary { .. }
+                | Op::Extend { .. } => self.integer(op),
+
+                Op::LdrWord { rt, rn, off } => {
+                    match self.sram.load_word(self.reg(rn).wrapping_add(off)) {
+                        Some(value) => self.set(rt, value),
+                        None => slow!(),
+                    }
+                }
                 Op::StrWord { rt, rn, off } => {
                     let (addr, value) = (self.reg(rn).wrapping_add(off), self.reg(rt));
                     if !self.sram.store_word(addr, value) {
@@ -151,6 +182,49 @@ impl Core {
                         slow!();
                     }
                 }
+                Op::LdrReg {
+                    width,
+                    rt,
+                    rn,
+                    rm,
+                    n,
+                } => {
+                    let addr = self.reg(rn).wrapping_add(self.reg(rm) << (n & 31));
+                    match self.sram.load_value(width, addr) {
+                        Some(value) => self.set(rt, value),
+                        None => slow!(),
+                    }
+                }
+                Op::Ldr {
+                    width,
+                    index: Index::Offset,
+                    rt,
+                    rn,
+                    off,
+                } => match self.sram.load_value(width, self.reg(rn).wrapping_add(off)) {
+                    Some(value) => self.set(rt, value),
+                    None => slow!(),
+                },
+                Op::LdrAbs {
+                    width: Width::Word,
+                    rt,
+                    addr,
+                } => match self.sram.load_word(addr) {
+                    Some(value) => self.set(rt, value),
+                    None => slow!(),
+                },
+                Op::StrReg {
+                    width: Width::Word,
+                    rt,
+                    rn,
+                    rm,
+                    n,
+                } => {
+                    let addr = self.reg(rn).wrapping_add(self.reg(rm) << (n & 31));
+                    if !self.sram.store_word(addr, self.reg(rt)) {
+                        slow!();
+                    }
+                }
                 Op::Vldr { d, rn, off } => {
                     let addr = self.reg(rn).wrapping_add(off);
                     match self.sram.load_word(addr) {
@@ -164,11 +238,19 @@ impl Core {
                         slow!();
                     }
                 }
-                Op::Vldm { d, count, rn, off, step } => {
+                Op::Vldm {
+                    d,
+                    count,
+                    rn,
+                    off,
+                    step,
+                } => {
                     let base = self.reg(rn);
                     let addr = base.wrapping_add(i32::from(off) as u32);
                     let from = self.sram.get(addr, usize::from(count) * 4);
-                    let to = self.s.get_mut(usize::from(d)..usize::from(d) + usize::from(count));
+                    let to = self
+                        .s
+                        .get_mut(usize::from(d)..usize::from(d) + usize::from(count));
                     match (from, to) {
                         (Some(from), Some(to)) if addr & 3 == 0 => {
                             for (to, from) in to.iter_mut().zip(from.as_chunks::<4>().0) {
@@ -179,11 +261,19 @@ impl Core {
                         _ => slow!(),
                     }
                 }
-                Op::Vstm { d, count, rn, off, step } => {
+                Op::Vstm {
+                    d,
+                    count,
+                    rn,
+                    off,
+                    step,
+                } => {
                     let base = self.reg(rn);
                     let addr = base.wrapping_add(i32::from(off) as u32);
                     let to = self.sram.get_in_gap(addr, usize::from(count) * 4);
-                    let from = self.s.get(usize::from(d)..usize::from(d) + usize::from(count));
+                    let from = self
+                        .s
+                        .get(usize::from(d)..usize::from(d) + usize::from(count));
                     match (from, to) {
                         (Some(from), Some(to)) if addr & 3 == 0 => {
                             for (to, from) in to.as_chunks_mut::<4>().0.iter_mut().zip(from) {
@@ -199,7 +289,11 @@ impl Core {
                     if self.scs.fpu_enabled() {
                         self.scs.control |= 4;
                     } else {
-                        return Some(self.interrupt_block(block, i - 1, Stop::Fault(FaultKind::FpDisabled, None)));
+                        return Some(self.interrupt_block(
+                            block,
+                            i - 1,
+                            Stop::Fault(FaultKind::FpDisabled, None),
+                        ));
                     }
                 }
                 Op::Vadd { d, n, m } => self.set_single(d, fp::add(self.single(n), self.single(m))),
@@ -208,7 +302,23 @@ impl Core {
                 Op::Vfma { d, n, m } => {
                     self.set_single(d, fp::fma(self.single(d), self.single(n), self.single(m)));
                 }
-                Op::VRun { op, d, n, m, count, n_step, m_step } => self.fp_run(op, [d, n, m], count, [n_step, m_step]),
+                Op::Fp3 { op, d, n, m } => {
+                    self.set_single(
+                        d,
+                        fp::fp3(op, self.single(d), self.single(n), self.single(m)),
+                    );
+                }
+                Op::VRun {
+                    op,
+                    d,
+                    n,
+                    m,
+                    count,
+                    n_step,
+                    m_step,
+                } => {
+                    fp::run(op, &mut self.s, [d, n, m], count, [n_step, m_step]);
+                }
                 Op::Vcmp { d, m } => self.set_fp_flags(fp::compare(self.single(d), self.single(m))),
                 Op::VcmpZero { d } => self.set_fp_flags(fp::compare(self.single(d), 0)),
                 Op::VcmpToApsr { d, m } => {
@@ -258,7 +368,11 @@ impl Core {
                         i = 0;
                     }
                 }
-                Op::Cbz { rn, nonzero, target } => {
+                Op::Cbz {
+                    rn,
+                    nonzero,
+                    target,
+                } => {
                     if (self.reg(rn) != 0) == nonzero {
                         self.jump(&before[i], target);
                         return None;

@@ -15,7 +15,12 @@ pub(crate) struct Flags {
 
 impl Default for Flags {
     fn default() -> Self {
-        Self { n: 0, z: 1, c: 0, v: 0 }
+        Self {
+            n: 0,
+            z: 1,
+            c: 0,
+            v: 0,
+        }
     }
 }
 
@@ -60,7 +65,12 @@ impl Flags {
 
     #[inline(always)]
     pub(crate) fn from_bits(bits: u32) -> Self {
-        Self { n: bits, z: !bits & 0x4000_0000, c: bits >> 29 & 1, v: bits << 3 }
+        Self {
+            n: bits,
+            z: !bits & 0x4000_0000,
+            c: bits >> 29 & 1,
+            v: bits << 3,
+        }
     }
 
     pub(crate) fn carry(self) -> u32 {
@@ -105,7 +115,11 @@ mod tests {
 
     #[test]
     fn conditions() {
-        let passing = |nzcv: u32| -> Vec<u8> { (0..15).filter(|&c| Flags::from_bits(nzcv << 28).passes(c)).collect() };
+        let passing = |nzcv: u32| -> Vec<u8> {
+            (0..15)
+                .filter(|&c| Flags::from_bits(nzcv << 28).passes(c))
+                .collect()
+        };
         assert_eq!(passing(0b0000), [1, 3, 5, 7, 9, 10, 12, 14]);
         assert_eq!(passing(0b0110), [0, 2, 5, 7, 9, 10, 13, 14]);
         assert_eq!(passing(0b1000), [1, 3, 4, 7, 9, 11, 13, 14]);

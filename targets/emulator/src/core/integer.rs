@@ -33,17 +33,25 @@ fn shift_carry(shift: Shift, value: u32, amount: u32, carry: u32) -> (u32, u32) 
 
 /// Bits `0..width`.
 fn mask(width: u8) -> u32 {
-    if width >= 32 { u32::MAX } else { (1 << width) - 1 }
+    if width >= 32 {
+        u32::MAX
+    } else {
+        (1 << width) - 1
+    }
 }
 
 fn half(value: u32, top: u8) -> i32 {
-    if top & 1 != 0 { (value as i32) >> 16 } else { i32::from(value as i16) }
+    if top & 1 != 0 {
+        (value as i32) >> 16
+    } else {
+        i32::from(value as i16)
+    }
 }
 
 impl Core {
-    /// Executes an operation without memory access or change of flow.
+    /// Executes an operation that only computes, and cannot fault.
     #[inline(never)]
-    pub(super) fn integer(&mut self, op: Op) -> Result<(), Stop> {
+    pub(super) fn integer(&mut self, op: Op) {
         match op {
             Op::AluImm { op, s, rd, rn, imm } => {
                 let carry = match s {
@@ -52,13 +60,30 @@ impl Core {
                 };
                 self.alu(op, s != SetFlags::No, rd, rn, imm, carry);
             }
-            Op::AluReg { op, s, rd, rn, rm } => self.alu(op, s, rd, rn, self.reg(rm), self.flags.carry()),
-            Op::AluShift { op, s, rd, rn, rm, shift, n } => {
+            Op::AluReg { op, s, rd, rn, rm } => {
+                self.alu(op, s, rd, rn, self.reg(rm), self.flags.carry());
+            }
+            Op::AluShift {
+                op,
+                s,
+                rd,
+                rn,
+                rm,
+                shift,
+                n,
+            } => {
                 let (value, carry) = shift_carry(shift, self.reg(rm), n.into(), self.flags.carry());
                 self.alu(op, s, rd, rn, value, carry);
             }
-            Op::ShiftReg { shift, s, rd, rn, rm } => {
-                let (value, carry) = shift_carry(shift, self.reg(rn), self.reg(rm) & 0xff, self.flags.carry());
+            Op::ShiftReg {
+                shift,
+                s,
+                rd,
+                rn,
+                rm,
+            } => {
+                let (value, carry) =
+                    shift_carry(shift, self.reg(rn), self.reg(rm) & 0xff, self.flags.carry());
                 self.alu(Alu::Mov, s, rd, rn, value, carry);
             }
             Op::Movt { rd, imm } => self.set(rd, (self.reg(rd) & 0xffff) | u32::from(imm) << 16),
@@ -70,21 +95,51 @@ impl Core {
                 }
             }
             Op::Mla { rd, rn, rm, ra } => {
-                self.set(rd, self.reg(rn).wrapping_mul(self.reg(rm)).wrapping_add(self.reg(ra)));
+                self.set(
+                    rd,
+                    self.reg(rn)
+                        .wrapping_mul(self.reg(rm))
+                        .wrapping_add(self.reg(ra)),
+                );
             }
             Op::Mls { rd, rn, rm, ra } => {
-                self.set(rd, self.reg(ra).wrapping_sub(self.reg(rn).wrapping_mul(self.reg(rm))));
+                self.set(
+                    rd,
+                    self.reg(ra)
+                        .wrapping_sub(self.reg(rn).wrapping_mul(self.reg(rm))),
+                );
             }
-            Op::MulLong { kind, lo, hi, rn, rm } => self.multiply_long(kind, lo, hi, rn, rm),
-            Op::Div { signed, rd, rn, rm } => self.divide(signed, rd, rn, rm)?,
-            Op::Bitfield { signed, rd, rn, lsb, width } => {
+            Op::MulLong {
+                kind,
+                lo,
+                hi,
+                rn,
+                rm,
+            } => self.multiply_long(kind, lo, hi, rn, rm),
+            Op::Bitfield {
+                signed,
+                rd,
+                rn,
+                lsb,
+                width,
+            } => {
                 let field = self.reg(rn) >> (lsb & 31) & mask(width);
                 let unused = 32 - u32::from(width.clamp(1, 32));
-                self.set(rd, if signed { (((field << unused) as i32) >> unused) as u32 } else { field });
+                self.set(
+                    rd,
+                    if signed {
+                        (((field << unused) as i32) >> unused) as u32
+                    } else {
+                        field
+                    },
+                );
             }
             Op::Bfi { rd, rn, lsb, width } => {
                 let field = mask(width) << (lsb & 31);
-                self.set(rd, (self.reg(rd) & !field) | (self.reg(rn) << (lsb & 31) & field));
+                self.set(
+                    rd,
+                    (self.reg(rd) & !field) | (self.reg(rn) << (lsb & 31) & field),
+                );
             }
             Op::Bfc { rd, lsb, width } => self.set(rd, self.reg(rd) & !(mask(width) << (lsb & 31))),
             Op::Unary { op, rd, rm } => {
@@ -100,8 +155,22 @@ impl Core {
                     },
                 );
             }
-            Op::Extend { op, add, rd, rn, rm, rot } => self.extend(op, add, rd, rn, rm, rot),
-            Op::Sat { signed, rd, rn, bits, shift, n } => {
+            Op::Extend {
+                op,
+                add,
+                rd,
+                rn,
+                rm,
+                rot,
+            } => self.extend(op, add, rd, rn, rm, rot),
+            Op::Sat {
+                signed,
+                rd,
+                rn,
+                bits,
+                shift,
+                n,
+            } => {
                 let (value, _) = shift_carry(shift, self.reg(rn), n.into(), 0);
                 let value = i64::from(value as i32);
                 let (low, high) = if signed {
@@ -115,7 +184,6 @@ impl Core {
             Op::Dsp { op, rd, rn, rm, ra } => self.dsp(op, rd, rn, rm, ra),
             _ => {}
         }
-        Ok(())
     }
 
     /// `rd = rn op b`; `carry` is the shifter's, which only logical operations put into the flags.
@@ -164,7 +232,7 @@ impl Core {
         self.set(hi, (result >> 32) as u32);
     }
 
-    fn divide(&mut self, signed: bool, rd: Reg, rn: Reg, rm: Reg) -> Result<(), Stop> {
+    pub(super) fn divide(&mut self, signed: bool, rd: Reg, rn: Reg, rm: Reg) -> Result<(), Stop> {
         let (n, m) = (self.reg(rn), self.reg(rm));
         if m == 0 && self.scs.divide_by_zero_traps() {
             return Err(Stop::Fault(FaultKind::DivideByZero, None));
@@ -172,7 +240,10 @@ impl Core {
         let (result, cycles) = if signed {
             let (a, b) = (n as i32, m as i32);
             let quotient = if b == 0 { 0 } else { a.wrapping_div(b) };
-            (quotient as u32, timing::division(a.unsigned_abs(), b.unsigned_abs()))
+            (
+                quotient as u32,
+                timing::division(a.unsigned_abs(), b.unsigned_abs()),
+            )
         } else {
             (n.checked_div(m).unwrap_or(0), timing::division(n, m))
         };
@@ -217,10 +288,16 @@ impl Core {
 
     fn dsp(&mut self, op: Dsp, rd: Reg, rn: Reg, rm: Reg, ra: Reg) {
         let (n, m, a) = (self.reg(rn), self.reg(rm), self.reg(ra));
-        let (sn, sm, sa) = (i64::from(n as i32), i64::from(m as i32), i64::from(a as i32));
+        let (sn, sm, sa) = (
+            i64::from(n as i32),
+            i64::from(m as i32),
+            i64::from(a as i32),
+        );
         let halves = |which: u8| i64::from(half(n, which >> 1)) * i64::from(half(m, which));
         let word_half = |which: u8| (sn * i64::from(half(m, which))) >> 16;
-        let top = |value: i64, round: bool| (value.wrapping_add(if round { 0x8000_0000 } else { 0 }) >> 32) as u32;
+        let top = |value: i64, round: bool| {
+            (value.wrapping_add(if round { 0x8000_0000 } else { 0 }) >> 32) as u32
+        };
         let result = match op {
             Dsp::Qadd => self.saturate(sm + sn) as u32,
             Dsp::Qsub => self.saturate(sm - sn) as u32,

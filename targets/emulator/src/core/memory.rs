@@ -1,6 +1,7 @@
 //! A PE's own SRAM, with its code protected.
 
 use super::code::CodeBytes;
+use super::op::Width;
 
 /// Bytes from address 0.
 #[derive(Debug, Clone)]
@@ -13,7 +14,11 @@ pub(crate) struct Sram {
 
 impl Sram {
     pub(crate) fn new(bytes: u32) -> Self {
-        Self { bytes: vec![0; bytes as usize], gap_start: 0, gap_len: bytes }
+        Self {
+            bytes: vec![0; bytes as usize],
+            gap_start: 0,
+            gap_len: bytes,
+        }
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -45,6 +50,17 @@ impl Sram {
     pub(crate) fn load_word(&self, addr: u32) -> Option<u32> {
         let bytes = self.bytes.get(addr as usize..)?.first_chunk::<4>()?;
         Some(u32::from_le_bytes(*bytes))
+    }
+
+    #[inline(always)]
+    pub(crate) fn load_value(&self, width: Width, addr: u32) -> Option<u32> {
+        let bytes = self.bytes.get(addr as usize..)?;
+        let value = match width {
+            Width::U8 | Width::I8 => u32::from(*bytes.first()?),
+            Width::U16 | Width::I16 => u32::from(u16::from_le_bytes(*bytes.first_chunk()?)),
+            Width::Word => u32::from_le_bytes(*bytes.first_chunk()?),
+        };
+        Some(width.extend(value))
     }
 
     /// False if the fast way is not open.

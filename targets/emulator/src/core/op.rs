@@ -66,6 +66,16 @@ impl Width {
             Width::Word => 4,
         }
     }
+
+    /// The register value of bytes that were loaded.
+    #[inline(always)]
+    pub(crate) fn extend(self, value: u32) -> u32 {
+        match self {
+            Width::I8 => i32::from(value as i8) as u32,
+            Width::I16 => i32::from(value as i16) as u32,
+            Width::U8 | Width::U16 | Width::Word => value,
+        }
+    }
 }
 
 /// How the offset of an access is used.
@@ -189,119 +199,480 @@ pub(crate) enum Op {
     Nop,
 
     // The frequent integer operations have a variant each.
-    MovImm { rd: Reg, imm: u32 },
-    MovReg { rd: Reg, rm: Reg },
-    AddImm { rd: Reg, rn: Reg, imm: u32 },
-    AddReg { rd: Reg, rn: Reg, rm: Reg },
-    AddShl { rd: Reg, rn: Reg, rm: Reg, n: u8 },
-    SubReg { rd: Reg, rn: Reg, rm: Reg },
-    AddsImm { rd: Reg, rn: Reg, imm: u32 },
-    SubsImm { rd: Reg, rn: Reg, imm: u32 },
-    CmpReg { rn: Reg, rm: Reg },
-    ShlImm { rd: Reg, rm: Reg, n: u8 },
+    MovImm {
+        rd: Reg,
+        imm: u32,
+    },
+    MovReg {
+        rd: Reg,
+        rm: Reg,
+    },
+    AddImm {
+        rd: Reg,
+        rn: Reg,
+        imm: u32,
+    },
+    AddReg {
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    AddShl {
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+        n: u8,
+    },
+    SubReg {
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    AddsImm {
+        rd: Reg,
+        rn: Reg,
+        imm: u32,
+    },
+    SubsImm {
+        rd: Reg,
+        rn: Reg,
+        imm: u32,
+    },
+    CmpReg {
+        rn: Reg,
+        rm: Reg,
+    },
+    ShlImm {
+        rd: Reg,
+        rm: Reg,
+        n: u8,
+    },
 
-    AluImm { op: Alu, s: SetFlags, rd: Reg, rn: Reg, imm: u32 },
-    AluReg { op: Alu, s: bool, rd: Reg, rn: Reg, rm: Reg },
-    AluShift { op: Alu, s: bool, rd: Reg, rn: Reg, rm: Reg, shift: Shift, n: u8 },
+    AluImm {
+        op: Alu,
+        s: SetFlags,
+        rd: Reg,
+        rn: Reg,
+        imm: u32,
+    },
+    AluReg {
+        op: Alu,
+        s: bool,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    AluShift {
+        op: Alu,
+        s: bool,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+        shift: Shift,
+        n: u8,
+    },
     /// `rd = rn shifted by the bottom byte of rm`.
-    ShiftReg { shift: Shift, s: bool, rd: Reg, rn: Reg, rm: Reg },
-    Movt { rd: Reg, imm: u16 },
-    Mul { s: bool, rd: Reg, rn: Reg, rm: Reg },
-    Mla { rd: Reg, rn: Reg, rm: Reg, ra: Reg },
-    Mls { rd: Reg, rn: Reg, rm: Reg, ra: Reg },
-    MulLong { kind: MulLong, lo: Reg, hi: Reg, rn: Reg, rm: Reg },
-    Div { signed: bool, rd: Reg, rn: Reg, rm: Reg },
-    Bitfield { signed: bool, rd: Reg, rn: Reg, lsb: u8, width: u8 },
-    Bfi { rd: Reg, rn: Reg, lsb: u8, width: u8 },
-    Bfc { rd: Reg, lsb: u8, width: u8 },
-    Unary { op: Unary, rd: Reg, rm: Reg },
+    ShiftReg {
+        shift: Shift,
+        s: bool,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    Movt {
+        rd: Reg,
+        imm: u16,
+    },
+    Mul {
+        s: bool,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    Mla {
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+        ra: Reg,
+    },
+    Mls {
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+        ra: Reg,
+    },
+    MulLong {
+        kind: MulLong,
+        lo: Reg,
+        hi: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    Div {
+        signed: bool,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+    },
+    Bitfield {
+        signed: bool,
+        rd: Reg,
+        rn: Reg,
+        lsb: u8,
+        width: u8,
+    },
+    Bfi {
+        rd: Reg,
+        rn: Reg,
+        lsb: u8,
+        width: u8,
+    },
+    Bfc {
+        rd: Reg,
+        lsb: u8,
+        width: u8,
+    },
+    Unary {
+        op: Unary,
+        rd: Reg,
+        rm: Reg,
+    },
     /// `rd = rn + extend(rm ror rot)`, or without the addition when `add` is false.
-    Extend { op: Extend, add: bool, rd: Reg, rn: Reg, rm: Reg, rot: u8 },
-    Sat { signed: bool, rd: Reg, rn: Reg, bits: u8, shift: Shift, n: u8 },
-    Dsp { op: Dsp, rd: Reg, rn: Reg, rm: Reg, ra: Reg },
+    Extend {
+        op: Extend,
+        add: bool,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+        rot: u8,
+    },
+    Sat {
+        signed: bool,
+        rd: Reg,
+        rn: Reg,
+        bits: u8,
+        shift: Shift,
+        n: u8,
+    },
+    Dsp {
+        op: Dsp,
+        rd: Reg,
+        rn: Reg,
+        rm: Reg,
+        ra: Reg,
+    },
 
     // Memory.
-    LdrWord { rt: Reg, rn: Reg, off: u32 },
-    StrWord { rt: Reg, rn: Reg, off: u32 },
+    LdrWord {
+        rt: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    StrWord {
+        rt: Reg,
+        rn: Reg,
+        off: u32,
+    },
     /// Word at `rn + off`, then `rn += step`: post-indexed.
-    LdrWordPost { rt: Reg, rn: Reg, step: u32 },
-    StrWordPost { rt: Reg, rn: Reg, step: u32 },
-    Ldr { width: Width, index: Index, rt: Reg, rn: Reg, off: u32 },
-    Str { width: Width, index: Index, rt: Reg, rn: Reg, off: u32 },
-    LdrReg { width: Width, rt: Reg, rn: Reg, rm: Reg, n: u8 },
-    StrReg { width: Width, rt: Reg, rn: Reg, rm: Reg, n: u8 },
+    LdrWordPost {
+        rt: Reg,
+        rn: Reg,
+        step: u32,
+    },
+    StrWordPost {
+        rt: Reg,
+        rn: Reg,
+        step: u32,
+    },
+    Ldr {
+        width: Width,
+        index: Index,
+        rt: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    Str {
+        width: Width,
+        index: Index,
+        rt: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    LdrReg {
+        width: Width,
+        rt: Reg,
+        rn: Reg,
+        rm: Reg,
+        n: u8,
+    },
+    StrReg {
+        width: Width,
+        rt: Reg,
+        rn: Reg,
+        rm: Reg,
+        n: u8,
+    },
     /// PC-relative: the address is known.
-    LdrAbs { width: Width, rt: Reg, addr: u32 },
-    Ldrd { index: Index, rt: Reg, rt2: Reg, rn: Reg, off: u32 },
-    Strd { index: Index, rt: Reg, rt2: Reg, rn: Reg, off: u32 },
-    LdrdAbs { rt: Reg, rt2: Reg, addr: u32 },
-    Ldm { rn: Reg, list: u16, before: bool, writeback: bool },
-    Stm { rn: Reg, list: u16, before: bool, writeback: bool },
-    Ldrex { width: Width, rt: Reg, rn: Reg, off: u32 },
-    Strex { width: Width, rd: Reg, rt: Reg, rn: Reg, off: u16 },
+    LdrAbs {
+        width: Width,
+        rt: Reg,
+        addr: u32,
+    },
+    Ldrd {
+        index: Index,
+        rt: Reg,
+        rt2: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    Strd {
+        index: Index,
+        rt: Reg,
+        rt2: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    LdrdAbs {
+        rt: Reg,
+        rt2: Reg,
+        addr: u32,
+    },
+    Ldm {
+        rn: Reg,
+        list: u16,
+        before: bool,
+        writeback: bool,
+    },
+    Stm {
+        rn: Reg,
+        list: u16,
+        before: bool,
+        writeback: bool,
+    },
+    Ldrex {
+        width: Width,
+        rt: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    Strex {
+        width: Width,
+        rd: Reg,
+        rt: Reg,
+        rn: Reg,
+        off: u16,
+    },
     Clrex,
 
     // Floating point. `CheckFpu` goes before the first of a block.
     CheckFpu,
-    Vadd { d: Reg, n: Reg, m: Reg },
-    Vsub { d: Reg, n: Reg, m: Reg },
-    Vmul { d: Reg, n: Reg, m: Reg },
-    Vfma { d: Reg, n: Reg, m: Reg },
+    Vadd {
+        d: Reg,
+        n: Reg,
+        m: Reg,
+    },
+    Vsub {
+        d: Reg,
+        n: Reg,
+        m: Reg,
+    },
+    Vmul {
+        d: Reg,
+        n: Reg,
+        m: Reg,
+    },
+    Vfma {
+        d: Reg,
+        n: Reg,
+        m: Reg,
+    },
     /// `count` times `op`, each operand register stepping by 0 or 1: what unrolled kernels consist of.
-    VRun { op: Fp3, d: Reg, n: Reg, m: Reg, count: u8, n_step: u8, m_step: u8 },
-    Fp3 { op: Fp3, d: Reg, n: Reg, m: Reg },
-    Fp2 { op: Fp2, d: Reg, m: Reg },
-    Vcmp { d: Reg, m: Reg },
-    VcmpZero { d: Reg },
+    VRun {
+        op: Fp3,
+        d: Reg,
+        n: Reg,
+        m: Reg,
+        count: u8,
+        n_step: u8,
+        m_step: u8,
+    },
+    Fp3 {
+        op: Fp3,
+        d: Reg,
+        n: Reg,
+        m: Reg,
+    },
+    Fp2 {
+        op: Fp2,
+        d: Reg,
+        m: Reg,
+    },
+    Vcmp {
+        d: Reg,
+        m: Reg,
+    },
+    VcmpZero {
+        d: Reg,
+    },
     /// VCMP and the VMRS that follows it.
-    VcmpToApsr { d: Reg, m: Reg },
-    VcmpZeroToApsr { d: Reg },
-    VmovImm { d: Reg, bits: u32 },
-    VcvtFixed { d: Reg, fixed: Fixed },
-    VmovToCore { rt: Reg, n: Reg },
-    VmovFromCore { n: Reg, rt: Reg },
+    VcmpToApsr {
+        d: Reg,
+        m: Reg,
+    },
+    VcmpZeroToApsr {
+        d: Reg,
+    },
+    VmovImm {
+        d: Reg,
+        bits: u32,
+    },
+    VcvtFixed {
+        d: Reg,
+        fixed: Fixed,
+    },
+    VmovToCore {
+        rt: Reg,
+        n: Reg,
+    },
+    VmovFromCore {
+        n: Reg,
+        rt: Reg,
+    },
     /// Two consecutive S registers to two core registers.
-    VmovPairToCore { rt: Reg, rt2: Reg, m: Reg },
-    VmovPairFromCore { rt: Reg, rt2: Reg, m: Reg },
+    VmovPairToCore {
+        rt: Reg,
+        rt2: Reg,
+        m: Reg,
+    },
+    VmovPairFromCore {
+        rt: Reg,
+        rt2: Reg,
+        m: Reg,
+    },
     VmrsApsr,
-    Vmrs { rt: Reg },
-    Vmsr { rt: Reg },
-    Vldr { d: Reg, rn: Reg, off: u32 },
-    Vstr { d: Reg, rn: Reg, off: u32 },
+    Vmrs {
+        rt: Reg,
+    },
+    Vmsr {
+        rt: Reg,
+    },
+    Vldr {
+        d: Reg,
+        rn: Reg,
+        off: u32,
+    },
+    Vstr {
+        d: Reg,
+        rn: Reg,
+        off: u32,
+    },
     /// `count` words at `rn + off`; then `rn += step`.
-    Vldm { d: Reg, count: u8, rn: Reg, off: i16, step: i16 },
-    Vstm { d: Reg, count: u8, rn: Reg, off: i16, step: i16 },
-    VldrAbs { d: Reg, count: u8, addr: u32 },
+    Vldm {
+        d: Reg,
+        count: u8,
+        rn: Reg,
+        off: i16,
+        step: i16,
+    },
+    Vstm {
+        d: Reg,
+        count: u8,
+        rn: Reg,
+        off: i16,
+        step: i16,
+    },
+    VldrAbs {
+        d: Reg,
+        count: u8,
+        addr: u32,
+    },
 
     // Control.
     /// Leave out the next `n` operations, and take back `refund` cycles, unless the condition holds.
-    SkipUnless { cond: u8, n: u8, refund: u16 },
-    B { target: u32 },
-    Bcond { cond: u8, target: u32 },
+    SkipUnless {
+        cond: u8,
+        n: u8,
+        refund: u16,
+    },
+    B {
+        target: u32,
+    },
+    Bcond {
+        cond: u8,
+        target: u32,
+    },
     /// Back to the start of this block.
     Again,
-    AgainIf { cond: u8 },
-    Cbz { rn: Reg, nonzero: bool, target: u32 },
-    Bl { target: u32, link: u32 },
-    Bx { rm: Reg },
-    Blx { rm: Reg, link: u32 },
+    AgainIf {
+        cond: u8,
+    },
+    Cbz {
+        rn: Reg,
+        nonzero: bool,
+        target: u32,
+    },
+    Bl {
+        target: u32,
+        link: u32,
+    },
+    Bx {
+        rm: Reg,
+    },
+    Blx {
+        rm: Reg,
+        link: u32,
+    },
     /// To the address in [`SCRATCH`], with the rules of BX.
     JumpLoaded,
     /// To the address in [`SCRATCH`], whatever its bottom bit.
     JumpPlain,
-    TableBranch { half: bool, rn: Reg, rm: Reg, base: u32 },
-    TableBranchPc { half: bool, rm: Reg, base: u32 },
-    Svc { next: u32 },
-    Bkpt { imm: u8 },
-    Wfi { next: u32 },
-    Wfe { next: u32 },
+    TableBranch {
+        half: bool,
+        rn: Reg,
+        rm: Reg,
+        base: u32,
+    },
+    TableBranchPc {
+        half: bool,
+        rm: Reg,
+        base: u32,
+    },
+    Svc {
+        next: u32,
+    },
+    Bkpt {
+        imm: u8,
+    },
+    Wfi {
+        next: u32,
+    },
+    Wfe {
+        next: u32,
+    },
     Sev,
-    Cps { disable: bool, primask: bool, faultmask: bool },
-    Mrs { rd: Reg, sysm: u8 },
-    Msr { rn: Reg, sysm: u8, mask: u8 },
+    Cps {
+        disable: bool,
+        primask: bool,
+        faultmask: bool,
+    },
+    Mrs {
+        rd: Reg,
+        sysm: u8,
+    },
+    Msr {
+        rn: Reg,
+        sysm: u8,
+        mask: u8,
+    },
     /// A place where a single-core run is told to stop.
     Halt,
     ExecuteOutsideCode,
-    Undefined { first: u16, second: u16 },
-    Unsupported { first: u16, second: u16 },
+    Undefined {
+        first: u16,
+        second: u16,
+    },
+    Unsupported {
+        first: u16,
+        second: u16,
+    },
 }

@@ -108,17 +108,35 @@ impl Scs {
     }
 
     fn priority_of(&self, exception: u16) -> i32 {
-        let table = if exception < FIRST_IRQ { &self.system_priority[..] } else { &self.priority[..] };
-        let at = if exception < FIRST_IRQ { exception } else { exception - FIRST_IRQ };
+        let table = if exception < FIRST_IRQ {
+            &self.system_priority[..]
+        } else {
+            &self.priority[..]
+        };
+        let at = if exception < FIRST_IRQ {
+            exception
+        } else {
+            exception - FIRST_IRQ
+        };
         i32::from(table.get(usize::from(at)).copied().unwrap_or(0))
     }
 
     /// Priority of what runs, without PRIMASK.
     fn base_priority(&self) -> i32 {
         let system = (0..FIRST_IRQ).filter(|&e| self.system_active & (1 << e) != 0);
-        let external = (0..64).filter(|&i| self.active & (1 << i) != 0).map(|i| FIRST_IRQ + i);
-        let active = system.chain(external).map(|e| self.priority_of(e)).min().unwrap_or(THREAD_PRIORITY);
-        let masked = if self.basepri == 0 { THREAD_PRIORITY } else { i32::from(self.basepri) };
+        let external = (0..64)
+            .filter(|&i| self.active & (1 << i) != 0)
+            .map(|i| FIRST_IRQ + i);
+        let active = system
+            .chain(external)
+            .map(|e| self.priority_of(e))
+            .min()
+            .unwrap_or(THREAD_PRIORITY);
+        let masked = if self.basepri == 0 {
+            THREAD_PRIORITY
+        } else {
+            i32::from(self.basepri)
+        };
         active.min(masked)
     }
 
@@ -150,17 +168,21 @@ impl Scs {
 
     /// The exception to take now.
     pub(crate) fn takeable(&self, lines: u64) -> Option<u16> {
-        self.most_urgent(lines).filter(|&(priority, _)| priority < self.execution_priority()).map(|(_, e)| e)
+        self.most_urgent(lines)
+            .filter(|&(priority, _)| priority < self.execution_priority())
+            .map(|(_, e)| e)
     }
 
     /// Whether WFI ends: as if PRIMASK were clear.
     pub(crate) fn wakes(&self, lines: u64) -> bool {
-        self.most_urgent(lines).is_some_and(|(priority, _)| priority < self.base_priority())
+        self.most_urgent(lines)
+            .is_some_and(|(priority, _)| priority < self.base_priority())
     }
 
     /// Whether WFE ends, by interrupt.
     pub(crate) fn wakes_event(&self, lines: u64) -> bool {
-        self.takeable(lines).is_some() || (self.any_pending_is_event() && (self.latched | lines) != 0)
+        self.takeable(lines).is_some()
+            || (self.any_pending_is_event() && (self.latched | lines) != 0)
     }
 
     /// Whether SVC can be taken where it stands.
@@ -203,11 +225,21 @@ impl Scs {
 
     /// The bits of lines that exist.
     fn line_mask(&self) -> u64 {
-        if self.lines == 64 { u64::MAX } else { (1 << self.lines) - 1 }
+        if self.lines == 64 {
+            u64::MAX
+        } else {
+            (1 << self.lines) - 1
+        }
     }
 
     /// Reads a register; `lines` are the interrupt lines now.
-    pub(crate) fn load(&self, addr: u32, buf: &mut [u8], lines: u64, now: u64) -> Result<(), FaultKind> {
+    pub(crate) fn load(
+        &self,
+        addr: u32,
+        buf: &mut [u8],
+        lines: u64,
+        now: u64,
+    ) -> Result<(), FaultKind> {
         if let Some(irq) = self.priority_index(addr, buf.len()) {
             buf.copy_from_slice(&self.priority[irq..irq + buf.len()]);
             return Ok(());
@@ -217,7 +249,9 @@ impl Scs {
             return Ok(());
         }
         let value = match word_register(addr, buf.len())? {
-            0xe000_1000 => 0x4000_0000 | u32::from(matches!(self.cycle_counter, CycleCounter::Counting { .. })),
+            0xe000_1000 => {
+                0x4000_0000 | u32::from(matches!(self.cycle_counter, CycleCounter::Counting { .. }))
+            }
             0xe000_1004 => self.cycle_counter.value(now),
             0xe000_e004 => (self.lines.max(1) - 1) / 32,
             a @ (0xe000_e100..=0xe000_e104 | 0xe000_e180..=0xe000_e184) => half(self.enabled, a),
@@ -238,7 +272,11 @@ impl Scs {
             0xe000_ef3c => 0,
             0xe000_ef40 => 0x1011_0021,
             0xe000_ef44 => 0x1100_0011,
-            _ => return Err(FaultKind::Unsupported("this register of the system control space")),
+            _ => {
+                return Err(FaultKind::Unsupported(
+                    "this register of the system control space",
+                ));
+            }
         };
         buf.copy_from_slice(&value.to_le_bytes());
         Ok(())
@@ -266,7 +304,13 @@ impl Scs {
         }
         let register = word_register(addr, buf.len())?;
         let value = u32::from_le_bytes(buf.try_into().map_err(|_| FaultKind::RegisterSize)?);
-        let accept = |allowed: u32| if value & !allowed == 0 { Ok(value) } else { Err(FaultKind::RegisterValue { value }) };
+        let accept = |allowed: u32| {
+            if value & !allowed == 0 {
+                Ok(value)
+            } else {
+                Err(FaultKind::RegisterValue { value })
+            }
+        };
         match register {
             0xe000_1000 => {
                 let counting = accept(0x4000_0001)? & 1 != 0;
@@ -296,13 +340,19 @@ impl Scs {
             0xe000_ef00 if value < self.lines => self.latched |= 1 << value,
             0xe000_ef34 => drop(accept(0xc000_0000)?),
             0xe000_ef3c => drop(accept(0)?),
-            _ => return Err(FaultKind::Unsupported("this register of the system control space")),
+            _ => {
+                return Err(FaultKind::Unsupported(
+                    "this register of the system control space",
+                ));
+            }
         }
         Ok(())
     }
 
     fn set_cycle_counter(&mut self, value: u32, now: u64) {
-        self.cycle_counter = CycleCounter::Counting { zero_at: now.wrapping_sub(value.into()) };
+        self.cycle_counter = CycleCounter::Counting {
+            zero_at: now.wrapping_sub(value.into()),
+        };
     }
 
     fn priority_index(&self, addr: u32, len: usize) -> Option<usize> {
@@ -317,7 +367,11 @@ fn system_priority_index(addr: u32, len: usize) -> Option<usize> {
 }
 
 fn word_register(addr: u32, len: usize) -> Result<u32, FaultKind> {
-    if len == 4 && addr & 3 == 0 { Ok(addr) } else { Err(FaultKind::RegisterSize) }
+    if len == 4 && addr & 3 == 0 {
+        Ok(addr)
+    } else {
+        Err(FaultKind::RegisterSize)
+    }
 }
 
 /// The half of a 64-bit set that a register address (0 or 4 modulo 8) shows.

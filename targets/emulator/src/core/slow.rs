@@ -1,7 +1,7 @@
 //! Every operation that the loop in `execute` does not finish itself, in its general form.
 
 use super::execute::EXCEPTION_RETURN_SPACE;
-use super::op::{Fp3, Index, Op, Reg, SCRATCH, Width};
+use super::op::{Index, Op, Reg, SCRATCH, Width};
 use super::{Bus, Core, Flags, SleepKind, Stop, fp};
 use crate::fault::FaultKind;
 
@@ -27,17 +27,49 @@ impl Core {
     pub(super) fn slow<B: Bus>(&mut self, op: Op, at: u64, bus: &mut B) -> Result<Next, Stop> {
         let mut access = Access { at, bus };
         match op {
-            Op::LdrWord { rt, rn, off } => self.load_op(&mut access, Width::Word, Index::Offset, rt, rn, off)?,
-            Op::StrWord { rt, rn, off } => self.store_op(&mut access, Width::Word, Index::Offset, rt, rn, off)?,
-            Op::LdrWordPost { rt, rn, step } => self.load_op(&mut access, Width::Word, Index::Post, rt, rn, step)?,
-            Op::StrWordPost { rt, rn, step } => self.store_op(&mut access, Width::Word, Index::Post, rt, rn, step)?,
-            Op::Ldr { width, index, rt, rn, off } => self.load_op(&mut access, width, index, rt, rn, off)?,
-            Op::Str { width, index, rt, rn, off } => self.store_op(&mut access, width, index, rt, rn, off)?,
-            Op::LdrReg { width, rt, rn, rm, n } => {
+            Op::LdrWord { rt, rn, off } => {
+                self.load_op(&mut access, Width::Word, Index::Offset, rt, rn, off)?;
+            }
+            Op::StrWord { rt, rn, off } => {
+                self.store_op(&mut access, Width::Word, Index::Offset, rt, rn, off)?;
+            }
+            Op::LdrWordPost { rt, rn, step } => {
+                self.load_op(&mut access, Width::Word, Index::Post, rt, rn, step)?;
+            }
+            Op::StrWordPost { rt, rn, step } => {
+                self.store_op(&mut access, Width::Word, Index::Post, rt, rn, step)?;
+            }
+            Op::Ldr {
+                width,
+                index,
+                rt,
+                rn,
+                off,
+            } => self.load_op(&mut access, width, index, rt, rn, off)?,
+            Op::Str {
+                width,
+                index,
+                rt,
+                rn,
+                off,
+            } => self.store_op(&mut access, width, index, rt, rn, off)?,
+            Op::LdrReg {
+                width,
+                rt,
+                rn,
+                rm,
+                n,
+            } => {
                 let off = self.reg(rm) << (n & 31);
                 self.load_op(&mut access, width, Index::Offset, rt, rn, off)?;
             }
-            Op::StrReg { width, rt, rn, rm, n } => {
+            Op::StrReg {
+                width,
+                rt,
+                rn,
+                rm,
+                n,
+            } => {
                 let off = self.reg(rm) << (n & 31);
                 self.store_op(&mut access, width, Index::Offset, rt, rn, off)?;
             }
@@ -45,13 +77,25 @@ impl Core {
                 let value = self.load_value(&mut access, width, addr)?;
                 self.set(rt, value);
             }
-            Op::Ldrd { index, rt, rt2, rn, off } => {
+            Op::Ldrd {
+                index,
+                rt,
+                rt2,
+                rn,
+                off,
+            } => {
                 let (addr, updated) = self.indexed(index, rn, off);
                 self.load_pair(&mut access, rt, rt2, addr)?;
                 self.write_back(index, rn, updated);
             }
             Op::LdrdAbs { rt, rt2, addr } => self.load_pair(&mut access, rt, rt2, addr)?,
-            Op::Strd { index, rt, rt2, rn, off } => {
+            Op::Strd {
+                index,
+                rt,
+                rt2,
+                rn,
+                off,
+            } => {
                 let (addr, updated) = self.indexed(index, rn, off);
                 let mut buf = [0; 8];
                 buf[..4].copy_from_slice(&self.reg(rt).to_le_bytes());
@@ -59,8 +103,18 @@ impl Core {
                 self.store_aligned(&mut access, addr, &buf)?;
                 self.write_back(index, rn, updated);
             }
-            Op::Ldm { rn, list, before, writeback } => self.load_multiple(&mut access, rn, list, before, writeback)?,
-            Op::Stm { rn, list, before, writeback } => self.store_multiple(&mut access, rn, list, before, writeback)?,
+            Op::Ldm {
+                rn,
+                list,
+                before,
+                writeback,
+            } => self.load_multiple(&mut access, rn, list, before, writeback)?,
+            Op::Stm {
+                rn,
+                list,
+                before,
+                writeback,
+            } => self.store_multiple(&mut access, rn, list, before, writeback)?,
             Op::Vldr { d, rn, off } => {
                 let addr = self.reg(rn).wrapping_add(off);
                 self.load_singles(&mut access, d, 1, addr)?;
@@ -70,14 +124,36 @@ impl Core {
                 let addr = self.reg(rn).wrapping_add(off);
                 self.store_singles(&mut access, d, 1, addr)?;
             }
-            Op::Vldm { d, count, rn, off, step } => {
+            Op::Vldm {
+                d,
+                count,
+                rn,
+                off,
+                step,
+            } => {
                 let base = self.reg(rn);
-                self.load_singles(&mut access, d, count, base.wrapping_add(i32::from(off) as u32))?;
+                self.load_singles(
+                    &mut access,
+                    d,
+                    count,
+                    base.wrapping_add(i32::from(off) as u32),
+                )?;
                 self.set(rn, base.wrapping_add(i32::from(step) as u32));
             }
-            Op::Vstm { d, count, rn, off, step } => {
+            Op::Vstm {
+                d,
+                count,
+                rn,
+                off,
+                step,
+            } => {
                 let base = self.reg(rn);
-                self.store_singles(&mut access, d, count, base.wrapping_add(i32::from(off) as u32))?;
+                self.store_singles(
+                    &mut access,
+                    d,
+                    count,
+                    base.wrapping_add(i32::from(off) as u32),
+                )?;
                 self.set(rn, base.wrapping_add(i32::from(step) as u32));
             }
             Op::Ldrex { width, rt, rn, off } => {
@@ -86,7 +162,13 @@ impl Core {
                 self.set(rt, value);
                 self.exclusive = true;
             }
-            Op::Strex { width, rd, rt, rn, off } => {
+            Op::Strex {
+                width,
+                rd,
+                rt,
+                rn,
+                off,
+            } => {
                 let addr = self.exclusive_address(width, rn, off.into())?;
                 if self.exclusive {
                     let value = self.reg(rt).to_le_bytes();
@@ -98,7 +180,10 @@ impl Core {
             Op::Clrex => self.exclusive = false,
 
             Op::Fp3 { op, d, n, m } => {
-                self.set_single(d, fp::fp3(op, self.single(d), self.single(n), self.single(m)));
+                self.set_single(
+                    d,
+                    fp::fp3(op, self.single(d), self.single(n), self.single(m)),
+                );
             }
             Op::Fp2 { op, d, m } => self.set_single(d, fp::fp2(op, self.single(d), self.single(m))),
             Op::VcvtFixed { d, fixed } => self.set_single(d, fp::fixed(fixed, self.single(d))),
@@ -119,7 +204,11 @@ impl Core {
                 self.fpscr = value & FPSCR_BITS;
             }
 
-            Op::JumpLoaded => return self.interwork(&mut access, self.reg(SCRATCH)).map(Next::Jump),
+            Op::JumpLoaded => {
+                return self
+                    .interwork(&mut access, self.reg(SCRATCH))
+                    .map(Next::Jump);
+            }
             Op::JumpPlain => return Ok(Next::Jump(self.reg(SCRATCH) & !1)),
             Op::Bx { rm } => return self.interwork(&mut access, self.reg(rm)).map(Next::Jump),
             Op::Blx { rm, link } => {
@@ -128,20 +217,32 @@ impl Core {
                 return Ok(Next::Jump(target));
             }
             Op::TableBranch { half, rn, rm, base } => {
-                return self.table_branch(&mut access, half, self.reg(rn), rm, base).map(Next::Jump);
+                return self
+                    .table_branch(&mut access, half, self.reg(rn), rm, base)
+                    .map(Next::Jump);
             }
             Op::TableBranchPc { half, rm, base } => {
-                return self.table_branch(&mut access, half, base, rm, base).map(Next::Jump);
+                return self
+                    .table_branch(&mut access, half, base, rm, base)
+                    .map(Next::Jump);
             }
             Op::Svc { next } => return self.supervisor_call(next).map(Next::Jump),
             Op::Bkpt { imm } => return Err(Stop::Fault(FaultKind::Breakpoint(imm), None)),
             Op::Wfi { next } => return Ok(Next::Sleep(SleepKind::Interrupt, next)),
             Op::Wfe { next } => return Ok(Next::Sleep(SleepKind::Event, next)),
             Op::Sev => self.scs.event = true,
-            Op::Cps { disable, primask, faultmask } => {
+            Op::Cps {
+                disable,
+                primask,
+                faultmask,
+            } => {
                 if self.privileged() {
                     self.scs.primask = if primask { disable } else { self.scs.primask };
-                    self.scs.faultmask = if faultmask { disable } else { self.scs.faultmask };
+                    self.scs.faultmask = if faultmask {
+                        disable
+                    } else {
+                        self.scs.faultmask
+                    };
                     self.limit = 0;
                 }
             }
@@ -156,30 +257,15 @@ impl Core {
                 return Err(Stop::Fault(FaultKind::Undefined { first, second }, None));
             }
             Op::Unsupported { first, second } => {
-                return Err(Stop::Fault(FaultKind::UnsupportedInstruction { first, second }, None));
+                return Err(Stop::Fault(
+                    FaultKind::UnsupportedInstruction { first, second },
+                    None,
+                ));
             }
-            op => self.integer(op)?,
+            Op::Div { signed, rd, rn, rm } => self.divide(signed, rd, rn, rm)?,
+            op => self.integer(op),
         }
         Ok(Next::Continue)
-    }
-
-    /// The same operation on consecutive registers.
-    pub(super) fn fp_run(&mut self, op: Fp3, [d, n, m]: [Reg; 3], count: u8, [n_step, m_step]: [u8; 2]) {
-        macro_rules! run {
-            ($f:expr) => {
-                for i in 0..count {
-                    let (n, m) = (self.single(n + i * n_step), self.single(m + i * m_step));
-                    self.set_single(d + i, $f(self.single(d + i), n, m));
-                }
-            };
-        }
-        match op {
-            Fp3::Add => run!(|_, n, m| fp::add(n, m)),
-            Fp3::Sub => run!(|_, n, m| fp::sub(n, m)),
-            Fp3::Mul => run!(|_, n, m| fp::mul(n, m)),
-            Fp3::Fma => run!(fp::fma),
-            op => run!(|d, n, m| fp::fp3(op, d, n, m)),
-        }
     }
 
     pub(super) fn privileged(&self) -> bool {
@@ -189,23 +275,39 @@ impl Core {
     // Memory.
 
     /// Reads bytes from wherever the address leads.
-    fn load<B: Bus>(&mut self, access: &mut Access<'_, B>, addr: u32, buf: &mut [u8]) -> Result<(), Stop> {
+    fn load<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        addr: u32,
+        buf: &mut [u8],
+    ) -> Result<(), Stop> {
         if let Some(from) = self.sram.get(addr, buf.len()) {
             buf.copy_from_slice(from);
         } else if PPB.contains(&addr) {
             let lines = access.bus.lines(&mut self.sram, access.at)?;
-            self.scs.load(addr, buf, lines, access.at).map_err(|kind| Stop::fault(kind, addr))?;
+            self.scs
+                .load(addr, buf, lines, access.at)
+                .map_err(|kind| Stop::fault(kind, addr))?;
         } else {
-            self.now = self.now.wrapping_add(access.bus.load(&mut self.sram, access.at, addr, buf)?);
+            self.now =
+                self.now
+                    .wrapping_add(access.bus.load(&mut self.sram, access.at, addr, buf)?);
         }
         Ok(())
     }
 
-    fn store<B: Bus>(&mut self, access: &mut Access<'_, B>, addr: u32, buf: &[u8]) -> Result<(), Stop> {
+    fn store<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        addr: u32,
+        buf: &[u8],
+    ) -> Result<(), Stop> {
         if let Some(to) = self.sram.get_in_gap(addr, buf.len()) {
             to.copy_from_slice(buf);
         } else if PPB.contains(&addr) {
-            self.scs.store(addr, buf, access.at).map_err(|kind| Stop::fault(kind, addr))?;
+            self.scs
+                .store(addr, buf, access.at)
+                .map_err(|kind| Stop::fault(kind, addr))?;
             self.limit = 0;
         } else if self.sram.get(addr, buf.len()).is_some() {
             if self.code.bytes().overlaps(addr, buf.len()) {
@@ -215,31 +317,43 @@ impl Core {
                 to.copy_from_slice(buf);
             }
         } else {
-            self.now = self.now.wrapping_add(access.bus.store(&mut self.sram, access.at, addr, buf)?);
+            self.now =
+                self.now
+                    .wrapping_add(access.bus.store(&mut self.sram, access.at, addr, buf)?);
             self.limit = self.limit.min(access.bus.limit());
         }
         Ok(())
     }
 
-    fn load_aligned<B: Bus>(&mut self, access: &mut Access<'_, B>, addr: u32, buf: &mut [u8]) -> Result<(), Stop> {
+    fn load_aligned<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        addr: u32,
+        buf: &mut [u8],
+    ) -> Result<(), Stop> {
         aligned(addr, 4)?;
         self.load(access, addr, buf)
     }
 
-    fn store_aligned<B: Bus>(&mut self, access: &mut Access<'_, B>, addr: u32, buf: &[u8]) -> Result<(), Stop> {
+    fn store_aligned<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        addr: u32,
+        buf: &[u8],
+    ) -> Result<(), Stop> {
         aligned(addr, 4)?;
         self.store(access, addr, buf)
     }
 
-    fn load_value<B: Bus>(&mut self, access: &mut Access<'_, B>, width: Width, addr: u32) -> Result<u32, Stop> {
+    fn load_value<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        width: Width,
+        addr: u32,
+    ) -> Result<u32, Stop> {
         let mut buf = [0; 4];
         self.load(access, addr, &mut buf[..width.bytes()])?;
-        let value = u32::from_le_bytes(buf);
-        Ok(match width {
-            Width::I8 => i32::from(value as i8) as u32,
-            Width::I16 => i32::from(value as i16) as u32,
-            Width::U8 | Width::U16 | Width::Word => value,
-        })
+        Ok(width.extend(u32::from_le_bytes(buf)))
     }
 
     /// Address of an access and the new value of its base.
@@ -287,7 +401,13 @@ impl Core {
         Ok(())
     }
 
-    fn load_pair<B: Bus>(&mut self, access: &mut Access<'_, B>, rt: Reg, rt2: Reg, addr: u32) -> Result<(), Stop> {
+    fn load_pair<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        rt: Reg,
+        rt2: Reg,
+        addr: u32,
+    ) -> Result<(), Stop> {
         let mut buf = [0; 8];
         self.load_aligned(access, addr, &mut buf)?;
         let value = u64::from_le_bytes(buf);
@@ -299,7 +419,11 @@ impl Core {
     /// Lowest address of a multiple access, and the base after it.
     fn multiple(&self, rn: Reg, bytes: u32, before: bool) -> (u32, u32) {
         let base = self.reg(rn);
-        if before { (base.wrapping_sub(bytes), base.wrapping_sub(bytes)) } else { (base, base.wrapping_add(bytes)) }
+        if before {
+            (base.wrapping_sub(bytes), base.wrapping_sub(bytes))
+        } else {
+            (base, base.wrapping_add(bytes))
+        }
     }
 
     fn load_multiple<B: Bus>(
@@ -317,7 +441,10 @@ impl Core {
         if writeback {
             self.set(rn, updated);
         }
-        for (r, bytes) in (0..16).filter(|r| list & (1 << r) != 0).zip(buf.as_chunks::<4>().0) {
+        for (r, bytes) in (0..16)
+            .filter(|r| list & (1 << r) != 0)
+            .zip(buf.as_chunks::<4>().0)
+        {
             self.set(r, u32::from_le_bytes(*bytes));
         }
         Ok(())
@@ -334,7 +461,10 @@ impl Core {
         let len = list.count_ones() as usize * 4;
         let (addr, updated) = self.multiple(rn, len as u32, before);
         let mut buf = [0; 64];
-        for (r, bytes) in (0..16).filter(|r| list & (1 << r) != 0).zip(buf.as_chunks_mut::<4>().0) {
+        for (r, bytes) in (0..16)
+            .filter(|r| list & (1 << r) != 0)
+            .zip(buf.as_chunks_mut::<4>().0)
+        {
             *bytes = self.reg(r).to_le_bytes();
         }
         self.store_aligned(access, addr, &buf[..len])?;
@@ -344,20 +474,43 @@ impl Core {
         Ok(())
     }
 
-    fn load_singles<B: Bus>(&mut self, access: &mut Access<'_, B>, d: Reg, count: u8, addr: u32) -> Result<(), Stop> {
+    fn load_singles<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        d: Reg,
+        count: u8,
+        addr: u32,
+    ) -> Result<(), Stop> {
         let mut buf = [0; 128];
         let len = usize::from(count & 63) * 4;
         self.load_aligned(access, addr, &mut buf[..len.min(128)])?;
-        for (to, from) in self.s.iter_mut().skip(d.into()).take(count.into()).zip(buf.as_chunks::<4>().0) {
+        for (to, from) in self
+            .s
+            .iter_mut()
+            .skip(d.into())
+            .take(count.into())
+            .zip(buf.as_chunks::<4>().0)
+        {
             *to = u32::from_le_bytes(*from);
         }
         Ok(())
     }
 
-    fn store_singles<B: Bus>(&mut self, access: &mut Access<'_, B>, d: Reg, count: u8, addr: u32) -> Result<(), Stop> {
+    fn store_singles<B: Bus>(
+        &mut self,
+        access: &mut Access<'_, B>,
+        d: Reg,
+        count: u8,
+        addr: u32,
+    ) -> Result<(), Stop> {
         let mut buf = [0; 128];
         let len = usize::from(count & 63) * 4;
-        for (to, from) in buf.as_chunks_mut::<4>().0.iter_mut().zip(self.s.iter().skip(d.into()).take(count.into())) {
+        for (to, from) in buf
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .zip(self.s.iter().skip(d.into()).take(count.into()))
+        {
             *to = from.to_le_bytes();
         }
         self.store_aligned(access, addr, &buf[..len.min(128)])
@@ -377,7 +530,11 @@ impl Core {
         rm: Reg,
         base: u32,
     ) -> Result<u32, Stop> {
-        let (width, scale) = if half { (Width::U16, 1) } else { (Width::U8, 0) };
+        let (width, scale) = if half {
+            (Width::U16, 1)
+        } else {
+            (Width::U8, 0)
+        };
         let entry = self.load_value(access, width, table.wrapping_add(self.reg(rm) << scale))?;
         Ok(base.wrapping_add(entry * 2))
     }
@@ -407,13 +564,30 @@ impl Core {
             1 | 3 => apsr | ipsr,
             5 | 7 => ipsr,
             6 => 0,
-            8 => if on_process_stack { self.other_sp } else { self.r[13] },
-            9 => if on_process_stack { self.r[13] } else { self.other_sp },
+            8 => {
+                if on_process_stack {
+                    self.other_sp
+                } else {
+                    self.r[13]
+                }
+            }
+            9 => {
+                if on_process_stack {
+                    self.r[13]
+                } else {
+                    self.other_sp
+                }
+            }
             16 => self.scs.primask.into(),
             17 | 18 => self.scs.basepri.into(),
             19 => self.scs.faultmask.into(),
             20 => self.scs.control.into(),
-            _ => return Err(Stop::Fault(FaultKind::Unsupported("this special register"), None)),
+            _ => {
+                return Err(Stop::Fault(
+                    FaultKind::Unsupported("this special register"),
+                    None,
+                ));
+            }
         })
     }
 
@@ -445,7 +619,12 @@ impl Core {
             }
             19 => self.scs.faultmask = value & 1 != 0,
             20 => self.set_control(value as u8 & 7),
-            _ => return Err(Stop::Fault(FaultKind::Unsupported("this special register"), None)),
+            _ => {
+                return Err(Stop::Fault(
+                    FaultKind::Unsupported("this special register"),
+                    None,
+                ));
+            }
         }
         self.limit = 0;
         Ok(())
@@ -459,5 +638,9 @@ struct Access<'a, B> {
 }
 
 fn aligned(addr: u32, to: u32) -> Result<(), Stop> {
-    if addr & (to - 1) == 0 { Ok(()) } else { Err(Stop::fault(FaultKind::Unaligned, addr)) }
+    if addr & (to - 1) == 0 {
+        Ok(())
+    } else {
+        Err(Stop::fault(FaultKind::Unaligned, addr))
+    }
 }

@@ -19,7 +19,11 @@ pub(crate) const EXCEPTION_FP: u64 = 17;
 /// Cycles of SDIV and UDIV over the first two: up to ten, in proportion to the bits of the quotient.
 pub(crate) fn division(dividend: u32, divisor: u32) -> u64 {
     let quotient_bits = (divisor.leading_zeros() + 1).saturating_sub(dividend.leading_zeros());
-    if divisor == 0 { 0 } else { u64::from(quotient_bits * 10).div_ceil(32) }
+    if divisor == 0 {
+        0
+    } else {
+        u64::from(quotient_bits * 10).div_ceil(32)
+    }
 }
 
 /// Pseudo register of the FPU's flags.
@@ -49,7 +53,13 @@ enum Fpu {
 
 impl Scoreboard {
     pub(crate) fn new() -> Self {
-        Self { now: 0, fpu_free: 0, ready: [0; 33], alu_result: None, loaded: None }
+        Self {
+            now: 0,
+            fpu_free: 0,
+            ready: [0; 33],
+            alu_result: None,
+            loaded: None,
+        }
     }
 
     /// Cycles from the start of the block until the instructions so far have issued.
@@ -127,19 +137,42 @@ impl Scoreboard {
 
 /// Sources, destination and behaviour of what runs in the FPU's pipeline.
 fn floating(op: &Op) -> Option<([Option<Reg>; 3], Option<Reg>, Fpu)> {
-    let accumulate = Fpu::Long { busy: 3, latency: 4 };
+    let accumulate = Fpu::Long {
+        busy: 3,
+        latency: 4,
+    };
     Some(match *op {
         Op::Vadd { d, n, m } | Op::Vsub { d, n, m } | Op::Vmul { d, n, m } => {
             ([Some(n), Some(m), None], Some(d), Fpu::Short)
         }
         Op::Vfma { d, n, m } => ([Some(n), Some(m), Some(d)], Some(d), accumulate),
         Op::Fp3 { op, d, n, m } => match op {
-            Fp3::Add | Fp3::Sub | Fp3::Mul | Fp3::Nmul => ([Some(n), Some(m), None], Some(d), Fpu::Short),
-            Fp3::Div => ([Some(n), Some(m), None], Some(d), Fpu::Long { busy: 14, latency: 14 }),
+            Fp3::Add | Fp3::Sub | Fp3::Mul | Fp3::Nmul => {
+                ([Some(n), Some(m), None], Some(d), Fpu::Short)
+            }
+            Fp3::Div => (
+                [Some(n), Some(m), None],
+                Some(d),
+                Fpu::Long {
+                    busy: 14,
+                    latency: 14,
+                },
+            ),
             _ => ([Some(n), Some(m), Some(d)], Some(d), accumulate),
         },
         Op::Fp2 { op: Fp2::Mov, d, m } => ([Some(m), None, None], Some(d), Fpu::Plain(1)),
-        Op::Fp2 { op: Fp2::Sqrt, d, m } => ([Some(m), None, None], Some(d), Fpu::Long { busy: 14, latency: 14 }),
+        Op::Fp2 {
+            op: Fp2::Sqrt,
+            d,
+            m,
+        } => (
+            [Some(m), None, None],
+            Some(d),
+            Fpu::Long {
+                busy: 14,
+                latency: 14,
+            },
+        ),
         Op::Fp2 { d, m, .. } => ([Some(m), None, None], Some(d), Fpu::Short),
         Op::VcvtFixed { d, .. } => ([Some(d), None, None], Some(d), Fpu::Short),
         Op::Vcmp { d, m } => ([Some(d), Some(m), None], Some(FLAGS), Fpu::Short),
@@ -155,12 +188,18 @@ fn floating(op: &Op) -> Option<([Option<Reg>; 3], Option<Reg>, Fpu)> {
 
 fn integer_cost(op: &Op) -> u32 {
     match *op {
-        Op::LdrWord { .. } | Op::LdrWordPost { .. } | Op::Ldr { .. } | Op::LdrReg { .. } | Op::LdrAbs { .. } => 2,
+        Op::LdrWord { .. }
+        | Op::LdrWordPost { .. }
+        | Op::Ldr { .. }
+        | Op::LdrReg { .. }
+        | Op::LdrAbs { .. } => 2,
         Op::StrReg { .. } => 2,
         Op::Ldrd { .. } | Op::Strd { .. } | Op::LdrdAbs { .. } => 3,
         Op::Ldm { list, .. } | Op::Stm { list, .. } => 1 + list.count_ones(),
         Op::Vldr { .. } | Op::Vstr { .. } => 2,
-        Op::Vldm { count, .. } | Op::Vstm { count, .. } | Op::VldrAbs { count, .. } => 1 + u32::from(count),
+        Op::Vldm { count, .. } | Op::Vstm { count, .. } | Op::VldrAbs { count, .. } => {
+            1 + u32::from(count)
+        }
         Op::Ldrex { .. } | Op::Strex { .. } => 2,
         Op::Div { .. } => 2,
         Op::VmovFromCore { .. } | Op::VmovPairFromCore { .. } => 2,

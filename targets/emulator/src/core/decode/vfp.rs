@@ -25,7 +25,11 @@ pub(super) fn decode(f: &Fetched) -> Decoded {
         return f.undefined();
     }
     let op = if f.first & 0x200 == 0 {
-        if f.first & 0x1e0 == 0x40 { pair_transfer(f) } else { load_store(f) }
+        if f.first & 0x1e0 == 0x40 {
+            pair_transfer(f)
+        } else {
+            load_store(f)
+        }
     } else if f.first & 0x100 != 0 {
         None
     } else if f.second & 0x10 != 0 {
@@ -45,33 +49,66 @@ fn pair_transfer(f: &Fetched) -> Option<Op> {
         return None;
     }
     let (field, extra) = (f.second & 15, f.second >> 5);
-    let m = if f.second & 0x100 == 0 { single(field, extra) } else { double(field, extra)? };
+    let m = if f.second & 0x100 == 0 {
+        single(field, extra)
+    } else {
+        double(field, extra)?
+    };
     let to_core = f.first & 0x10 != 0;
     if m == 31 || (to_core && rt == rt2) {
         return None;
     }
-    Some(if to_core { Op::VmovPairToCore { rt, rt2, m } } else { Op::VmovPairFromCore { rt, rt2, m } })
+    Some(if to_core {
+        Op::VmovPairToCore { rt, rt2, m }
+    } else {
+        Op::VmovPairFromCore { rt, rt2, m }
+    })
 }
 
 fn load_store(f: &Fetched) -> Option<Op> {
     let (first, second) = (f.first, f.second);
     let rn = (first & 15) as Reg;
-    let (p, u, w, load) = (first & 0x100 != 0, first & 0x80 != 0, first & 0x20 != 0, first & 0x10 != 0);
+    let (p, u, w, load) = (
+        first & 0x100 != 0,
+        first & 0x80 != 0,
+        first & 0x20 != 0,
+        first & 0x10 != 0,
+    );
     let is_double = second & 0x100 != 0;
     let (field, extra) = (second >> 12, first >> 6);
-    let d = if is_double { double(field, extra)? } else { single(field, extra) };
+    let d = if is_double {
+        double(field, extra)?
+    } else {
+        single(field, extra)
+    };
     let imm8 = second & 0xff;
     if p && !w {
         let bytes = u32::from(imm8) * 4;
         let off = if u { bytes } else { bytes.wrapping_neg() };
         let count = if is_double { 2 } else { 1 };
         return match (load, rn == PC) {
-            (true, true) => Some(Op::VldrAbs { d, count, addr: f.pc_aligned().wrapping_add(off) }),
+            (true, true) => Some(Op::VldrAbs {
+                d,
+                count,
+                addr: f.pc_aligned().wrapping_add(off),
+            }),
             (false, true) => None,
             (true, _) if !is_double => Some(Op::Vldr { d, rn, off }),
             (false, _) if !is_double => Some(Op::Vstr { d, rn, off }),
-            (true, _) => Some(Op::Vldm { d, count, rn, off: off as i16, step: 0 }),
-            (false, _) => Some(Op::Vstm { d, count, rn, off: off as i16, step: 0 }),
+            (true, _) => Some(Op::Vldm {
+                d,
+                count,
+                rn,
+                off: off as i16,
+                step: 0,
+            }),
+            (false, _) => Some(Op::Vstm {
+                d,
+                count,
+                rn,
+                off: off as i16,
+                step: 0,
+            }),
         };
     }
     let bytes = (imm8 * 4) as i16;
@@ -86,7 +123,23 @@ fn load_store(f: &Fetched) -> Option<Op> {
         return None;
     }
     let count = imm8 as u8;
-    Some(if load { Op::Vldm { d, count, rn, off, step } } else { Op::Vstm { d, count, rn, off, step } })
+    Some(if load {
+        Op::Vldm {
+            d,
+            count,
+            rn,
+            off,
+            step,
+        }
+    } else {
+        Op::Vstm {
+            d,
+            count,
+            rn,
+            off,
+            step,
+        }
+    })
 }
 
 /// VMOV of one register, VMRS, VMSR.
@@ -101,15 +154,25 @@ fn transfer(f: &Fetched) -> Option<Op> {
             return None;
         }
         let n = double(first & 15, second >> 7)? + (a & 1) as Reg;
-        return Some(if to_core { Op::VmovToCore { rt, n } } else { Op::VmovFromCore { n, rt } });
+        return Some(if to_core {
+            Op::VmovToCore { rt, n }
+        } else {
+            Op::VmovFromCore { n, rt }
+        });
     }
     if second & 0x6f != 0 {
         return None;
     }
     match (a, to_core) {
         (0, _) if rt == SP || rt == PC => None,
-        (0, true) => Some(Op::VmovToCore { rt, n: single(first & 15, second >> 7) }),
-        (0, false) => Some(Op::VmovFromCore { n: single(first & 15, second >> 7), rt }),
+        (0, true) => Some(Op::VmovToCore {
+            rt,
+            n: single(first & 15, second >> 7),
+        }),
+        (0, false) => Some(Op::VmovFromCore {
+            n: single(first & 15, second >> 7),
+            rt,
+        }),
         (7, _) if first & 15 != 1 || second & 0x80 != 0 || rt == SP => None,
         (7, true) if rt == PC => Some(Op::VmrsApsr),
         (7, true) => Some(Op::Vmrs { rt }),
@@ -151,8 +214,15 @@ fn immediate(first: u16, second: u16, d: Reg) -> Option<Op> {
         return None;
     }
     let imm8 = u32::from((first & 15) << 4 | (second & 15));
-    let exponent = if imm8 & 0x40 != 0 { 0x3e00_0000 } else { 0x4000_0000 };
-    Some(Op::VmovImm { d, bits: (imm8 & 0x80) << 24 | exponent | (imm8 & 0x3f) << 19 })
+    let exponent = if imm8 & 0x40 != 0 {
+        0x3e00_0000
+    } else {
+        0x4000_0000
+    };
+    Some(Op::VmovImm {
+        d,
+        bits: (imm8 & 0x80) << 24 | exponent | (imm8 & 0x3f) << 19,
+    })
 }
 
 fn unary(first: u16, second: u16, d: Reg, m: Reg) -> Option<Op> {
@@ -180,7 +250,12 @@ fn unary(first: u16, second: u16, d: Reg, m: Reg) -> Option<Op> {
             let half = !half;
             let imm5 = ((second & 15) << 1 | (second >> 5 & 1)) as u8;
             let fraction_bits = if half { 16u8 } else { 32 }.checked_sub(imm5)?;
-            let fixed = Fixed { to_fixed: first & 4 != 0, unsigned: first & 1 != 0, half, fraction_bits };
+            let fixed = Fixed {
+                to_fixed: first & 4 != 0,
+                unsigned: first & 1 != 0,
+                half,
+                fraction_bits,
+            };
             Some(Op::VcvtFixed { d, fixed })
         }
         _ => None,

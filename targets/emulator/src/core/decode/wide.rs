@@ -1,7 +1,9 @@
 //! The 32-bit encodings, without floating point.
 
 use super::{Decoded, Fetched, alu_imm, alu_shift, imm_shift, sign_extend, vfp};
-use crate::core::op::{Alu, Dsp, Extend, Index, MulLong, Op, Reg, SCRATCH, SetFlags, Shift, Unary, Width};
+use crate::core::op::{
+    Alu, Dsp, Extend, Index, MulLong, Op, Reg, SCRATCH, SetFlags, Shift, Unary, Width,
+};
 
 const SP: Reg = 13;
 const PC: Reg = 15;
@@ -49,13 +51,28 @@ fn multiple(f: &Fetched) -> Decoded {
         _ => return f.undefined(),
     };
     let forbidden = if load { 0x2000 } else { 0xa000 };
-    if rn == PC || list.count_ones() < 2 || list & forbidden != 0 || (writeback && list & (1 << rn) != 0) {
+    if rn == PC
+        || list.count_ones() < 2
+        || list & forbidden != 0
+        || (writeback && list & (1 << rn) != 0)
+    {
         return f.undefined();
     }
     if !load {
-        return Op::Stm { rn, list, before, writeback }.into();
+        return Op::Stm {
+            rn,
+            list,
+            before,
+            writeback,
+        }
+        .into();
     }
-    let ldm = Op::Ldm { rn, list, before, writeback };
+    let ldm = Op::Ldm {
+        rn,
+        list,
+        before,
+        writeback,
+    };
     match list & 0xc000 {
         0xc000 => f.undefined(),
         0x8000 => Decoded::Two(ldm, Op::JumpLoaded),
@@ -78,12 +95,25 @@ fn dual_exclusive_table(f: &Fetched) -> Decoded {
             if rt2 != 15 {
                 return f.undefined();
             }
-            return Op::Ldrex { width: Width::Word, rt, rn, off: imm }.into();
+            return Op::Ldrex {
+                width: Width::Word,
+                rt,
+                rn,
+                off: imm,
+            }
+            .into();
         }
         if bad(rt2) || rt2 == rn || rt2 == rt {
             return f.undefined();
         }
-        return Op::Strex { width: Width::Word, rd: rt2, rt, rn, off: imm as u16 }.into();
+        return Op::Strex {
+            width: Width::Word,
+            rd: rt2,
+            rt,
+            rn,
+            off: imm as u16,
+        }
+        .into();
     }
     if !p && u && !w {
         return exclusive_or_table(f, load);
@@ -95,14 +125,37 @@ fn dual_exclusive_table(f: &Fetched) -> Decoded {
         (false, _) => Index::Post,
     };
     let writeback = index != Index::Offset;
-    if bad(rt) || bad(rt2) || (load && rt == rt2) || (writeback && (rn == PC || rn == rt || rn == rt2)) {
+    if bad(rt)
+        || bad(rt2)
+        || (load && rt == rt2)
+        || (writeback && (rn == PC || rn == rt || rn == rt2))
+    {
         return f.undefined();
     }
     match (load, rn) {
-        (true, PC) => Op::LdrdAbs { rt, rt2, addr: f.pc_aligned().wrapping_add(off) }.into(),
-        (true, _) => Op::Ldrd { index, rt, rt2, rn, off }.into(),
+        (true, PC) => Op::LdrdAbs {
+            rt,
+            rt2,
+            addr: f.pc_aligned().wrapping_add(off),
+        }
+        .into(),
+        (true, _) => Op::Ldrd {
+            index,
+            rt,
+            rt2,
+            rn,
+            off,
+        }
+        .into(),
         (false, PC) => f.undefined(),
-        (false, _) => Op::Strd { index, rt, rt2, rn, off }.into(),
+        (false, _) => Op::Strd {
+            index,
+            rt,
+            rt2,
+            rn,
+            off,
+        }
+        .into(),
     }
 }
 
@@ -129,11 +182,24 @@ fn exclusive_or_table(f: &Fetched, load: bool) -> Decoded {
                 if rm != 15 {
                     return f.undefined();
                 }
-                Op::Ldrex { width, rt, rn, off: 0 }.into()
+                Op::Ldrex {
+                    width,
+                    rt,
+                    rn,
+                    off: 0,
+                }
+                .into()
             } else if bad(rm) || rm == rn || rm == rt {
                 f.undefined()
             } else {
-                Op::Strex { width, rd: rm, rt, rn, off: 0 }.into()
+                Op::Strex {
+                    width,
+                    rd: rm,
+                    rt,
+                    rn,
+                    off: 0,
+                }
+                .into()
             }
         }
         _ => f.undefined(),
@@ -180,7 +246,10 @@ fn shifted_register(f: &Fetched) -> Decoded {
     let (first, second) = (f.first, f.second);
     let (rn, rd, rm) = (reg(first, 0), reg(second, 8), reg(second, 0));
     let s = first & 0x10 != 0;
-    let shift = imm_shift((second >> 4) & 3, ((second >> 10) & 0x1c) | ((second >> 6) & 3));
+    let shift = imm_shift(
+        (second >> 4) & 3,
+        ((second >> 10) & 0x1c) | ((second >> 6) & 3),
+    );
     let code = (first >> 5) & 15;
     if second & 0x8000 != 0 {
         return f.undefined();
@@ -191,7 +260,14 @@ fn shifted_register(f: &Fetched) -> Decoded {
             (Shift::Lsl, _) => Dsp::Pkhbt,
             _ => Dsp::Pkhtb,
         };
-        return Op::Dsp { op, rd, rn, rm, ra: shift.1 }.into();
+        return Op::Dsp {
+            op,
+            rd,
+            rn,
+            rm,
+            ra: shift.1,
+        }
+        .into();
     }
     // MOV between any two registers but PC, without a shift or flags, may name SP.
     if code == 2 && rn == PC && !s && shift == (Shift::Lsl, 0) && rd != PC && rm != PC {
@@ -232,7 +308,9 @@ fn imm12(f: &Fetched) -> u16 {
 fn modified_immediate(f: &Fetched) -> Decoded {
     let (rn, rd) = (reg(f.first, 0), reg(f.second, 8));
     let s = f.first & 0x10 != 0;
-    let Some((imm, rotated)) = expand_immediate(imm12(f)) else { return f.undefined() };
+    let Some((imm, rotated)) = expand_immediate(imm12(f)) else {
+        return f.undefined();
+    };
     let flags = match (s, rotated) {
         (false, _) => SetFlags::No,
         (true, false) => SetFlags::Yes,
@@ -255,11 +333,23 @@ fn plain_immediate(f: &Fetched) -> Decoded {
         return f.undefined();
     }
     match (first >> 4) & 31 {
-        0 if rn == PC => Op::MovImm { rd, imm: f.pc_aligned().wrapping_add(imm12.into()) }.into(),
+        0 if rn == PC => Op::MovImm {
+            rd,
+            imm: f.pc_aligned().wrapping_add(imm12.into()),
+        }
+        .into(),
         0 => alu_imm(Alu::Add, SetFlags::No, rd, rn, imm12.into()).into(),
-        10 if rn == PC => Op::MovImm { rd, imm: f.pc_aligned().wrapping_sub(imm12.into()) }.into(),
+        10 if rn == PC => Op::MovImm {
+            rd,
+            imm: f.pc_aligned().wrapping_sub(imm12.into()),
+        }
+        .into(),
         10 => alu_imm(Alu::Sub, SetFlags::No, rd, rn, imm12.into()).into(),
-        4 => Op::MovImm { rd, imm: imm16.into() }.into(),
+        4 => Op::MovImm {
+            rd,
+            imm: imm16.into(),
+        }
+        .into(),
         12 => Op::Movt { rd, imm: imm16 }.into(),
         _ if first & 0x400 != 0 || second & 0x20 != 0 => f.undefined(),
         code @ (16 | 18 | 24 | 26) => {
@@ -272,17 +362,34 @@ fn plain_immediate(f: &Fetched) -> Decoded {
             if bad(rn) {
                 return f.undefined();
             }
-            Op::Sat { signed, rd, rn, bits: low5 + u8::from(signed), shift: shift.0, n: shift.1 }.into()
+            Op::Sat {
+                signed,
+                rd,
+                rn,
+                bits: low5 + u8::from(signed),
+                shift: shift.0,
+                n: shift.1,
+            }
+            .into()
         }
         code @ (20 | 28) => {
             let width = low5 + 1;
             if bad(rn) || lsb + width > 32 {
                 return f.undefined();
             }
-            Op::Bitfield { signed: code == 20, rd, rn, lsb, width }.into()
+            Op::Bitfield {
+                signed: code == 20,
+                rd,
+                rn,
+                lsb,
+                width,
+            }
+            .into()
         }
         22 => {
-            let Some(width) = (low5 + 1).checked_sub(lsb).filter(|&w| w > 0) else { return f.undefined() };
+            let Some(width) = (low5 + 1).checked_sub(lsb).filter(|&w| w > 0) else {
+                return f.undefined();
+            };
             match rn {
                 PC => Op::Bfc { rd, lsb, width }.into(),
                 SP => f.undefined(),
@@ -300,18 +407,31 @@ fn branch_misc(f: &Fetched) -> Decoded {
     let imm11 = u32::from(second & 0x7ff);
     let far = || {
         let (i1, i2) = (1 ^ j1 ^ s, 1 ^ j2 ^ s);
-        let offset = (s << 24) | (i1 << 23) | (i2 << 22) | (u32::from(first & 0x3ff) << 12) | (imm11 << 1);
+        let offset =
+            (s << 24) | (i1 << 23) | (i2 << 22) | (u32::from(first & 0x3ff) << 12) | (imm11 << 1);
         f.pc_value().wrapping_add(sign_extend(offset, 25))
     };
     match (second >> 12) & 5 {
         1 => Op::B { target: far() }.into(),
-        5 => Op::Bl { target: far(), link: f.next() | 1 }.into(),
+        5 => Op::Bl {
+            target: far(),
+            link: f.next() | 1,
+        }
+        .into(),
         4 => f.undefined(),
         _ => {
             let cond = ((first >> 6) & 15) as u8;
             if cond < 14 {
-                let offset = (s << 20) | (j2 << 19) | (j1 << 18) | (u32::from(first & 0x3f) << 12) | (imm11 << 1);
-                return Op::Bcond { cond, target: f.pc_value().wrapping_add(sign_extend(offset, 21)) }.into();
+                let offset = (s << 20)
+                    | (j2 << 19)
+                    | (j1 << 18)
+                    | (u32::from(first & 0x3f) << 12)
+                    | (imm11 << 1);
+                return Op::Bcond {
+                    cond,
+                    target: f.pc_value().wrapping_add(sign_extend(offset, 21)),
+                }
+                .into();
             }
             system(f)
         }
@@ -322,7 +442,11 @@ fn system(f: &Fetched) -> Decoded {
     let (first, second) = (f.first, f.second);
     match first {
         0xf380..=0xf38f if second & 0xf300 == 0x8000 => {
-            let (rn, sysm, mask) = (reg(first, 0), (second & 0xff) as u8, ((second >> 10) & 3) as u8);
+            let (rn, sysm, mask) = (
+                reg(first, 0),
+                (second & 0xff) as u8,
+                ((second >> 10) & 3) as u8,
+            );
             if bad(rn) || mask == 0 {
                 return f.undefined();
             }
@@ -333,7 +457,11 @@ fn system(f: &Fetched) -> Decoded {
             if bad(rd) {
                 return f.undefined();
             }
-            Op::Mrs { rd, sysm: (second & 0xff) as u8 }.into()
+            Op::Mrs {
+                rd,
+                sysm: (second & 0xff) as u8,
+            }
+            .into()
         }
         0xf3af if second & 0xff00 == 0x8000 => match second & 0xff {
             2 => Op::Wfe { next: f.next() }.into(),
@@ -364,7 +492,11 @@ fn address(f: &Fetched) -> Option<Address> {
         return Some(Address::Immediate(Index::Offset, u32::from(second & 0xfff)));
     }
     if second & 0x800 != 0 {
-        let (p, u, w) = (second & 0x400 != 0, second & 0x200 != 0, second & 0x100 != 0);
+        let (p, u, w) = (
+            second & 0x400 != 0,
+            second & 0x200 != 0,
+            second & 0x100 != 0,
+        );
         let off = if u { imm8 } else { imm8.wrapping_neg() };
         let index = match (p, w) {
             (true, false) => Index::Offset,
@@ -391,10 +523,28 @@ fn store_single(f: &Fetched) -> Decoded {
     }
     match address(f) {
         Some(Address::Immediate(index, _)) if index != Index::Offset && rn == rt => f.undefined(),
-        Some(Address::Immediate(Index::Offset, off)) if width == Width::Word => Op::StrWord { rt, rn, off }.into(),
-        Some(Address::Immediate(Index::Post, step)) if width == Width::Word => Op::StrWordPost { rt, rn, step }.into(),
-        Some(Address::Immediate(index, off)) => Op::Str { width, index, rt, rn, off }.into(),
-        Some(Address::Register(rm, n)) => Op::StrReg { width, rt, rn, rm, n }.into(),
+        Some(Address::Immediate(Index::Offset, off)) if width == Width::Word => {
+            Op::StrWord { rt, rn, off }.into()
+        }
+        Some(Address::Immediate(Index::Post, step)) if width == Width::Word => {
+            Op::StrWordPost { rt, rn, step }.into()
+        }
+        Some(Address::Immediate(index, off)) => Op::Str {
+            width,
+            index,
+            rt,
+            rn,
+            off,
+        }
+        .into(),
+        Some(Address::Register(rm, n)) => Op::StrReg {
+            width,
+            rt,
+            rn,
+            rm,
+            n,
+        }
+        .into(),
         None => f.undefined(),
     }
 }
@@ -415,15 +565,33 @@ fn load_single(f: &Fetched) -> Decoded {
         // Literal: bit 7 is the sign of a 12-bit offset.
         let imm12 = u32::from(second & 0xfff);
         let base = f.pc_aligned();
-        let addr = if first & 0x80 != 0 { base.wrapping_add(imm12) } else { base.wrapping_sub(imm12) };
+        let addr = if first & 0x80 != 0 {
+            base.wrapping_add(imm12)
+        } else {
+            base.wrapping_sub(imm12)
+        };
         Op::LdrAbs { width, rt, addr }
     } else {
         match address(f) {
-            Some(Address::Immediate(index, _)) if index != Index::Offset && rn == rt => return f.undefined(),
+            Some(Address::Immediate(index, _)) if index != Index::Offset && rn == rt => {
+                return f.undefined();
+            }
             Some(Address::Immediate(Index::Offset, off)) if word => Op::LdrWord { rt, rn, off },
             Some(Address::Immediate(Index::Post, step)) if word => Op::LdrWordPost { rt, rn, step },
-            Some(Address::Immediate(index, off)) => Op::Ldr { width, index, rt, rn, off },
-            Some(Address::Register(rm, n)) => Op::LdrReg { width, rt, rn, rm, n },
+            Some(Address::Immediate(index, off)) => Op::Ldr {
+                width,
+                index,
+                rt,
+                rn,
+                off,
+            },
+            Some(Address::Register(rm, n)) => Op::LdrReg {
+                width,
+                rt,
+                rn,
+                rm,
+                n,
+            },
             None => return f.undefined(),
         }
     };
@@ -431,7 +599,10 @@ fn load_single(f: &Fetched) -> Decoded {
         (PC, true) => Decoded::Two(target, Op::JumpLoaded),
         // Loads of a byte or halfword to PC are preload hints, which do nothing.
         (PC, false) => match target {
-            Op::Ldr { index: Index::Pre | Index::Post, .. } => f.undefined(),
+            Op::Ldr {
+                index: Index::Pre | Index::Post,
+                ..
+            } => f.undefined(),
             _ => Op::Nop.into(),
         },
         (SP, false) => f.undefined(),
@@ -448,7 +619,14 @@ fn register_processing(f: &Fetched) -> Decoded {
     match (op1, op2) {
         (0..=7, 0) if rn != PC => {
             let shift = [Shift::Lsl, Shift::Lsr, Shift::Asr, Shift::Ror][usize::from(op1 >> 1)];
-            Op::ShiftReg { shift, s: op1 & 1 != 0, rd, rn, rm }.into()
+            Op::ShiftReg {
+                shift,
+                s: op1 & 1 != 0,
+                rd,
+                rn,
+                rm,
+            }
+            .into()
         }
         (0..=5, 8..=11) => {
             let op = match op1 {
@@ -459,12 +637,27 @@ fn register_processing(f: &Fetched) -> Decoded {
                 4 => Extend::Sxtb,
                 _ => Extend::Uxtb,
             };
-            Op::Extend { op, add: rn != PC, rd, rn, rm, rot: ((op2 & 3) * 8) as u8 }.into()
+            Op::Extend {
+                op,
+                add: rn != PC,
+                rd,
+                rn,
+                rm,
+                rot: ((op2 & 3) * 8) as u8,
+            }
+            .into()
         }
         (8..=15, 0..=7) if rn != PC => f.unsupported(), // parallel addition and subtraction
         (8, 8..=11) if rn != PC => {
             let op = [Dsp::Qadd, Dsp::Qdadd, Dsp::Qsub, Dsp::Qdsub][usize::from(op2 & 3)];
-            Op::Dsp { op, rd, rn, rm, ra: 0 }.into()
+            Op::Dsp {
+                op,
+                rd,
+                rn,
+                rm,
+                ra: 0,
+            }
+            .into()
         }
         // The operand is encoded twice.
         (9, 8..=11) if rn == rm => {
@@ -472,13 +665,23 @@ fn register_processing(f: &Fetched) -> Decoded {
             Op::Unary { op, rd, rm }.into()
         }
         (10, 8) if rn != PC => f.unsupported(), // SEL
-        (11, 8) if rn == rm => Op::Unary { op: Unary::Clz, rd, rm }.into(),
+        (11, 8) if rn == rm => Op::Unary {
+            op: Unary::Clz,
+            rd,
+            rm,
+        }
+        .into(),
         _ => f.undefined(),
     }
 }
 
 fn multiply(f: &Fetched) -> Decoded {
-    let (rn, ra, rd, rm) = (reg(f.first, 0), reg(f.second, 12), reg(f.second, 8), reg(f.second, 0));
+    let (rn, ra, rd, rm) = (
+        reg(f.first, 0),
+        reg(f.second, 12),
+        reg(f.second, 8),
+        reg(f.second, 0),
+    );
     let (op1, op2) = ((f.first >> 4) & 7, (f.second >> 4) & 15);
     if bad(rd) || bad(rn) || bad(rm) || ra == SP {
         return f.undefined();
@@ -487,11 +690,25 @@ fn multiply(f: &Fetched) -> Decoded {
     let plain = ra == PC;
     let dsp = |op| Op::Dsp { op, rd, rn, rm, ra }.into();
     match (op1, op2) {
-        (0, 0) if plain => Op::Mul { s: false, rd, rn, rm }.into(),
+        (0, 0) if plain => Op::Mul {
+            s: false,
+            rd,
+            rn,
+            rm,
+        }
+        .into(),
         (0, 0) => Op::Mla { rd, rn, rm, ra }.into(),
         (0, 1) if !plain => Op::Mls { rd, rn, rm, ra }.into(),
-        (1, 0..=3) => dsp(if plain { Dsp::Smul(halves) } else { Dsp::Smla(halves) }),
-        (3, 0..=1) => dsp(if plain { Dsp::Smulw(halves) } else { Dsp::Smlaw(halves) }),
+        (1, 0..=3) => dsp(if plain {
+            Dsp::Smul(halves)
+        } else {
+            Dsp::Smla(halves)
+        }),
+        (3, 0..=1) => dsp(if plain {
+            Dsp::Smulw(halves)
+        } else {
+            Dsp::Smlaw(halves)
+        }),
         (5, 0..=1) if plain => dsp(Dsp::Smmul { round: op2 == 1 }),
         (5, 0..=1) => dsp(Dsp::Smmla { round: op2 == 1 }),
         (6, 0..=1) if !plain => dsp(Dsp::Smmls { round: op2 == 1 }),
@@ -501,13 +718,26 @@ fn multiply(f: &Fetched) -> Decoded {
 }
 
 fn multiply_long(f: &Fetched) -> Decoded {
-    let (rn, lo, hi, rm) = (reg(f.first, 0), reg(f.second, 12), reg(f.second, 8), reg(f.second, 0));
+    let (rn, lo, hi, rm) = (
+        reg(f.first, 0),
+        reg(f.second, 12),
+        reg(f.second, 8),
+        reg(f.second, 0),
+    );
     let (op1, op2) = ((f.first >> 4) & 7, (f.second >> 4) & 15);
     if bad(rn) || bad(rm) || bad(hi) {
         return f.undefined();
     }
     let kind = match (op1, op2) {
-        (1 | 3, 15) if lo == 15 => return Op::Div { signed: op1 == 1, rd: hi, rn, rm }.into(),
+        (1 | 3, 15) if lo == 15 => {
+            return Op::Div {
+                signed: op1 == 1,
+                rd: hi,
+                rn,
+                rm,
+            }
+            .into();
+        }
         (0, 0) => MulLong::Smull,
         (2, 0) => MulLong::Umull,
         (4, 0) => MulLong::Smlal,
@@ -519,5 +749,12 @@ fn multiply_long(f: &Fetched) -> Decoded {
     if bad(lo) || lo == hi {
         return f.undefined();
     }
-    Op::MulLong { kind, lo, hi, rn, rm }.into()
+    Op::MulLong {
+        kind,
+        lo,
+        hi,
+        rn,
+        rm,
+    }
+    .into()
 }

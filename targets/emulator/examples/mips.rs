@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p nirc-emulator --example mips`
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nirc_emulator::{Machine, MachineError};
+use nirc_emulator::{Chip, ChipConfig, Machine, Segment};
 
 /// The bytes of mips.s.
 #[rustfmt::skip]
@@ -28,7 +29,7 @@ const KERNELS: [(&str, u32); 3] = [
 
 const DATA: u32 = 0x1_0000;
 
-fn main() -> Result<(), MachineError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bytes: Vec<u8> = CODE.iter().flat_map(|half| half.to_le_bytes()).collect();
     for (name, entry) in KERNELS {
         let mut best = 0.0f64;
@@ -54,6 +55,36 @@ fn main() -> Result<(), MachineError> {
         }
         println!("{name:<30} {best:6.0} MIPS   {cycles_per_instruction:.2} cycles per instruction");
     }
+    whole_chip(&bytes)
+}
+
+/// All PEs on the dense row at once, on one thread: what switching among them costs.
+fn whole_chip(code: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    let mut chip = Chip::new(ChipConfig::spinnaker2_prototype())?;
+    // Vector table; ldr r0, =DATA; mvn r2, #0; mov.w r1, #0xf00000; ldr r3, =CPACR; str r1, [r3]; b to the kernel at 0x20.
+    #[rustfmt::skip]
+    let start: [u16; 16] = [
+        0x0000, 0x0002, 0x0009, 0x0000, 0x4803, 0xf06f, 0x0200, 0xf44f, 0x0170, 0x4b02, 0x6019, 0xe003,
+        0x0000, 0x0001, 0xed88, 0xe000,
+    ];
+    let image: Vec<u8> = start
+        .iter()
+        .flat_map(|h| h.to_le_bytes())
+        .chain(code.iter().copied())
+        .collect();
+    for pe in 0..chip.config().pes() {
+        chip.load(pe, &[Segment::code(0, image.clone())], Arc::default())?;
+        chip.start(pe)?;
+    }
+    chip.run(10_000, 1)?;
+    let (wall, cpu) = (Instant::now(), cpu_time());
+    let summary = chip.run(2_000_000, 1)?;
+    let wall = wall.elapsed();
+    let time = cpu_time()
+        .zip(cpu)
+        .map_or(wall, |(after, before)| after - before);
+    let mips = summary.instructions as f64 / time.as_secs_f64() / 1e6;
+    println!("{:<30} {mips:6.0} MIPS", "152 PEs, dense row");
     Ok(())
 }
 

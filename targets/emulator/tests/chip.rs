@@ -498,3 +498,37 @@ fn results_do_not_depend_on_threads() {
         assert!(memory == other_memory, "{threads} threads: memory differs");
     }
 }
+
+/// The programs' bytes are what GNU as makes of their sources, where that is installed.
+#[test]
+fn programs_are_their_sources() {
+    let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs");
+    let dir = std::env::temp_dir().join(format!("nirc-emulator-programs-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("temporary directory");
+    let run = |program: &str, args: &[&str]| {
+        let output = std::process::Command::new(program)
+            .args(args)
+            .current_dir(&dir)
+            .output();
+        output.is_ok_and(|o| o.status.success())
+    };
+    if !run("arm-none-eabi-as", &["--version"]) {
+        println!("skipped: arm-none-eabi-as is not installed");
+        return;
+    }
+    for name in ["interrupt", "receive", "relay", "send", "shared", "timer"] {
+        let source = format!("{programs}/{name}.s");
+        assert!(run("arm-none-eabi-as", &[&source, "-o", "out.o"]), "{name}");
+        assert!(run(
+            "arm-none-eabi-objcopy",
+            &["-O", "binary", "-j", ".text", "out.o", "out.bin"]
+        ));
+        let hex = std::fs::read_to_string(format!("{programs}/{name}.hex")).expect("hex");
+        assert_eq!(
+            std::fs::read(dir.join("out.bin")).expect("output"),
+            bytes(&hex),
+            "{name}"
+        );
+    }
+    std::fs::remove_dir_all(&dir).expect("remove");
+}

@@ -97,8 +97,26 @@ fn not_hdf5(bytes: &[u8]) -> Diagnostic {
 }
 
 fn garbled(path: &str, error: &hdf5_pure::Error) -> Diagnostic {
-    if let hdf5_pure::Error::Format(FormatError::UnsupportedFilter(id)) = error {
-        return unknown_filter(path, *id);
+    use FormatError as F;
+    if let hdf5_pure::Error::Format(error) = error {
+        match error {
+            F::UnsupportedFilter(id) => return unknown_filter(path, *id),
+            F::UnsupportedVersion(_)
+            | F::UnsupportedMessage(_)
+            | F::UnsupportedVirtualLayout
+            | F::UnsupportedExternalStorage
+            | F::UnsupportedSohmReference
+            | F::InvalidDatatypeVersion { .. }
+            | F::InvalidLayoutVersion(_) => {
+                return Diagnostic::error(
+                    codes::FILE_TYPE,
+                    path,
+                    format!("expected a form of HDF5 that nirc reads, found: {error}"),
+                )
+                .help("write the file again with nir.write; or the file is garbled");
+            }
+            _ => {}
+        }
     }
     Diagnostic::error(
         codes::FILE_NOT_HDF5,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdf5_pure::{DatasetBuilder, FileBuilder, FinishedGroup, GroupBuilder};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -100,11 +101,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Diagnostics> {
     })
 }
 
+/// Number of writes so far, so that no two of them share a neighbour.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?;
     let mut neighbour = std::ffi::OsString::from(".");
     neighbour.push(name);
-    neighbour.push(format!(".{}.tmp", std::process::id()));
+    let count = WRITES.fetch_add(1, Ordering::Relaxed);
+    neighbour.push(format!(".{}.{count}.tmp", std::process::id()));
     let neighbour = path.with_file_name(neighbour);
     let written = fs::File::create(&neighbour)
         .and_then(|mut file| {

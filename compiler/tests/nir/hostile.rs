@@ -34,7 +34,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Reads and, if that succeeds, does all that is done with a file. Returns the first code of an error.
+/// Reads and, if that succeeds, does all that is done with a file. Returns the code of a file that was
+/// not read.
 fn run(bytes: Vec<u8>) -> Option<&'static str> {
     let len = bytes.len();
     LARGEST.set(0);
@@ -48,13 +49,10 @@ fn run(bytes: Vec<u8>) -> Option<&'static str> {
     match outcome {
         Ok((file, _)) => {
             let _ = summary(&file);
-            match import(&file, &options()) {
-                Ok(_) => None,
-                Err(problems) => {
-                    assert!(problems.has_errors());
-                    Some(problems.0[0].code)
-                }
+            if let Err(problems) = import(&file, &options()) {
+                assert!(problems.has_errors());
             }
+            None
         }
         Err(problems) => {
             assert!(problems.has_errors());
@@ -99,13 +97,19 @@ fn truncated_files_are_refused() {
     }
 }
 
+/// A number from the environment, for longer runs than every day's.
+fn number_from(variable: &str, default: u64) -> u64 {
+    let value = std::env::var(variable).ok();
+    value.map_or(default, |v| v.parse().unwrap())
+}
+
 #[test]
 fn mutated_files_end_in_an_answer() {
     let victims = victims();
-    let mut random = Random(1);
+    let mut random = Random(number_from("NIRC_MUTATION_SEED", 1));
     let mut refused = 0;
     let mut slowest = Duration::ZERO;
-    let rounds = 20_000;
+    let rounds = number_from("NIRC_MUTATIONS", 20_000);
     for round in 0..rounds {
         let mut bytes = victims[random.below(victims.len())].clone();
         for _ in 0..1 + random.below(8) {
@@ -125,14 +129,14 @@ fn mutated_files_end_in_an_answer() {
         if let (0, Ok((file, _))) = (round % 16, read_bytes(bytes.clone())) {
             let _ = to_bytes(file.tree());
         }
-        refused += usize::from(run(bytes).is_some());
+        refused += u64::from(run(bytes).is_some());
         slowest = slowest.max(start.elapsed());
     }
-    println!("{rounds} mutated files, {refused} refused, the slowest in {slowest:?}");
+    println!("{rounds} mutated files, {refused} not read, the slowest in {slowest:?}");
     assert!(slowest < Duration::from_secs(5), "{slowest:?} for one file");
     assert!(
-        refused > rounds / 4,
-        "only {refused} of {rounds} were refused"
+        (rounds / 8..rounds).contains(&refused),
+        "{refused} of {rounds} were not read: the mutations are too weak or too strong"
     );
 }
 

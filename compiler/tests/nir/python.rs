@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nirc_compiler::nir::{File, Update, convention_metadata, export, read_bytes, to_bytes};
+use nirc_compiler::nir::{File, Update, convention_metadata, export, import, read_bytes, to_bytes};
 use nirc_ir::network::Convention;
 
-use crate::samples::{node, small_with, vector};
+use crate::samples::{node, options, small_with, vector};
 use crate::shared;
 
 fn interpreters() -> Vec<PathBuf> {
@@ -33,12 +33,15 @@ fn interpreters() -> Vec<PathBuf> {
     all.into_iter().filter(has_nir).collect()
 }
 
+fn script(name: &str) -> PathBuf {
+    let oracles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oracles/python");
+    oracles.join(name)
+}
+
 /// Runs the comparison of pairs of files and returns its lines after the first.
 fn compare(python: &Path, pairs: &[(PathBuf, PathBuf)]) -> Vec<String> {
-    let script =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/oracles/python/compare_nir_files.py");
     let output = Command::new(python)
-        .arg(script)
+        .arg(script("compare_nir_files.py"))
         .args(pairs.iter().flat_map(|(a, b)| [a, b]))
         .output()
         .unwrap();
@@ -135,6 +138,62 @@ fn python_reads_trained_weights_and_metadata() {
         assert!(!line.contains("is read"), "both should be read: {line}");
         for unchanged in ["pop", "edges", "metadata/dt:", "version"] {
             assert!(!line.contains(unchanged), "{line}");
+        }
+    }
+}
+
+/// Element types, layouts and links that h5py can write but `nir` hardly does.
+#[test]
+fn odd_files_are_read_and_written_back_or_refused_with_a_reason() {
+    for python in interpreters() {
+        let scratch = Scratch::new("odd");
+        let output = Command::new(&python)
+            .arg(script("write_odd_nir_files.py"))
+            .arg(&scratch.0)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&scratch.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        files.sort();
+        assert!(files.len() > 30, "only {} files", files.len());
+        let mut pairs = Vec::new();
+        for path in files {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let outcome = read_bytes(std::fs::read(&path).unwrap());
+            match (name.strip_prefix("no_"), outcome) {
+                (Some(code), Err(problems)) => {
+                    assert!(code.starts_with(problems.0[0].code), "{name}: {problems}");
+                    assert_eq!(problems.0.len(), 1, "{name}: {problems}");
+                }
+                (Some(_), Ok(_)) => panic!("{name} should be refused"),
+                (None, Err(problems)) => panic!("{name}: {problems}"),
+                (None, Ok((file, notes))) => {
+                    let expected = if name.contains("attributes") { 2 } else { 0 };
+                    assert_eq!(notes.0.len(), expected, "{name}: {notes}");
+                    let mut options = options();
+                    options.dt = Some(1e-3);
+                    let (network, _) = import(&file, &options).unwrap();
+                    let weights = &network.projections.values().next().unwrap().weights;
+                    let (first, last) = (weights[1], weights[11]);
+                    let expected = if name.contains("bool") {
+                        (1.0, 1.0)
+                    } else {
+                        (4.0, 11.0)
+                    };
+                    assert_eq!((first, last), expected, "{name}");
+                    pairs.push((
+                        path,
+                        scratch.write(&format!("again_{name}"), &rewritten(&file)),
+                    ));
+                }
+            }
+        }
+        let lines = compare(&python, &pairs);
+        for ((path, _), line) in pairs.iter().zip(&lines) {
+            assert_eq!(line, "same", "{}", path.display());
         }
     }
 }

@@ -86,11 +86,11 @@ pub(crate) fn cuba_lif(n: u64) -> Group {
         .with("w_in", vector(n, 5.0))
 }
 
+type Nodes = Vec<(&'static str, Group)>;
+type Edges = Vec<(&'static str, &'static str)>;
+
 /// in[2] -> fc[3, 2] -> pop[3] -> out.
-pub(crate) fn small() -> (
-    Vec<(&'static str, Group)>,
-    Vec<(&'static str, &'static str)>,
-) {
+pub(crate) fn small() -> (Nodes, Edges) {
     (
         vec![
             ("in", input(&[2])),

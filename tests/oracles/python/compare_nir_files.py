@@ -21,15 +21,16 @@ except ImportError as error:
 
 
 def read(path):
-    """The graph as nested dictionaries, or the error."""
+    """The graph as nested dictionaries, or the error. A graph that is only read with its shapes
+    unchecked (an option since 1.0.7) says so, so that it differs from one that passes the check."""
     try:
-        try:
-            graph = nir.read(path, type_check=False)
-        except TypeError:  # before 1.0.7
-            graph = nir.read(path)
-        return graph.to_dict(), None
+        return {"checked": True, **nir.read(path).to_dict()}, None
     except Exception as error:
-        return None, f"{type(error).__name__}: {error}"
+        checked = f"{type(error).__name__}: {error}"
+    try:
+        return {"checked": False, **nir.read(path, type_check=False).to_dict()}, None
+    except Exception:
+        return None, checked
 
 
 def differences(a, b, path=""):

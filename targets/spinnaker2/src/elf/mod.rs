@@ -336,7 +336,7 @@ impl Image {
         }
         for (i, section) in Section::ALL.into_iter().enumerate() {
             let range = self.range(section);
-            if range.addr % 4 != 0 {
+            if !range.addr.is_multiple_of(4) {
                 return Err(ElfError::Address {
                     section: section.name(),
                     expected: "a multiple of 4",

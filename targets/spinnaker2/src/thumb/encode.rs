@@ -114,7 +114,7 @@ pub fn modified_immediate(value: u32) -> Option<u16> {
     } else {
         let rotation = value.leading_zeros() + 8;
         let rotated = value.rotate_left(rotation);
-        (rotated <= 0xff).then(|| (rotation << 7) as u16 | rotated as u16 & 0x7f)
+        (rotated <= 0xff).then_some((rotation << 7) as u16 | rotated as u16 & 0x7f)
     }
 }
 
@@ -1026,7 +1026,7 @@ fn narrow_offset(access: &Access, rt: Reg, base: Reg, imm: i32) -> Option<u16> {
     let (t, n) = (u16::from(rt.index()), u16::from(base.index()));
     if base == Reg::Sp {
         let code = access.narrow_sp?;
-        return (imm % 4 == 0 && imm <= 1020).then(|| code | t << 8 | (imm / 4) as u16);
+        return (imm % 4 == 0 && imm <= 1020).then_some(code | t << 8 | (imm / 4) as u16);
     }
     let (code, unit) = access.narrow?;
     let unit = i32::from(unit);

@@ -301,7 +301,7 @@ impl Writer {
                         self.inst(item, inst);
                     }
                 }
-                Err(error) => self.problem(item, format!("{:?}", item.kind), error),
+                Err(error) => self.problem(item, &format!("{:?}", item.kind), error),
             },
         }
         debug_assert!(!code || self.addr() == start + size(item) || !self.problems.is_empty());
@@ -358,11 +358,11 @@ impl Writer {
                 }
                 self.write(&item.source, &item.comment, text, &bytes, cycles);
             }
-            Err(error) => self.problem(item, text, error),
+            Err(error) => self.problem(item, &text, error),
         }
     }
 
-    fn problem(&mut self, item: &Item, inst: String, error: EncodeError) {
+    fn problem(&mut self, item: &Item, inst: &str, error: EncodeError) {
         self.problems.push(AsmProblem::Encode {
             inst: inst.replace('\t', " "),
             origin: item.source.clone(),

@@ -301,10 +301,10 @@ impl Inst {
             Inst::Div { .. } => 7, // 2 to 12, by the difference of the magnitudes
             Inst::Load { rt: Reg::Pc, .. } => 2 + 1 + REFILL,
             Inst::Load { .. } | Inst::LoadLiteral { .. } => 2,
-            Inst::Store { addr, .. } => match addr {
-                Addr::Index(..) => 2,
-                _ => 1,
-            },
+            Inst::Store {
+                addr: Addr::Index(..),
+                ..
+            } => 2,
             Inst::LoadPair { .. } | Inst::StorePair { .. } => 3,
             Inst::LoadMany { regs, .. } | Inst::Pop { regs } => {
                 let refill = if regs.contains(Reg::Pc) {

@@ -27,6 +27,7 @@
 //! ```
 
 mod asm;
+mod effects;
 mod encode;
 mod inst;
 mod layout;
@@ -36,6 +37,7 @@ mod text;
 mod timing;
 
 pub use asm::{AsmError, AsmProblem, Assembler, Label};
+pub use effects::{Effects, RegSet};
 pub use encode::{Code, EncodeError, modified_immediate};
 pub use inst::{
     AluOp, BarrierOp, BitsOp, CompareOp, ConvertOp, ExtendOp, FArithOp, FUnaryOp, HintOp, Inst,
@@ -44,4 +46,4 @@ pub use inst::{
 pub use operand::{Addr, Cond, FpImm, ItBlock, Reg, RegList, SList, SReg, Shift, Slot, Src};
 pub use program::{ListingLine, Mapping, MappingKind, Program, Symbol, SymbolKind};
 pub use text::Place;
-pub use timing::{Effects, REFILL, RegSet, Timing};
+pub use timing::{REFILL, Timing};

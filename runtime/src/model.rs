@@ -28,12 +28,27 @@ impl Model {
     /// # Errors
     /// Everything that is wrong with the file, the graph, or what the configuration says of it.
     pub fn open(path: &Path, config: &Config) -> Result<Self, Diagnostics> {
-        let (file, mut notes) = nir::read(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::import(nir::read(path)?, &name, config)
+    }
+
+    /// The same from the bytes of a file; `name` becomes the network's.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_bytes(bytes: Vec<u8>, name: &str, config: &Config) -> Result<Self, Diagnostics> {
+        Self::import(nir::read_bytes(bytes)?, name, config)
+    }
+
+    fn import(
+        (file, mut notes): (nir::File, Diagnostics),
+        name: &str,
+        config: &Config,
+    ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
             convention: config.convention.clone(),
             dt: Some(config.time.dt),
-            name: name.into_owned(),
+            name: name.to_owned(),
         };
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
@@ -56,10 +71,10 @@ impl Model {
             Some(path) => Self::open(path, config),
             None => Err(Diagnostic::error(
                 codes::CONFIG_VALUE,
-                "model",
+                "model.path",
                 "missing; expected the path of a .nir file",
             )
-            .help("add `model = \"FILE.nir\"` to the configuration")
+            .help("add a section `[model]` with `path = \"FILE.nir\"`")
             .into()),
         }
     }
@@ -78,8 +93,8 @@ impl Model {
         self.network.populations[self.network.output].size
     }
 
-    /// SHA-256 of the initial weights, as a run's metrics hash trained ones.
-    pub fn sha256(&self) -> String {
+    /// The initial weights.
+    pub fn weights(&self) -> Weights {
         let mut weights = Weights::default();
         for (_, p) in self.network.projections.iter() {
             let lanes = self.network.populations[p.post].size;
@@ -89,7 +104,7 @@ impl Model {
                 weights.0.insert(format!("{}.bias", p.name), bias.clone());
             }
         }
-        weights.sha256()
+        weights
     }
 
     /// Whether the samples are ones that this network can take.

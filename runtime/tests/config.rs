@@ -7,7 +7,8 @@ use nirc_ir::{Diagnostics, codes};
 use nirc_runtime::config::{Config, Data, Rule, Tree};
 
 const GOOD: &str = r#"
-model = "model.nir"
+[model]
+path = "model.nir"
 
 [convention]
 preset = "eventprop"
@@ -91,7 +92,7 @@ fn overrides_pass_through_the_same_checks() {
             "convention.reset=subtract",
             "data.train.samples = 300",
             "mapping.replicas=4",
-            "model=/else/where.nir",
+            "model.path=/else/where.nir",
         ],
     )
     .expect("good");
@@ -110,7 +111,7 @@ fn overrides_pass_through_the_same_checks() {
             ),
         ]
     );
-    for bad in ["training.batch", "model.x=1", ".=1", "=1"] {
+    for bad in ["training.batch", "time.ticks.x=1", ".=1", "=1"] {
         assert_eq!(problems(GOOD, &[bad])[0].0, codes::CONFIG_VALUE, "{bad}");
     }
 }
@@ -118,7 +119,7 @@ fn overrides_pass_through_the_same_checks() {
 #[test]
 fn every_problem_is_reported_at_once() {
     let text = r#"
-        modell = "model.nir"
+        modell = 1
         [convention]
         preset = "snntorch"
         reset = "never"

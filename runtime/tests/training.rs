@@ -25,13 +25,13 @@ impl Stopper {
     }
 }
 
-impl Observer for Stopper {
-    fn batch(&mut self, _: &Trainer<'_>) -> Result<(), Diagnostic> {
+impl Observer<Interpreter> for Stopper {
+    fn batch(&mut self, _: &Trainer<'_, Interpreter>) -> Result<(), Diagnostic> {
         self.batches += 1;
         Ok(())
     }
     fn evaluated(&mut self, _: &Evaluation) {}
-    fn epoch(&mut self, epoch: &Epoch, _: &Trainer<'_>) -> Result<(), Diagnostic> {
+    fn epoch(&mut self, epoch: &Epoch, _: &Trainer<'_, Interpreter>) -> Result<(), Diagnostic> {
         self.epochs.push(epoch.clone());
         Ok(())
     }

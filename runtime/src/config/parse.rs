@@ -39,9 +39,7 @@ impl Config {
 }
 
 fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
-    let model = root
-        .text("model", "the path of a .nir file")
-        .map(|path| directory.join(path));
+    let model = optional(root, "model", |section| model(section, directory));
     let convention = root
         .required_section("convention")
         .and_then(|section| convention(&section));
@@ -61,7 +59,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
         }),
     };
     Some(Config {
-        model,
+        model: model?,
         convention: convention?,
         time: time?,
         data: data?,
@@ -86,6 +84,12 @@ fn optional<'a, T>(
     root.section(key)
         .and_then(|section| read(&section))
         .map(Some)
+}
+
+fn model(section: &Section<'_>, directory: &Path) -> Option<PathBuf> {
+    let path = section.required_text("path", "the path of a .nir file");
+    section.finish();
+    path.map(|path| directory.join(path))
 }
 
 fn convention(section: &Section<'_>) -> Option<Convention> {

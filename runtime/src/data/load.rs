@@ -68,6 +68,20 @@ impl Sets {
     }
 }
 
+/// Number of training samples, without generating or decoding them all.
+///
+/// # Errors
+/// When a file is needed for that and cannot be read.
+pub fn training_samples(data: &Data) -> Result<usize, Diagnostic> {
+    match data {
+        Data::YinYang { train, .. } => Ok(train.samples),
+        Data::Arrays { train, .. } => match train.samples {
+            Some(samples) => Ok(samples),
+            None => read_spikes(&train.spikes, None).map(|(_, set)| set.len()),
+        },
+    }
+}
+
 fn generate(what: Generated, rotation_degrees: f64, code: Latency) -> DataSet {
     let points = yin_yang(what.seed, what.samples);
     let mut set = DataSet::new(5);

@@ -42,12 +42,12 @@ pub struct Snapshot {
 }
 
 /// Watches training, and may end it.
-pub trait Observer {
+pub trait Observer<E: ?Sized> {
     /// After each batch.
     ///
     /// # Errors
     /// Whatever the observer cannot do; it ends training.
-    fn batch(&mut self, trainer: &Trainer<'_>) -> Result<(), Diagnostic>;
+    fn batch(&mut self, trainer: &Trainer<'_, E>) -> Result<(), Diagnostic>;
 
     /// After each test within an epoch.
     fn evaluated(&mut self, evaluation: &Evaluation);
@@ -56,7 +56,7 @@ pub trait Observer {
     ///
     /// # Errors
     /// Whatever the observer cannot do; it ends training.
-    fn epoch(&mut self, epoch: &Epoch, trainer: &Trainer<'_>) -> Result<(), Diagnostic>;
+    fn epoch(&mut self, epoch: &Epoch, trainer: &Trainer<'_, E>) -> Result<(), Diagnostic>;
 
     /// Whether to end at the next opportunity.
     fn stop(&self) -> bool;
@@ -72,21 +72,21 @@ pub enum Ended {
 }
 
 /// Trains on one executor.
-pub struct Trainer<'a> {
-    executor: &'a mut dyn Executor,
+pub struct Trainer<'a, E: ?Sized> {
+    executor: &'a mut E,
     train: &'a DataSet,
     test: &'a DataSet,
     settings: Training,
     progress: Progress,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a, E: Executor> Trainer<'a, E> {
     /// Starts from the executor's present weights.
     ///
     /// # Errors
     /// When the training set is smaller than a batch, or a set is empty.
     pub fn new(
-        executor: &'a mut dyn Executor,
+        executor: &'a mut E,
         train: &'a DataSet,
         test: &'a DataSet,
         settings: Training,
@@ -169,7 +169,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// What it trains on.
-    pub fn executor(&self) -> &dyn Executor {
+    pub fn executor(&self) -> &E {
         self.executor
     }
 
@@ -187,7 +187,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When the executor or the observer fails.
-    pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Ended, Diagnostic> {
+    pub fn run(&mut self, observer: &mut dyn Observer<E>) -> Result<Ended, Diagnostic> {
         while self.progress.epochs.len() < self.settings.epochs {
             if self.epoch(observer)? == Ended::Stopped {
                 return Ok(Ended::Stopped);
@@ -196,7 +196,7 @@ impl<'a> Trainer<'a> {
         Ok(Ended::Finished)
     }
 
-    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<Ended, Diagnostic> {
+    fn epoch(&mut self, observer: &mut dyn Observer<E>) -> Result<Ended, Diagnostic> {
         let (order, next_shuffle) = self.order();
         let train = self.train;
         let mut batch: Vec<Sample<'_>> = Vec::with_capacity(self.settings.batch);
@@ -268,7 +268,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    fn evaluate_within(&mut self, observer: &mut dyn Observer) -> Result<Ended, Diagnostic> {
+    fn evaluate_within(&mut self, observer: &mut dyn Observer<E>) -> Result<Ended, Diagnostic> {
         let begin = Instant::now();
         let Some(tally) = evaluate(self.executor, self.test, &|| observer.stop())? else {
             return Ok(Ended::Stopped);
@@ -287,7 +287,7 @@ impl<'a> Trainer<'a> {
     fn finish_epoch(
         &mut self,
         next_shuffle: [u64; 4],
-        observer: &mut dyn Observer,
+        observer: &mut dyn Observer<E>,
     ) -> Result<Ended, Diagnostic> {
         let begin = Instant::now();
         let Some(test) = evaluate(self.executor, self.test, &|| observer.stop())? else {

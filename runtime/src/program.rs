@@ -1,0 +1,141 @@
+//! From a network and a configuration to the event program of a job.
+
+use nirc_compiler::lower::lower;
+use nirc_compiler::options::{Loss, Options, Record};
+use nirc_ir::event::Program;
+use nirc_ir::network::Network;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+use nirc_spinnaker2::mapping::place::place;
+use nirc_spinnaker2::mapping::quads;
+use nirc_spinnaker2::target::Target;
+
+use crate::config::{Config, Training};
+
+/// What a program is compiled for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Job {
+    /// Forward pass, adjoint pass, loss and optimiser.
+    Train {
+        /// Training samples of an epoch, from which the learning rate's decay a batch follows.
+        samples: usize,
+    },
+    /// Forward and adjoint pass over a batch of so many samples.
+    Gradient {
+        /// Number of samples; the loss is a mean over them.
+        batch: usize,
+        /// Whether the errors of output spikes are given instead of following from a loss.
+        given: bool,
+        /// Traces.
+        record: Vec<Record>,
+    },
+    /// Forward pass over so many samples.
+    Run {
+        /// Number of samples.
+        batch: usize,
+        /// Traces.
+        record: Vec<Record>,
+    },
+}
+
+/// Compiles a job; the number of replicas is the configuration's or, if that is silent, one a sample
+/// of a batch as far as they fit on the chip.
+///
+/// # Errors
+/// When the configuration lacks a section that the job needs, or the network cannot be lowered.
+pub fn compile(
+    network: &Network,
+    config: &Config,
+    job: Job,
+    target: &Target,
+) -> Result<Program, Diagnostics> {
+    let options = options(config, job)?;
+    let mut program = lower(network, &options)?;
+    if config.mapping.replicas.is_none() {
+        program.replicas = fitting(program.clone(), target);
+    }
+    Ok(program)
+}
+
+fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
+    let mut options = Options {
+        ticks: config.time.ticks,
+        batch: 1,
+        replicas: 1,
+        spike_bound: None,
+        loss: None,
+        adjoint: true,
+        optimiser: None,
+        record: Vec::new(),
+    };
+    match job {
+        Job::Train { samples } => {
+            let (training, optimiser) = (training(config)?, optimiser(config)?);
+            options.batch = training.batch;
+            options.loss = Some(loss(config)?);
+            options.optimiser = Some(optimiser.lowered((samples / training.batch).max(1)));
+        }
+        Job::Gradient {
+            batch,
+            given,
+            record,
+        } => {
+            options.batch = batch;
+            options.loss = Some(if given { Loss::Given } else { loss(config)? });
+            options.record = record;
+        }
+        Job::Run { batch, record } => {
+            options.batch = batch;
+            options.adjoint = false;
+            // Where there is no loss, only the read-out of first spikes.
+            options.loss = Some(config.loss.map_or(Loss::Given, crate::config::Loss::lowered));
+            options.record = record;
+        }
+    }
+    options.replicas = match config.mapping.replicas {
+        Some(replicas) => replicas,
+        None => options.batch.min(MOST_REPLICAS),
+    };
+    Ok(options)
+}
+
+/// What a packet's key can name.
+const MOST_REPLICAS: usize = 255;
+
+/// As many of the program's replicas as there are PEs for; at least one, whose mapping then tells what
+/// is lacking.
+fn fitting(mut program: Program, target: &Target) -> usize {
+    let quads = quads(target);
+    while program.replicas > 1 && place(&program, &quads).is_err() {
+        program.replicas -= 1;
+    }
+    program.replicas
+}
+
+/// The `[training]` section.
+///
+/// # Errors
+/// When it is missing.
+pub fn training(config: &Config) -> Result<&Training, Diagnostic> {
+    config.training.as_ref().ok_or_else(|| missing("training"))
+}
+
+fn optimiser(config: &Config) -> Result<&crate::config::Optimiser, Diagnostic> {
+    config.optimiser.as_ref().ok_or_else(|| missing("optimiser"))
+}
+
+fn loss(config: &Config) -> Result<Loss, Diagnostic> {
+    config
+        .loss
+        .map(crate::config::Loss::lowered)
+        .ok_or_else(|| missing("loss"))
+}
+
+/// The diagnostic for a section that this job needs.
+pub(crate) fn missing(section: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::CONFIG_CONTRADICTION,
+        section,
+        "this section is missing, and the command needs it",
+    )
+    .help(format!("add a section `[{section}]` to the configuration"))
+}

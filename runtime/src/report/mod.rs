@@ -1,0 +1,317 @@
+//! The report of a run: one HTML file that needs no other.
+
+mod chart;
+mod chip;
+mod raster;
+mod svg;
+
+use minijinja::Environment;
+use minijinja::value::Serde;
+use nirc_ir::event::Program;
+use nirc_ir::executor::{Executor, Pass};
+use nirc_ir::interpreter::Interpreter;
+use nirc_ir::event::Role;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::target::Target;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::data::DataSet;
+use crate::training::{Epoch, Evaluation, Progress, Weights, predicted};
+use chart::{Chart, Series};
+use raster::{Band, Raster};
+
+const TEMPLATE: &str = include_str!("template.html");
+
+/// Everything that a report tells.
+pub struct Report<'a> {
+    /// The configuration of the run.
+    pub config: &'a Config,
+    /// The chip it is compiled for.
+    pub target: &'a Target,
+    /// The training program, with the initial weights.
+    pub program: &'a Program,
+    /// Where training stands.
+    pub progress: &'a Progress,
+    /// The test samples, of which some are shown.
+    pub test: &'a DataSet,
+    /// The weights at the end.
+    pub weights: &'a Weights,
+    /// Cycles of the last training batch, where it ran on an emulated chip.
+    pub batch_cycles: Option<u64>,
+}
+
+/// What the template shows.
+#[derive(Serialize)]
+struct Page<'a> {
+    network: &'a str,
+    executor: &'static str,
+    convention: &'a str,
+    ticks: u32,
+    dt_ms: String,
+    replicas: usize,
+    tiles: Vec<Tile>,
+    charts: Vec<String>,
+    rasters: Vec<Pair>,
+    chip: ChipPart,
+    settings: Vec<(String, String)>,
+    weights_sha256: String,
+    version: &'static str,
+}
+
+/// The chip with the program on it, or why it does not fit.
+#[derive(Serialize)]
+enum ChipPart {
+    Fits {
+        map: String,
+        legend: Vec<chip::Kind>,
+        ledgers: Vec<chip::Ledger>,
+    },
+    Refused(String),
+}
+
+/// A headline number.
+#[derive(Serialize)]
+struct Tile {
+    value: String,
+    label: String,
+}
+
+/// A sample before and after training.
+#[derive(Serialize)]
+struct Pair {
+    before: String,
+    after: String,
+}
+
+impl Report<'_> {
+    /// Writes the report; `executor` shows some samples with the trained weights.
+    ///
+    /// # Errors
+    /// When the executor fails.
+    pub fn render(&self, executor: &mut dyn Executor) -> Result<String, Diagnostics> {
+        let rasters = self.rasters(executor)?;
+        let chip = self.chip();
+        let page = Page {
+            network: &self.program.name,
+            executor: executor.name(),
+            convention: &self.config.convention.name,
+            ticks: self.program.ticks,
+            dt_ms: (self.program.dt * 1e3).to_string(),
+            replicas: self.program.replicas,
+            tiles: self.tiles(),
+            charts: self.charts(),
+            rasters,
+            chip,
+            settings: self.settings(),
+            weights_sha256: self.weights.sha256(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let mut environment = Environment::new();
+        environment
+            .add_template("report.html", TEMPLATE)
+            .and_then(|()| environment.get_template("report.html")?.render(Serde(&page)))
+            .map_err(|error| {
+                Diagnostic::error(codes::FILE_UNWRITABLE, "report.html", error.to_string()).into()
+            })
+    }
+
+    fn chip(&self) -> ChipPart {
+        match Bundle::build(self.program, self.target) {
+            Ok(bundle) => ChipPart::Fits {
+                map: chip::map(&bundle, self.program, self.target).to_string(),
+                legend: chip::legend(&bundle, self.program, self.target),
+                ledgers: chip::ledgers(&bundle, self.target),
+            },
+            Err(problems) => ChipPart::Refused(problems.to_string()),
+        }
+    }
+
+    fn tiles(&self) -> Vec<Tile> {
+        let tile = |value: String, label: &str| Tile {
+            value,
+            label: label.to_owned(),
+        };
+        let epochs = &self.progress.epochs;
+        let mut tiles = Vec::new();
+        if let Some(last) = epochs.last() {
+            tiles.push(tile(percent(last.test_accuracy), "test accuracy"));
+            tiles.push(tile(percent(last.train_accuracy), "training accuracy, last epoch"));
+            let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
+            #[expect(clippy::cast_precision_loss, reason = "a number of epochs")]
+            let mean = seconds / epochs.len() as f64;
+            tiles.push(tile(format!("{mean:.2} s"), "training time an epoch"));
+        }
+        if let Some(before) = self.evaluations().first().filter(|e| e.samples == 0) {
+            tiles.insert(0, tile(percent(before.test_accuracy), "test accuracy before"));
+        }
+        let planned = self.config.training.map_or(epochs.len(), |t| t.epochs);
+        tiles.push(tile(format!("{} of {planned}", epochs.len()), "epochs"));
+        if let Some(cycles) = self.batch_cycles {
+            for hz in [self.target.clock.low_hz, self.target.clock.high_hz] {
+                #[expect(clippy::cast_precision_loss, reason = "for people")]
+                let (ms, mhz) = (cycles as f64 * 1e3 / hz as f64, hz as f64 / 1e6);
+                tiles.push(tile(format!("{ms:.2} ms"), &format!("a batch on the chip at {mhz} MHz")));
+            }
+        }
+        tiles
+    }
+
+    /// Tests within epochs, those of the unfinished one included.
+    fn evaluations(&self) -> Vec<Evaluation> {
+        let finished = self.progress.epochs.iter().flat_map(|e| &e.evaluations);
+        finished.chain(&self.progress.evaluations).copied().collect()
+    }
+
+    fn charts(&self) -> Vec<String> {
+        let epochs = &self.progress.epochs;
+        #[expect(clippy::cast_precision_loss, reason = "small counts")]
+        let over = |value: fn(&Epoch) -> f64| -> Vec<(f64, f64)> {
+            epochs.iter().map(|e| (e.epoch as f64, value(e))).collect()
+        };
+        let series = |name, class, points| Series {
+            name,
+            class,
+            points,
+        };
+        let mut charts = Vec::new();
+        let evaluations = self.evaluations();
+        if !evaluations.is_empty() {
+            charts.push(self.curve(&evaluations));
+        }
+        if epochs.len() > 1 || evaluations.is_empty() {
+            charts.push(Chart {
+                title: "Accuracy",
+                x: "epoch",
+                percent: true,
+                series: vec![
+                    series("training", "a", over(|e| e.train_accuracy)),
+                    series("test", "b", over(|e| e.test_accuracy)),
+                ],
+            });
+            charts.push(Chart {
+                title: "Loss",
+                x: "epoch",
+                percent: false,
+                series: vec![
+                    series("training", "a", over(|e| e.train_loss)),
+                    series("test, cross entropy", "b", over(|e| e.test_loss)),
+                ],
+            });
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "small counts")]
+            let points = evaluations.iter().map(|e| (e.samples as f64, e.test_loss));
+            charts.push(Chart {
+                title: "Loss",
+                x: "training samples seen",
+                percent: false,
+                series: vec![series("test, cross entropy", "b", points.collect())],
+            });
+        }
+        charts.iter().map(|chart| chart.draw().to_string()).collect()
+    }
+
+    /// Test accuracy by training samples, ends of epochs included.
+    #[expect(clippy::cast_precision_loss, reason = "small counts")]
+    fn curve(&self, evaluations: &[Evaluation]) -> Chart {
+        let mut points: Vec<(f64, f64)> = evaluations
+            .iter()
+            .map(|e| (e.samples as f64, e.test_accuracy))
+            .collect();
+        if let (Some(training), Some(data)) = (&self.config.training, &self.config.data)
+            && let Ok(samples) = crate::data::training_samples(data)
+        {
+            let whole = samples / training.batch * training.batch;
+            let ends = self.progress.epochs.iter();
+            points.extend(ends.map(|e| ((e.epoch * whole) as f64, e.test_accuracy)));
+        }
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Chart {
+            title: "Accuracy",
+            x: "training samples seen",
+            percent: true,
+            series: vec![Series {
+                name: "test",
+                class: "b",
+                points,
+            }],
+        }
+    }
+
+    /// The first test sample of each class, with the initial weights and with the trained ones.
+    fn rasters(&self, executor: &mut dyn Executor) -> Result<Vec<Pair>, Diagnostic> {
+        const CLASSES: u32 = 4;
+        let labels = self.test.labels();
+        let first = |class| labels.iter().position(|label| *label == class);
+        // The interpreter is the meaning of the program, whatever ran the training.
+        let mut initial = Interpreter::new(self.program);
+        let mut pairs = Vec::new();
+        for sample in (0..CLASSES).filter_map(first) {
+            let title = |when: &str| format!("Class {}, {when} training", labels[sample]);
+            let before = self.raster(&mut initial, sample)?;
+            let after = self.raster(executor, sample)?;
+            pairs.push(Pair {
+                before: before.draw(&title("before")).to_string(),
+                after: after.draw(&title("after")).to_string(),
+            });
+        }
+        Ok(pairs)
+    }
+
+    fn raster(&self, executor: &mut dyn Executor, sample: usize) -> Result<Raster, Diagnostic> {
+        let mut outcomes = Vec::with_capacity(1);
+        executor.run(Pass::Forward, &[self.test.sample(sample)], &mut outcomes)?;
+        let shown = self.program.processes.iter().filter(|(_, process)| {
+            matches!(process.role, Role::Source | Role::Neurons)
+        });
+        let bands = shown.map(|(proc, process)| {
+            Ok(Band {
+                name: process.name.clone(),
+                lanes: process.lanes,
+                spikes: executor.spikes(0, proc)?,
+            })
+        });
+        Ok(Raster {
+            ticks: self.program.ticks,
+            label: self.test.labels()[sample],
+            bands: bands.collect::<Result<_, Diagnostic>>()?,
+            predicted: outcomes.first().map_or(0, |o| predicted(&o.first_spike)),
+        })
+    }
+
+    /// Every key of the configuration with its value.
+    fn settings(&self) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        if let Ok(tree) = serde_json::to_value(self.config) {
+            flatten("", &tree, &mut settings);
+        }
+        settings
+    }
+}
+
+fn flatten(path: &str, value: &serde_json::Value, settings: &mut Vec<(String, String)>) {
+    let below = |key: &str| match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    };
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                flatten(&below(key), value, settings);
+            }
+        }
+        serde_json::Value::Array(list) => {
+            for (k, value) in list.iter().enumerate() {
+                flatten(&below(&k.to_string()), value, settings);
+            }
+        }
+        serde_json::Value::Null => {}
+        serde_json::Value::String(text) => settings.push((path.to_owned(), text.clone())),
+        other => settings.push((path.to_owned(), other.to_string())),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}

@@ -212,5 +212,104 @@ pub(crate) enum Routine {
         each: Box<[Scalar]>,
     },
     /// Over all lanes, step by step.
-    Vector(Box<[Vector]>),
+    Vector(VectorCode),
+}
+
+/// Code of the vector machine for a series of events of one bin.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VectorCode {
+    /// What is the same for all of them.
+    pub(crate) once: Box<[Vector]>,
+    /// What is not.
+    pub(crate) each: Box<[Vector]>,
+}
+
+impl VectorCode {
+    /// Splits off the steps at the start that give the same for every event: they look at nothing of
+    /// the event, at nothing that the others write, and at nothing that an earlier event left.
+    pub(crate) fn new(mut steps: Vec<Vector>) -> Self {
+        let of_event = |step: &Vector| {
+            let (to, from) = step.operands();
+            to.iter().chain(&from).any(|addr| addr.at == At::Source)
+        };
+        let first = steps.iter().position(of_event).unwrap_or(steps.len());
+        let writes = |steps: &[Vector], addr: &Addr| {
+            let mut written = steps.iter().filter_map(|s| s.operands().0);
+            written.any(|to| to.base == addr.base)
+        };
+        let fixed = |count: usize| {
+            let (once, each) = steps.split_at(count);
+            once.iter().enumerate().all(|(k, step)| {
+                let (to, from) = step.operands();
+                let kept = to.iter().chain(&from).all(|addr| !writes(each, addr));
+                // What a step reads of a later one, or of itself, would be of the last event.
+                kept && from.iter().all(|addr| !writes(&once[k..], addr))
+            })
+        };
+        let count = (0..=first).rev().find(|count| fixed(*count)).unwrap_or(0);
+        let each = steps.split_off(count);
+        Self {
+            once: steps.into(),
+            each: each.into(),
+        }
+    }
+}
+
+impl Src {
+    fn addr(self) -> Addr {
+        match self {
+            Self::Lanes(addr) | Self::Uniform(addr) => addr,
+        }
+    }
+}
+
+impl Cond {
+    fn operands(self) -> Vec<Addr> {
+        match self {
+            Self::Stored(a) => vec![a],
+            Self::Compare(_, a, b) => vec![a, b.addr()],
+        }
+    }
+}
+
+impl Vector {
+    /// What it writes and what it reads, at least.
+    fn operands(&self) -> (Option<Addr>, Vec<Addr>) {
+        match *self {
+            Self::Scalar(step) => (Some(step.to), vec![step.a, step.b, step.c]),
+            Self::Copy { to, a } => (Some(to), vec![a.addr()]),
+            // Read-only memory has offsets of its own; only how they move matters.
+            Self::Weight { to, weight } => (Some(to), moved(weight)),
+            Self::AddWeight { to, a, weight } => (Some(to), [vec![a], moved(weight)].concat()),
+            Self::Unary { to, a, .. } => (Some(to), vec![a]),
+            Self::Dyadic { to, a, b, .. } => (Some(to), vec![a.addr(), b.addr()]),
+            Self::Fma { to, a, b, c } => (Some(to), vec![a.addr(), b.addr(), c.addr()]),
+            Self::Affine { to, a, b } => (Some(to), vec![a.lanes, a.factor, b.lanes, b.factor]),
+            Self::Shift { to, a, b, .. } => (Some(to), vec![a.lanes, a.factor, b]),
+            Self::Condition { to, cond } => (Some(to), cond.operands()),
+            Self::Select { to, cond, a, b } => {
+                let arms = vec![a.addr(), b.addr()];
+                (Some(to), [cond.operands(), arms].concat())
+            }
+            Self::Spike { cond, ref fields } => {
+                let fields = fields.iter().flat_map(|s| [s.a, s.b, s.c]);
+                (None, cond.operands().into_iter().chain(fields).collect())
+            }
+            Self::Fold { to, fold } => {
+                let from = match fold {
+                    Folding::Add(x) | Folding::Max(x) => vec![x],
+                    Folding::Fma(x, y) => vec![x, y],
+                    Folding::FmaWeight(x, weight) => [vec![x], moved(weight)].concat(),
+                };
+                (Some(to), from)
+            }
+        }
+    }
+}
+
+fn moved(weight: Addr) -> Vec<Addr> {
+    vec![Addr {
+        base: u32::MAX,
+        ..weight
+    }]
 }

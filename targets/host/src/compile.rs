@@ -12,6 +12,7 @@ use nirc_ir::event::{
 
 use crate::code::{
     Addr, At, Compare, Cond, Dyadic, Folding, Routine, Scalar, ScalarOp, Src, Term, Vector,
+    VectorCode,
 };
 use crate::facts::{self, Facts};
 use crate::frame::{FIELDS, PAYLOAD, SENT, TICK};
@@ -123,7 +124,7 @@ impl Compiler<'_, '_, '_> {
 
     fn routine(self, domain: Domain) -> Routine {
         if self.facts.vector {
-            return Routine::Vector(self.code.into());
+            return Routine::Vector(VectorCode::new(self.code));
         }
         let steps = self.code.into_iter().filter_map(|step| match step {
             Vector::Scalar(step) => Some(step),
@@ -212,7 +213,7 @@ impl Compiler<'_, '_, '_> {
     fn temp(&mut self, varying: bool, until: usize) -> Addr {
         if varying {
             let k = self.vectors.take(until);
-            let len = self.context.shape.padded();
+            let len = self.context.shape.padded;
             Addr::lanes(self.context.space.vector_temp(len, k))
         } else {
             let k = self.scalars.take(until);

@@ -47,6 +47,18 @@ pub(crate) struct Event {
     pub(crate) tick: u32,
 }
 
+/// Events of one bin, in order.
+pub(crate) struct Events<'a> {
+    /// Their sources.
+    pub(crate) sources: &'a [u32],
+    /// The bin.
+    pub(crate) tick: u32,
+    /// Where what they send goes: that of event `k` to element `k * step`; empty if they send nothing.
+    pub(crate) sent: &'a mut [f32],
+    /// Elements from one to the next.
+    pub(crate) step: usize,
+}
+
 impl Event {
     /// An event of `source` in bin `tick`.
     pub(crate) fn at(source: u32, tick: u32) -> Self {
@@ -79,12 +91,6 @@ impl Frame<'_> {
             event.source * stride + position,
             event.tick * stride + position,
         ]
-    }
-
-    /// Offsets for the vector machine.
-    #[inline(always)]
-    pub(crate) fn offsets(&self, event: Event) -> Offsets {
-        self.offsets_at(event, 0)
     }
 
     /// A scalar.

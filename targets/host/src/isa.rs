@@ -8,8 +8,8 @@
     reason = "functions with target features are called after detection"
 )]
 
-use crate::code::{Offsets, Scalar, Vector};
-use crate::frame::{Event, Frame};
+use crate::code::{Offsets, Scalar, VectorCode};
+use crate::frame::{Events, Frame};
 use crate::{scalar, vector};
 
 /// Which instructions may be used. Only [`Isa::detect`] makes anything but `Portable`.
@@ -66,21 +66,21 @@ impl Isa {
         }
     }
 
-    /// Runs a vector routine for one event.
+    /// Runs a vector routine for events of a bin.
     pub(crate) fn vector<const W: usize>(
         self,
-        code: &[Vector],
-        event: Event,
+        code: &VectorCode,
+        events: Events<'_>,
         frame: &mut Frame<'_>,
     ) {
         match self.0 {
-            Level::Portable => vector::run::<W>(code, event, frame),
+            Level::Portable => vector::run::<W>(code, events, frame),
             // SAFETY: `detect` makes this level only where the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { vector_avx2::<W>(code, event, frame) },
+            Level::Avx2 => unsafe { vector_avx2::<W>(code, events, frame) },
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { vector_avx512::<W>(code, event, frame) },
+            Level::Avx512 => unsafe { vector_avx512::<W>(code, events, frame) },
         }
     }
 
@@ -110,12 +110,12 @@ fn scalar_avx2(steps: &[Scalar], offsets: &Offsets, lane: u32, frame: &mut Frame
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn vector_avx2<const W: usize>(code: &[Vector], event: Event, frame: &mut Frame<'_>) {
-    vector::run::<W>(code, event, frame);
+fn vector_avx2<const W: usize>(code: &VectorCode, events: Events<'_>, frame: &mut Frame<'_>) {
+    vector::run::<W>(code, events, frame);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")]
-fn vector_avx512<const W: usize>(code: &[Vector], event: Event, frame: &mut Frame<'_>) {
-    vector::run::<W>(code, event, frame);
+fn vector_avx512<const W: usize>(code: &VectorCode, events: Events<'_>, frame: &mut Frame<'_>) {
+    vector::run::<W>(code, events, frame);
 }

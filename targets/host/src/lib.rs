@@ -1,4 +1,32 @@
-//! The native simulator: event programs on the cores of this machine, as fast as they go.
+//! The native simulator: event programs on the cores of this machine, with the interpreter's bits.
+//!
+//! [`HostSimulator`] compiles each handler of a [`Program`](nirc_ir::event::Program) once and then
+//! runs batches of samples, as [`Executor`](nirc_ir::executor::Executor) demands.
+//!
+//! # How it works
+//! * `compile` turns a body into a few steps over all lanes of a process. A loaded value *is* its
+//!   array and a stored value is computed in place, so the decay `i = i * a + x` is one step that
+//!   reads two arrays and writes one. Bodies whose lanes depend on one another, and handlers of one
+//!   lane, become steps of a scalar machine instead.
+//! * `space` lays the arrays of a replica out in one block, padded to whole cache lines.
+//! * `vector` runs the steps. It is plain Rust over fixed-size chunks, compiled three times (`isa`):
+//!   for what every machine has, for AVX2 and for AVX-512.
+//! * `replica` runs a sample. Work follows spikes: a process does something in a bin because the bin
+//!   ends or because a spike came, and all bins of a process run before those of the next.
+//! * `pool` spreads the replicas over threads, and `optimiser` adds up what they found, replica by
+//!   replica.
+//!
+//! # Invariants
+//! * The bits are the interpreter's (NaNs may differ in their payload). Multiplication and addition
+//!   are two roundings unless the program says `fma`; folds ascend; nothing reassociates.
+//! * Results depend on neither the number of threads nor the set of instructions.
+//! * Padding lanes hold numbers, but never spike and never enter a fold.
+//! * A batch that fails leaves weights and optimiser as they were.
+//! * Nothing allocates while a sample runs, once tapes have grown to what samples need.
+//!
+//! # What it is not
+//! It knows nothing of the chip: no packets, no cycles, no energy. It does not simulate anything but
+//! event programs, and it makes no step of its own: what a program does not say is not done.
 
 #![deny(unsafe_code)]
 

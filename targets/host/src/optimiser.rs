@@ -23,7 +23,7 @@ impl Optimiser {
     /// Starts the sum over replicas.
     pub(crate) fn clear(&mut self, plan: &OptimiserPlan) {
         if let Some(base) = plan.gathered {
-            self.arena[base..base + plan.shape.padded()].fill(0.0);
+            self.arena[base..base + plan.shape.padded].fill(0.0);
         }
     }
 
@@ -31,7 +31,7 @@ impl Optimiser {
     pub(crate) fn gather(&mut self, plan: &OptimiserPlan, isa: Isa, replica: &[f32]) {
         if let Some(gather) = &plan.gather {
             let gradient = match plan.gradient {
-                Some(base) => &replica[base..base + plan.shape.padded()],
+                Some(base) => &replica[base..base + plan.shape.padded],
                 None => &[],
             };
             gather.run(Event::default(), &mut self.frame(plan, isa, gradient));
@@ -44,7 +44,7 @@ impl Optimiser {
             routine.run(Event::default(), &mut self.frame(plan, isa, &[]));
         }
         if let Some(base) = plan.parameter {
-            let parameter = &self.arena[base..base + plan.shape.padded()];
+            let parameter = &self.arena[base..base + plan.shape.padded];
             weights[plan.weights.clone()].copy_from_slice(parameter);
         }
     }

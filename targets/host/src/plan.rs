@@ -234,16 +234,16 @@ impl<'a> Layout<'a> {
                 Home::Scalar(self.space.scalar(init))
             }
             ArrayKind::Label => Home::Scalar(self.space.scalar(0.0)),
-            ArrayKind::State { init } => Home::Arena(self.space.array(shape.padded(), init)),
+            ArrayKind::State { init } => Home::Arena(self.space.array(shape.padded, init)),
             ArrayKind::Moment | ArrayKind::Gathered => {
-                Home::Arena(self.space.array(shape.padded(), 0.0))
+                Home::Arena(self.space.array(shape.padded, 0.0))
             }
             ArrayKind::GivenError | ArrayKind::Trace => {
                 Home::Arena(self.space.array(ticks * shape.stride, 0.0))
             }
             ArrayKind::Gradient(tensor) => {
                 let (_, shape) = self.weights.place(tensor);
-                Home::Arena(self.space.array(shape.padded(), 0.0))
+                Home::Arena(self.space.array(shape.padded, 0.0))
             }
             ArrayKind::Param(tensor) => {
                 let (base, _) = self.weights.place(tensor);
@@ -375,12 +375,12 @@ impl OptimiserPlan {
                 Home::Scalar(space.scalar(init))
             }
             ArrayKind::Label => Home::Scalar(space.scalar(0.0)),
-            ArrayKind::State { init } => Home::Arena(space.array(shape.padded(), init)),
+            ArrayKind::State { init } => Home::Arena(space.array(shape.padded, init)),
             ArrayKind::Trace | ArrayKind::GivenError => {
                 let rows = program.ticks as usize;
-                Home::Arena(space.array(rows * shape.padded(), 0.0))
+                Home::Arena(space.array(rows * shape.padded, 0.0))
             }
-            _ => Home::Arena(space.array(shape.padded(), 0.0)),
+            _ => Home::Arena(space.array(shape.padded, 0.0)),
         };
         let homes: PrimaryMap<Array, Home> = process
             .arrays
@@ -410,11 +410,11 @@ impl OptimiserPlan {
         let gathered = place(ArrayKind::Gathered);
         let mut image = space.into_image();
         if let Some(to) = parameter {
-            let initial = &weights.image()[base..base + shape.padded()];
-            image[to..to + shape.padded()].copy_from_slice(initial);
+            let initial = &weights.image()[base..base + shape.padded];
+            image[to..to + shape.padded].copy_from_slice(initial);
         }
         Self {
-            weights: base..base + shape.padded(),
+            weights: base..base + shape.padded,
             shape,
             homes,
             image,

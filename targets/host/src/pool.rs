@@ -104,6 +104,11 @@ impl<J: Jobs> Pool<J> {
         }
     }
 
+    /// The number of threads, the caller's among them.
+    pub(crate) fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
     /// The jobs.
     pub(crate) fn jobs(&self) -> &J {
         &self.shared.jobs

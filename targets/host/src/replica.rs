@@ -4,7 +4,7 @@ use nirc_ir::event::Role;
 use nirc_ir::executor::{InputSpike, Outcome, Pass, Sample};
 
 use crate::arena::Arena;
-use crate::frame::{Event, Frame, PAYLOAD, SENT, Spikes, TICK};
+use crate::frame::{Event, Events, Frame, PAYLOAD, Spikes, TICK};
 use crate::plan::{Input, Plan, ProcessPlan};
 
 /// A replica. Everything it needs for its part of a batch is in it, so that any thread can run it.
@@ -171,6 +171,7 @@ impl Replica {
         let (mut spikes, mut errors) = (0, 0);
         for round in 0..self.inbox.samples.len() {
             let sample = self.inbox.samples[round];
+            self.clean = false;
             self.start(plan, sample, spikes, errors);
             (spikes, errors) = (sample.spikes, sample.errors);
             if let Some(failure) = self.forward(plan, weights) {
@@ -179,7 +180,6 @@ impl Replica {
             }
             self.turn(plan, weights);
             if self.pass != Pass::Forward {
-                self.clean = false;
                 self.adjoint(plan, weights);
             }
             for range in plan.results.ranges() {
@@ -355,10 +355,17 @@ fn set_tick(frame: &mut Frame<'_>, bin: u32) {
 
 fn receive(input: &Input, bin: u32, sources: &[u32], frame: &mut Frame<'_>) {
     let Some(event) = &input.event else { return };
-    set_tick(frame, bin);
-    for source in sources {
-        event.run(Event::at(*source, bin), frame);
+    if sources.is_empty() {
+        return;
     }
+    set_tick(frame, bin);
+    let events = Events {
+        sources,
+        tick: bin,
+        sent: &mut [],
+        step: 1,
+    };
+    event.run_all(events, frame);
 }
 
 /// The adjoint pass of one process.
@@ -401,11 +408,17 @@ impl Adjoint<'_> {
             };
             let channels = self.plan.processes[input.from].errors;
             let tape = &mut self.producers[input.from];
-            for entry in tape.range(bin) {
-                let source = tape.spikes.lanes[entry];
-                message.run(Event::at(source, bin), &mut self.frame);
-                tape.errors[entry * channels + slot] = self.frame.mem[SENT as usize];
+            let entries = tape.range(bin);
+            if entries.is_empty() {
+                continue;
             }
+            let events = Events {
+                sources: &tape.spikes.lanes[entries.clone()],
+                tick: bin,
+                sent: &mut tape.errors[entries.start * channels + slot..],
+                step: channels,
+            };
+            message.run_all(events, &mut self.frame);
         }
     }
 
@@ -446,10 +459,17 @@ impl Adjoint<'_> {
                 continue;
             };
             let tape = &self.producers[input.from];
-            for source in &tape.spikes.lanes[tape.range(bin)] {
-                let event = Event::at(*source, bin);
-                gradient.run(event, &mut self.frame);
+            let entries = tape.range(bin);
+            if entries.is_empty() {
+                continue;
             }
+            let events = Events {
+                sources: &tape.spikes.lanes[entries],
+                tick: bin,
+                sent: &mut [],
+                step: 1,
+            };
+            gradient.run_all(events, &mut self.frame);
         }
     }
 

@@ -1,33 +1,48 @@
-//! Running a routine for an event.
+//! Running a routine for events.
 
 use crate::code::Routine;
-use crate::frame::{Event, Frame};
+use crate::frame::{Event, Events, Frame, SENT};
 use crate::space::Width;
 
 impl Routine {
-    /// Runs it once.
+    /// Runs it for one event.
     pub(crate) fn run(&self, event: Event, frame: &mut Frame<'_>) {
+        let events = Events {
+            sources: &[event.source],
+            tick: event.tick,
+            sent: &mut [],
+            step: 1,
+        };
+        self.run_all(events, frame);
+    }
+
+    /// Runs it for some events of a bin, in order.
+    pub(crate) fn run_all(&self, events: Events<'_>, frame: &mut Frame<'_>) {
+        let isa = frame.isa;
         match self {
             Self::Vector(code) => match frame.shape.width {
-                Width::Narrow => {
-                    frame
-                        .isa
-                        .vector::<{ Width::Narrow as usize }>(code, event, frame);
-                }
-                Width::Wide => frame
-                    .isa
-                    .vector::<{ Width::Wide as usize }>(code, event, frame),
+                Width::Narrow => isa.vector::<{ Width::Narrow as usize }>(code, events, frame),
+                Width::Wide => isa.vector::<{ Width::Wide as usize }>(code, events, frame),
             },
             Self::Lane(steps) => {
-                let offsets = frame.offsets_at(event, event.source);
-                frame.isa.scalar(steps, &offsets, event.source, frame);
+                for (k, source) in events.sources.iter().enumerate() {
+                    let event = Event::at(*source, events.tick);
+                    isa.scalar(steps, &frame.offsets_at(event, *source), *source, frame);
+                    if let Some(sent) = events.sent.get_mut(k * events.step) {
+                        *sent = frame.mem[SENT as usize];
+                    }
+                }
             }
             Self::Loop { start, each } => {
-                let offsets = frame.offsets(event);
-                frame.isa.scalar(start, &offsets, 0, frame);
-                for lane in (0..).take(frame.shape.count()) {
-                    let offsets = frame.offsets_at(event, lane);
-                    frame.isa.scalar(each, &offsets, lane, frame);
+                for (k, source) in events.sources.iter().enumerate() {
+                    let event = Event::at(*source, events.tick);
+                    isa.scalar(start, &frame.offsets_at(event, 0), 0, frame);
+                    for lane in (0..).take(frame.shape.count()) {
+                        isa.scalar(each, &frame.offsets_at(event, lane), lane, frame);
+                    }
+                    if let Some(sent) = events.sent.get_mut(k * events.step) {
+                        *sent = frame.mem[SENT as usize];
+                    }
                 }
             }
         }

@@ -86,6 +86,11 @@ impl HostSimulator {
         self.plan().isa.name()
     }
 
+    /// The threads in use, the caller's among them.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
     fn plan(&self) -> &Plan {
         &self.pool.jobs().plan
     }

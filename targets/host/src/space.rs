@@ -20,6 +20,8 @@ pub(crate) struct Shape {
     pub(crate) lanes: usize,
     /// Elements from one row to the next.
     pub(crate) stride: usize,
+    /// Elements with all padding, whole chunks.
+    pub(crate) padded: usize,
     /// Elements that the vector machine takes at a time.
     pub(crate) width: Width,
 }
@@ -47,31 +49,30 @@ impl Shape {
     /// Of a process with this many lanes, and of each row of its parameters.
     pub(crate) fn population(lanes: usize) -> Self {
         let width = Width::of(lanes);
+        let stride = lanes.next_multiple_of(width as usize);
         Self {
             rows: 1,
             lanes,
-            stride: lanes.next_multiple_of(width as usize),
+            stride,
+            padded: stride,
             width,
         }
     }
 
     /// Of a tensor, laid out as the process that reads it has it, and taken a line at a time.
     pub(crate) fn tensor(rows: usize, lanes: usize) -> Self {
+        let row = Self::population(lanes);
         Self {
             rows,
+            padded: (rows * row.stride).next_multiple_of(LINE),
             width: Width::Wide,
-            ..Self::population(lanes)
+            ..row
         }
     }
 
     /// Number of real elements.
     pub(crate) fn count(&self) -> usize {
         self.rows * self.lanes
-    }
-
-    /// Elements with all padding, whole lines for tensors.
-    pub(crate) fn padded(&self) -> usize {
-        (self.rows * self.stride).next_multiple_of(self.width as usize)
     }
 
     /// Where real element `i` lies.
@@ -116,7 +117,7 @@ impl Weights {
         for tensor in program.tensors.values() {
             let shape = Shape::tensor(tensor.rows, tensor.lanes);
             let base = weights.image.len();
-            weights.image.resize(base + shape.padded(), 0.0);
+            weights.image.resize(base + shape.padded, 0.0);
             shape.scatter(&tensor.values, &mut weights.image[base..]);
             weights.places.push((base, shape));
         }
@@ -209,7 +210,7 @@ impl Space {
 
     /// A constant array; padding repeats lane 0, so that it is nothing special.
     fn table(&mut self, shape: &Shape, value: impl Fn(usize) -> f32) -> Addr {
-        let mut content = vec![value(0); shape.padded()];
+        let mut content = vec![value(0); shape.padded];
         for i in 0..shape.count() {
             content[shape.position(i)] = value(i);
         }

@@ -9,27 +9,41 @@ use std::cell::Cell;
 use nirc_ir::event::Unary;
 use nirc_ir::math;
 
-use crate::code::{Addr, Compare, Cond, Dyadic, Folding, Offsets, Scalar, Src, Term, Vector};
-use crate::frame::{Event, Frame};
+use crate::code::{
+    Addr, Compare, Cond, Dyadic, Folding, Offsets, Scalar, Src, Term, Vector, VectorCode,
+};
+use crate::frame::{Event, Events, Frame, SENT};
 use crate::scalar;
 use crate::space::Shape;
 
-/// Runs `code` for one event.
+/// Runs `code` for some events of a bin, in order.
 #[inline(always)]
-pub(crate) fn run<const W: usize>(code: &[Vector], event: Event, frame: &mut Frame<'_>) {
-    let offsets = frame.offsets(event);
-    for step in code {
-        match step {
-            Vector::Scalar(step) => {
-                scalar::run(std::slice::from_ref(step), &offsets, 0, frame);
+pub(crate) fn run<const W: usize>(code: &VectorCode, events: Events<'_>, frame: &mut Frame<'_>) {
+    let mut steps = &code.once;
+    for next in 0..=events.sources.len() {
+        // The first time for what all events share, then once for each of them.
+        let source = events.sources.get(next.saturating_sub(1)).copied();
+        let event = Event::at(source.unwrap_or(0), events.tick);
+        let offsets = frame.offsets_at(event, 0);
+        for step in steps {
+            match step {
+                Vector::Scalar(step) => {
+                    scalar::run(std::slice::from_ref(step), &offsets, 0, frame);
+                }
+                Vector::Spike { cond, fields } => spike::<W>(cond, fields, event, &offsets, frame),
+                Vector::Fold { to, fold } => {
+                    let result = folded(fold, &offsets, frame);
+                    frame.mem[to.base as usize] = result;
+                }
+                _ => Machine::<W>::new(&offsets, frame).step(step),
             }
-            Vector::Spike { cond, fields } => spike::<W>(cond, fields, event, &offsets, frame),
-            Vector::Fold { to, fold } => {
-                let result = folded(fold, &offsets, frame);
-                frame.mem[to.base as usize] = result;
-            }
-            _ => Machine::<W>::new(&offsets, frame).step(step),
         }
+        if next > 0
+            && let Some(sent) = events.sent.get_mut((next - 1) * events.step)
+        {
+            *sent = frame.mem[SENT as usize];
+        }
+        steps = &code.each;
     }
 }
 
@@ -48,7 +62,7 @@ impl<'a, const W: usize> Machine<'a, W> {
             mem: Cell::from_mut(frame.mem.as_chunks_mut().0).as_slice_of_cells(),
             weights: frame.weights.as_chunks().0,
             offsets,
-            chunks: frame.shape.padded() / W,
+            chunks: frame.shape.padded / W,
         }
     }
 
@@ -378,6 +392,13 @@ impl<const W: usize> Search<'_, '_, W> {
                 Src::Lanes(y) => self.chunk(y, first),
                 Src::Uniform(_) => [uniform; W],
             };
+            let mut any = false;
+            for i in 0..W {
+                any |= holds(a[i], b[i]);
+            }
+            if !any {
+                continue;
+            }
             let mut found = 0_u32;
             for i in 0..W {
                 found |= u32::from(holds(a[i], b[i])) << i;

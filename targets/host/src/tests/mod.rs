@@ -1,7 +1,9 @@
 //! The simulator against the interpreter, which is the meaning of a program: every array of every
 //! replica, every spike and every outcome, to the bit.
 
+mod failures;
 mod networks;
+mod random;
 mod rng;
 
 use nirc_ir::event::{ArrayKind, Program, Role};

@@ -124,7 +124,7 @@ fn eventprop() -> Convention {
     Convention::preset("eventprop").expect("a preset")
 }
 
-fn yin_yang(replicas: usize) -> Program {
+pub(super) fn yin_yang(replicas: usize) -> Program {
     let network = network(&[5, 120, 3], eventprop(), PLAIN, &mut Rng::new(1));
     lower(&network, &options(27, replicas, FIRST_SPIKE, ADAM, false)).expect("it lowers")
 }

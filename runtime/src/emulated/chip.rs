@@ -90,7 +90,11 @@ impl EmulatedChip {
         let loads = placed.map(|(placement, load)| PeLoad {
             pe: placement.pe,
             image: load.image,
-            data: load.data.iter().map(|w| (w.address, bytes(&w.words))).collect(),
+            data: load
+                .data
+                .iter()
+                .map(|w| (w.address, bytes(&w.words)))
+                .collect(),
         });
         let mut chip = Self {
             images: bundle.images.values().map(Prepared::new).collect(),
@@ -111,7 +115,9 @@ impl EmulatedChip {
             let pe = index(&self.config, load.pe)?;
             let image = &self.images[load.image];
             let symbols = Arc::clone(&image.symbols);
-            self.chip.load(pe, &image.segments, symbols).map_err(trouble)?;
+            self.chip
+                .load(pe, &image.segments, symbols)
+                .map_err(trouble)?;
             for (address, bytes) in &load.data {
                 self.chip.host_write(pe, *address, bytes).map_err(trouble)?;
             }
@@ -199,7 +205,9 @@ impl Device for EmulatedChip {
         let mut address = address;
         for words in words.chunks_mut(CHUNK) {
             let mut bytes = [0; 4 * CHUNK];
-            let read = self.chip.host_read(pe, address, &mut bytes[..4 * words.len()]);
+            let read = self
+                .chip
+                .host_read(pe, address, &mut bytes[..4 * words.len()]);
             read.map_err(trouble)?;
             for (word, from) in words.iter_mut().zip(bytes.chunks_exact(4)) {
                 *word = u32::from_le_bytes([from[0], from[1], from[2], from[3]]);
@@ -265,7 +273,10 @@ impl Prepared {
         let data = data.into_iter().filter(|block| !block.bytes.is_empty());
         let mut segments = vec![Segment::code(code.addr, code.bytes.clone())];
         segments.extend(data.map(|block| Segment::data(block.addr, block.bytes.clone())));
-        let symbols = image.symbols.iter().map(|s| (s.addr, s.size, s.name.as_str()));
+        let symbols = image
+            .symbols
+            .iter()
+            .map(|s| (s.addr, s.size, s.name.as_str()));
         Self {
             segments,
             symbols: Arc::new(SymbolTable::new(symbols)),
@@ -276,10 +287,11 @@ impl Prepared {
 /// The emulator counts PEs by quad, in the target's order of quads.
 fn index(config: &ChipConfig, pe: PeId) -> Result<usize, Diagnostic> {
     let quad = config.quads.iter().position(|&quad| quad == pe.quad());
-    quad.map(|quad| 4 * quad + usize::from(pe.place())).ok_or_else(|| {
-        let message = format!("the chip has no PE {pe}");
-        Diagnostic::error(DEVICE_FAULT, "emulator", message)
-    })
+    quad.map(|quad| 4 * quad + usize::from(pe.place()))
+        .ok_or_else(|| {
+            let message = format!("the chip has no PE {pe}");
+            Diagnostic::error(DEVICE_FAULT, "emulator", message)
+        })
 }
 
 fn routes(config: &ChipConfig, bundle: &Bundle) -> Result<Vec<Route>, Diagnostic> {

@@ -1,9 +1,9 @@
 //! Whether a PE is well and idle, from the control words at the head of its data.
 
+use nirc_ir::Diagnostic;
 use nirc_ir::codes::{BUNDLE, DEVICE_FAULT};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::Program;
-use nirc_ir::Diagnostic;
 use nirc_spinnaker2::bundle::{Bundle, Firmware, ImageId};
 use nirc_spinnaker2::mapping::PeId;
 
@@ -32,7 +32,11 @@ impl Health {
     pub(super) fn new(bundle: &Bundle) -> Result<Self, Diagnostic> {
         let placed = bundle.mapping.placements.iter().zip(&bundle.loads);
         Ok(Self {
-            images: bundle.images.values().map(Control::new).collect::<Result<_, _>>()?,
+            images: bundle
+                .images
+                .values()
+                .map(Control::new)
+                .collect::<Result<_, _>>()?,
             pes: placed.map(|(p, load)| (p.pe, load.image)).collect(),
         })
     }
@@ -87,7 +91,10 @@ impl Control {
             address: first,
             words: index(last) + 1,
             status: index(status),
-            idle: idle.iter().map(|(a, name)| (index(*a), name.clone())).collect(),
+            idle: idle
+                .iter()
+                .map(|(a, name)| (index(*a), name.clone()))
+                .collect(),
         })
     }
 }

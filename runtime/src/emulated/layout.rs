@@ -90,7 +90,9 @@ impl Layout {
                 use ArrayKind::{Counter, Moment, Param};
                 matches!(kind, Param(_) | Moment | Counter { .. })
             }),
-            outcome: program.loss().and_then(|loss| outcome(program, loss, &arrays[loss])),
+            outcome: program
+                .loss()
+                .and_then(|loss| outcome(program, loss, &arrays[loss])),
             arrays,
             tapes,
         })

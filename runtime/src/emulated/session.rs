@@ -75,11 +75,6 @@ impl<D: Device> Session<D> {
         &self.placements
     }
 
-    /// The device, for its own settings.
-    pub fn device_mut(&mut self) -> &mut D {
-        &mut self.device
-    }
-
     fn run_rounds(
         &mut self,
         pass: Pass,
@@ -132,7 +127,8 @@ impl<D: Device> Session<D> {
     /// Runs until the chip is quiet, and looks for trouble.
     fn settle(&mut self) -> Result<(), Diagnostic> {
         self.device.run_until_quiet()?;
-        self.health.check(&self.program, &self.device, &mut self.words)
+        self.health
+            .check(&self.program, &self.device, &mut self.words)
     }
 
     /// Writes a sample into a replica.
@@ -143,21 +139,28 @@ impl<D: Device> Session<D> {
             words.push(sample.spikes.len() as u32);
             let joined = spikes.address == count.address + 4;
             if !joined {
-                self.device.write(count.pes[replica], count.address, words)?;
+                self.device
+                    .write(count.pes[replica], count.address, words)?;
                 words.clear();
             }
             words.extend(sample.spikes.iter().map(|s| s.tick << 16 | s.channel));
-            let address = if joined { count.address } else { spikes.address };
+            let address = if joined {
+                count.address
+            } else {
+                spikes.address
+            };
             self.device.write(spikes.pes[replica], address, words)?;
         }
         for field in &self.layout.labels {
             let label = (sample.label as f32).to_bits();
-            self.device.write(field.pes[replica], field.address, &[label])?;
+            self.device
+                .write(field.pes[replica], field.address, &[label])?;
         }
         for field in &self.layout.errors {
             words.clear();
             words.extend(sample.error.iter().map(|e| e.to_bits()));
-            self.device.write(field.pes[replica], field.address, words)?;
+            self.device
+                .write(field.pes[replica], field.address, words)?;
         }
         Ok(())
     }
@@ -173,7 +176,8 @@ impl<D: Device> Session<D> {
             cross_entropy,
         } = fields;
         self.words.resize(span.words, 0);
-        self.device.read(span.pes[replica], span.address, &mut self.words)?;
+        self.device
+            .read(span.pes[replica], span.address, &mut self.words)?;
         let number = |at: usize| f32::from_bits(self.words[at]);
         let first_spike = first_spike.map(|(at, outputs)| (at..at + outputs).map(number).collect());
         Ok(Outcome {

@@ -55,12 +55,19 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(hz: u32, batch_cycles: u64, placements: &[Placement], pes: Vec<PeStats>) -> Self {
+    pub(super) fn new(
+        hz: u32,
+        batch_cycles: u64,
+        placements: &[Placement],
+        pes: Vec<PeStats>,
+    ) -> Self {
         let placed = placements.iter().zip(pes);
         Self {
             hz,
             batch_cycles,
-            pes: placed.map(|(p, stats)| (p.instance, p.procs.clone(), stats)).collect(),
+            pes: placed
+                .map(|(p, stats)| (p.instance, p.procs.clone(), stats))
+                .collect(),
         }
     }
 

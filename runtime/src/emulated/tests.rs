@@ -1,7 +1,7 @@
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_LOSS, DEVICE_TIMEOUT};
-use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{ArrayKind, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
@@ -21,7 +21,10 @@ struct Numbers(u64);
 
 impl Numbers {
     fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) as u32
     }
 
@@ -59,12 +62,14 @@ fn network(hidden: &[usize]) -> Network {
             size,
             kind: PopulationKind::Neurons(neuron.clone()),
         });
-        let scale = 3.0 / (pre as f32).sqrt();
+        let scale = 7.0 / (pre as f32).sqrt();
         projections.push(Projection {
             name: format!("fc{layer}"),
             pre: last,
             post,
-            weights: (0..pre * size).map(|_| (numbers.unit() * 1.6 - 0.2) * scale).collect(),
+            weights: (0..pre * size)
+                .map(|_| (numbers.unit() * 1.6 - 0.2) * scale)
+                .collect(),
             bias: None,
             delay: 1,
             trainable: true,
@@ -195,7 +200,6 @@ fn training_is_bit_identical_to_the_interpreter() {
     let mut chip = emulated(&program, 1);
     let mut reference = Interpreter::new(&program);
     let mut numbers = Numbers(1);
-    assert_same(&chip, &reference, 3);
     let mut fired = 0;
     for (pass, size) in [
         (Pass::Forward, 3),
@@ -208,7 +212,11 @@ fn training_is_bit_identical_to_the_interpreter() {
     ] {
         let batch = Batch::new(&mut numbers, size);
         let outcomes = run(&mut chip, pass, &batch);
-        assert_eq!(outcomes, run(&mut reference, pass, &batch), "{pass:?} of {size}");
+        assert_eq!(
+            outcomes,
+            run(&mut reference, pass, &batch),
+            "{pass:?} of {size}"
+        );
         assert_same(&chip, &reference, size.min(3));
         fired += outcomes
             .iter()
@@ -226,7 +234,10 @@ fn results_do_not_depend_on_threads() {
     let mut numbers = Numbers(2);
     for _ in 0..3 {
         let batch = Batch::new(&mut numbers, 8);
-        assert_eq!(run(&mut one, Pass::Train, &batch), run(&mut two, Pass::Train, &batch));
+        assert_eq!(
+            run(&mut one, Pass::Train, &batch),
+            run(&mut two, Pass::Train, &batch)
+        );
     }
     assert_same(&one, &two, 5);
     assert_eq!(one.stats().expect("stats"), two.stats().expect("stats"));
@@ -240,7 +251,10 @@ fn deeper_networks_span_quads() {
     let mut numbers = Numbers(3);
     for _ in 0..2 {
         let batch = Batch::new(&mut numbers, 4);
-        assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+        assert_eq!(
+            run(&mut chip, Pass::Train, &batch),
+            run(&mut reference, Pass::Train, &batch)
+        );
     }
     assert_same(&chip, &reference, 2);
 }
@@ -253,7 +267,10 @@ fn an_empty_batch_updates_with_zero_gradients() {
     let mut numbers = Numbers(4);
     for size in [2, 0, 1] {
         let batch = Batch::new(&mut numbers, size);
-        assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+        assert_eq!(
+            run(&mut chip, Pass::Train, &batch),
+            run(&mut reference, Pass::Train, &batch)
+        );
     }
     assert_same(&chip, &reference, 1);
 }
@@ -283,12 +300,17 @@ fn given_errors_and_traces_agree() {
         sample.error = &errors;
     }
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    chip.run(Pass::Gradient, &samples, &mut left).expect("it runs");
-    reference.run(Pass::Gradient, &samples, &mut right).expect("it runs");
+    chip.run(Pass::Gradient, &samples, &mut left)
+        .expect("it runs");
+    reference
+        .run(Pass::Gradient, &samples, &mut right)
+        .expect("it runs");
     assert_eq!(left, right);
     assert_same(&chip, &reference, 2);
     samples[1].error = &errors[1..];
-    let problem = chip.run(Pass::Gradient, &samples, &mut left).expect_err("too few errors");
+    let problem = chip
+        .run(Pass::Gradient, &samples, &mut left)
+        .expect_err("too few errors");
     assert_eq!(problem.code, DATA_ARRAY);
 }
 
@@ -304,7 +326,10 @@ fn inference_needs_neither_loss_nor_optimiser() {
     let mut chip = emulated(&program, 1);
     let mut reference = Interpreter::new(&program);
     let batch = Batch::new(&mut Numbers(6), 2);
-    assert_eq!(run(&mut chip, Pass::Forward, &batch), run(&mut reference, Pass::Forward, &batch));
+    assert_eq!(
+        run(&mut chip, Pass::Forward, &batch),
+        run(&mut reference, Pass::Forward, &batch)
+    );
     assert_same(&chip, &reference, 2);
 }
 
@@ -323,9 +348,8 @@ fn a_failed_batch_leaves_weights_and_device_as_they_were() {
     run(&mut reference, Pass::Train, &good);
 
     // Every input in the first bins, several times: more spikes than there is room for.
-    let spikes = (0..12).flat_map(|tick| {
-        (0..INPUTS).map(move |channel| InputSpike { tick, channel })
-    });
+    let spikes =
+        (0..12).flat_map(|tick| (0..INPUTS).map(move |channel| InputSpike { tick, channel }));
     let bad = Batch(vec![good.0[0].clone(), (spikes.collect(), 0)]);
     let mut outcomes = vec![Outcome::default()];
     let problem = chip
@@ -336,7 +360,10 @@ fn a_failed_batch_leaves_weights_and_device_as_they_were() {
 
     for _ in 0..2 {
         let batch = Batch::new(&mut numbers, 2);
-        assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+        assert_eq!(
+            run(&mut chip, Pass::Train, &batch),
+            run(&mut reference, Pass::Train, &batch)
+        );
     }
     assert_same(&chip, &reference, 2);
 }
@@ -370,14 +397,19 @@ fn written_weights_reach_every_replica() {
         let values = vec![0.25; program.array_len(optimiser, array)];
         if matches!(decl.kind, ArrayKind::Param(_) | ArrayKind::Moment) {
             chip.write(optimiser, array, &values).expect("writable");
-            reference.write(optimiser, array, &values).expect("writable");
+            reference
+                .write(optimiser, array, &values)
+                .expect("writable");
         }
         let problem = chip.write(optimiser, array, &[]).expect_err("too short");
         assert_eq!(problem.code, DATA_ARRAY);
     }
-    assert_same(&chip, &reference, 2);
     let batch = Batch::new(&mut Numbers(8), 3);
-    assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut reference, Pass::Train, &batch));
+    assert_eq!(
+        run(&mut chip, Pass::Train, &batch),
+        run(&mut reference, Pass::Train, &batch)
+    );
+    assert_same(&chip, &reference, 2);
 }
 
 #[test]
@@ -389,12 +421,19 @@ fn a_bundle_from_disk_runs_the_same() {
     let bundle = Bundle::build(&program, &target).expect("it fits");
     bundle.write(&dir).expect("writable");
     let read = Bundle::open(&dir).expect("a bundle");
-    let mut from_disk =
-        Emulated::load(&read.program().expect("a program"), &read, &target, EmulatorOptions::default())
-            .expect("it loads");
+    let mut from_disk = Emulated::load(
+        &read.program().expect("a program"),
+        &read,
+        &target,
+        EmulatorOptions::default(),
+    )
+    .expect("it loads");
     let mut chip = emulated(&program, 1);
     let batch = Batch::new(&mut Numbers(9), 4);
-    assert_eq!(run(&mut chip, Pass::Train, &batch), run(&mut from_disk, Pass::Train, &batch));
+    assert_eq!(
+        run(&mut chip, Pass::Train, &batch),
+        run(&mut from_disk, Pass::Train, &batch)
+    );
     assert_same(&chip, &from_disk, 2);
 
     let other = training(&[7], 2);
@@ -407,7 +446,7 @@ fn a_bundle_from_disk_runs_the_same() {
 fn a_round_has_a_limit() {
     let program = training(&[6], 1);
     let options = EmulatorOptions {
-        limit_cycles: 20_000,
+        limit_cycles: 4_000,
         ..EmulatorOptions::default()
     };
     let target = Target::spinnaker2();
@@ -432,7 +471,10 @@ fn statistics_cover_every_pe() {
     assert_eq!(neurons.pes, 4);
     assert!(neurons.instructions > 0 && neurons.instructions < total.instructions);
     assert!(stats.batch_cycles > 0 && stats.batch_seconds() < 1.0);
-    let all = stats.pes.iter().map(|(_, _, pe)| pe.busy_cycles + pe.sleep_cycles);
+    let all = stats
+        .pes
+        .iter()
+        .map(|(_, _, pe)| pe.busy_cycles + pe.sleep_cycles);
     let mut all: Vec<u64> = all.collect();
     all.dedup();
     assert_eq!(all.len(), 1, "every PE has the same time");

@@ -22,7 +22,9 @@ pub(super) fn status(program: &Program, pe: PeId, word: u32) -> Diagnostic {
             place.unwrap_or_default(),
             format!("the tape of {what} is full on PE {pe}: more than {bound} in one sample"),
         )
-        .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
+        .help(
+            "raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike",
+        )
     };
     if code == Status::SpikeTapeFull as u32 {
         let proc = Proc::new(detail);

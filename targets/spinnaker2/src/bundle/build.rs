@@ -189,7 +189,11 @@ impl Builder<'_> {
         })
     }
 
-    fn symbol<'f>(&self, firmware: &'f Firmware, name: &str) -> Result<&'f ImageSymbol, Diagnostic> {
+    fn symbol<'f>(
+        &self,
+        firmware: &'f Firmware,
+        name: &str,
+    ) -> Result<&'f ImageSymbol, Diagnostic> {
         firmware
             .data(name)
             .ok_or_else(|| self.broken(format!("{} has no symbol {name}", firmware.name)))

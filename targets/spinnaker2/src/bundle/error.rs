@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_ir::codes::{BUNDLE, FILE_UNREADABLE, FILE_UNWRITABLE};
+use nirc_ir::{Diagnostic, Diagnostics};
 
 use crate::elf::ElfError;
 use crate::mapping::MappingError;

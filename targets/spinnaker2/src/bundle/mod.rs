@@ -114,7 +114,9 @@ impl Firmware {
     fn words(&self, symbol: &ImageSymbol) -> Option<impl Iterator<Item = u32>> {
         let data = &self.image.data;
         let start = symbol.addr.checked_sub(data.addr)? as usize;
-        let bytes = data.bytes.get(start..start.checked_add(symbol.size as usize)?)?;
+        let bytes = data
+            .bytes
+            .get(start..start.checked_add(symbol.size as usize)?)?;
         let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         Some(bytes.chunks_exact(4).map(word))
     }

@@ -3,13 +3,13 @@ use std::path::Path;
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_ir::Diagnostic;
 use nirc_ir::codes::{FILE_UNWRITABLE, MAP_SRAM};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::network::{
     Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
 };
-use nirc_ir::Diagnostic;
 
 use super::*;
 use crate::target::Target;
@@ -210,7 +210,13 @@ fn every_pe_gets_its_instance_and_the_optimiser_its_addresses() {
     assert_eq!(fc1.symbol, "fc1.weight.remote.gradient");
     let hidden = &bundle.images[ImageId::new(1)];
     let gradient = hidden.data("hidden/layer.fc1.weight.gradient");
-    let gradient = gradient.or_else(|| hidden.image.symbols.iter().find(|s| s.name.contains("grad")));
+    let gradient = gradient.or_else(|| {
+        hidden
+            .image
+            .symbols
+            .iter()
+            .find(|s| s.name.contains("grad"))
+    });
     let address = gradient.expect("a gradient").addr;
     for (replica, &word) in fc1.words.iter().enumerate() {
         let pe = bundle.mapping.placements[4 * replica + 1].pe;
@@ -237,5 +243,8 @@ fn mem_files_are_what_objcopy_makes_of_the_images() {
     };
     assert!(status.success());
     let ours = String::from_utf8(bundle.files().expect("files")["images/out.mem"].clone());
-    assert_eq!(ours.expect("text"), fs::read_to_string(&mem).expect("written"));
+    assert_eq!(
+        ours.expect("text"),
+        fs::read_to_string(&mem).expect("written")
+    );
 }

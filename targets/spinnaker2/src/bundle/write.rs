@@ -7,9 +7,7 @@ use nirc_ir::entity::Entity;
 use nirc_ir::event::Proc;
 use serde::Serialize;
 
-use super::manifest::{
-    ImageEntry, Manifest, PlacementEntry, RouteEntry, Spec, VERSION,
-};
+use super::manifest::{ImageEntry, Manifest, PlacementEntry, RouteEntry, Spec, VERSION};
 use super::{Bundle, BundleError, Firmware, directory, mem, sha256};
 use crate::mapping::{PeId, PeSet};
 

@@ -20,11 +20,11 @@ use nirc_ir::codes::{MAP_ROUTES, MAP_TOO_MANY_PES};
 use nirc_ir::event::{Proc, Process, Program, Role};
 use nirc_ir::{Diagnostic, Diagnostics};
 
+use crate::target::Target;
 pub use pe::{PeId, PeSet};
 pub use place::{Instance, Placement};
 pub use table::{Keys, Route};
 pub use traffic::{Flow, Packet};
-use crate::target::Target;
 pub use verify::{MappingError, verify};
 
 /// Processes and channels that a key's number field can name.

@@ -29,6 +29,25 @@ pub(crate) enum Home {
     Weights(u32),
 }
 
+impl Home {
+    /// Where lanes start in the arena.
+    pub(crate) fn in_arena(self) -> Option<usize> {
+        match self {
+            Self::Arena(base) => Some(base as usize),
+            Self::Scalar(_) | Self::Weights(_) => None,
+        }
+    }
+
+    /// The elements of the arena that hold the scalar, or the lanes of the first row.
+    pub(crate) fn elements(self, shape: &Shape) -> std::ops::Range<usize> {
+        match self {
+            Self::Scalar(base) => base as usize..base as usize + 1,
+            Self::Arena(base) => base as usize..base as usize + shape.lanes,
+            Self::Weights(_) => 0..0,
+        }
+    }
+}
+
 /// The process that a handler belongs to, and the memory that it may add to.
 pub(crate) struct Context<'a> {
     pub(crate) process: &'a Process,

@@ -70,7 +70,7 @@ impl Isa {
     pub(crate) fn vector<const W: usize>(
         self,
         code: &VectorCode,
-        events: Events<'_>,
+        events: &mut Events<'_>,
         frame: &mut Frame<'_>,
     ) {
         match self.0 {
@@ -110,12 +110,16 @@ fn scalar_avx2(steps: &[Scalar], offsets: &Offsets, lane: u32, frame: &mut Frame
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn vector_avx2<const W: usize>(code: &VectorCode, events: Events<'_>, frame: &mut Frame<'_>) {
+fn vector_avx2<const W: usize>(code: &VectorCode, events: &mut Events<'_>, frame: &mut Frame<'_>) {
     vector::run::<W>(code, events, frame);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")]
-fn vector_avx512<const W: usize>(code: &VectorCode, events: Events<'_>, frame: &mut Frame<'_>) {
+fn vector_avx512<const W: usize>(
+    code: &VectorCode,
+    events: &mut Events<'_>,
+    frame: &mut Frame<'_>,
+) {
     vector::run::<W>(code, events, frame);
 }

@@ -13,6 +13,7 @@
 //!   for what every machine has, for AVX2 and for AVX-512.
 //! * `replica` runs a sample. Work follows spikes: a process does something in a bin because the bin
 //!   ends or because a spike came, and all bins of a process run before those of the next.
+//! * `rest` finds ticks that need not run before something has happened.
 //! * `pool` spreads the replicas over threads, and `optimiser` adds up what they found, replica by
 //!   replica.
 //!
@@ -41,6 +42,7 @@ mod optimiser;
 mod plan;
 mod pool;
 mod replica;
+mod rest;
 mod routine;
 mod scalar;
 mod simulator;

@@ -13,6 +13,7 @@ use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::frame::FIELDS;
 use crate::isa::Isa;
+use crate::rest;
 use crate::space::{Shape, Space, Weights};
 
 /// Everything about a program that does not change while it runs.
@@ -55,11 +56,7 @@ impl Results {
         let plan = &processes[loss.index()];
         let range = |name| {
             let array = program.processes[loss].array(name)?;
-            match plan.homes[array] {
-                Home::Scalar(base) => Some(base as usize..base as usize + 1),
-                Home::Arena(base) => Some(base as usize..base as usize + plan.shape.lanes),
-                Home::Weights(_) => None,
-            }
+            Some(plan.homes[array].elements(&plan.shape))
         };
         Self {
             first_spike: range("first_spike").unwrap_or_default(),
@@ -95,6 +92,10 @@ pub(crate) struct ProcessPlan {
     pub(crate) adjoint_tick: Option<Routine>,
     pub(crate) spike: Option<Routine>,
     pub(crate) gradient_tick: Option<Routine>,
+    /// Whether ticks do nothing before the first spike arrives.
+    pub(crate) tick_rests: bool,
+    /// Arrays whose change at the spike of a lane is the first thing that adjoint ticks have to see.
+    pub(crate) adjoint_rests: Option<Vec<usize>>,
 }
 
 /// An incoming channel.
@@ -141,7 +142,7 @@ impl Plan {
             mut space, homes, ..
         } = layout;
 
-        let processes: Vec<ProcessPlan> = program
+        let mut processes: Vec<ProcessPlan> = program
             .processes
             .keys()
             .zip(homes)
@@ -159,13 +160,20 @@ impl Plan {
                 _ => None,
             })
             .collect();
+        let image = space.into_image();
+        for (process, plan) in program.processes.values().zip(&mut processes) {
+            if process.role == Role::Neurons {
+                plan.tick_rests = rest::tick(process, plan, &image);
+                plan.adjoint_rests = rest::adjoint(process, plan, &image);
+            }
+        }
         let given = places(program, &processes, ArrayKind::GivenError);
         let labels = places(program, &processes, ArrayKind::Label);
         Ok(Self {
             program: program.clone(),
             isa,
             weights,
-            image: space.into_image(),
+            image,
             states,
             traces,
             gradients,
@@ -332,6 +340,8 @@ impl ProcessPlan {
             adjoint_tick,
             spike,
             gradient_tick,
+            tick_rests: false,
+            adjoint_rests: None,
             homes,
         }
     }

@@ -256,6 +256,7 @@ impl Replica {
         if neurons {
             own.starts.push(0);
         }
+        let mut awake = !process.tick_rests;
         for bin in u32::from(neurons)..bins {
             let arrived = if neurons { bin - 1 } else { bin };
             for input in &process.inputs {
@@ -263,6 +264,7 @@ impl Replica {
                 if spikes.end > input.bound {
                     return Some((bin, fail("received spikes", input.bound)));
                 }
+                awake |= !spikes.is_empty();
                 receive(
                     input,
                     arrived,
@@ -273,7 +275,9 @@ impl Replica {
             if !neurons {
                 continue;
             }
-            if let Some(tick) = &process.tick {
+            if let Some(tick) = &process.tick
+                && awake
+            {
                 set_tick(&mut frame, bin);
                 tick.run(Event::at(0, bin), &mut frame);
             }
@@ -308,6 +312,7 @@ impl Replica {
             let mut adjoint = Adjoint {
                 plan,
                 process,
+                awake: process.adjoint_rests.is_none(),
                 producers,
                 own: &rest[0],
                 frame: frame(plan, process, &mut self.arena, weights, &mut self.no_spikes),
@@ -359,19 +364,21 @@ fn receive(input: &Input, bin: u32, sources: &[u32], frame: &mut Frame<'_>) {
         return;
     }
     set_tick(frame, bin);
-    let events = Events {
+    let mut events = Events {
         sources,
         tick: bin,
         sent: &mut [],
         step: 1,
     };
-    event.run_all(events, frame);
+    event.run_all(&mut events, frame);
 }
 
 /// The adjoint pass of one process.
 struct Adjoint<'a> {
     plan: &'a Plan,
     process: &'a ProcessPlan,
+    /// Whether ticks can have an effect.
+    awake: bool,
     producers: &'a mut [Tape],
     own: &'a Tape,
     frame: Frame<'a>,
@@ -412,18 +419,20 @@ impl Adjoint<'_> {
             if entries.is_empty() {
                 continue;
             }
-            let events = Events {
+            let mut events = Events {
                 sources: &tape.spikes.lanes[entries.clone()],
                 tick: bin,
                 sent: &mut tape.errors[entries.start * channels + slot..],
                 step: channels,
             };
-            message.run_all(events, &mut self.frame);
+            message.run_all(&mut events, &mut self.frame);
         }
     }
 
     fn tick(&mut self, bin: u32) {
-        if let Some(tick) = &self.process.adjoint_tick {
+        if let Some(tick) = &self.process.adjoint_tick
+            && self.awake
+        {
             let event = Event::at(0, bin);
             tick.run(event, &mut self.frame);
         }
@@ -439,8 +448,18 @@ impl Adjoint<'_> {
             self.frame.set_fields(&fields[..self.process.fields]);
             let source = self.own.spikes.lanes[entry];
             spike.run(Event::at(source, bin), &mut self.frame);
+            self.awake = self.awake || self.has_changed(source as usize);
         }
         self.frame.mem[PAYLOAD as usize] = 0.0;
+    }
+
+    /// Whether an array that ticks depend on differs on `lane` from what the sample started with.
+    fn has_changed(&self, lane: usize) -> bool {
+        let mut arrays = self.process.adjoint_rests.iter().flatten();
+        arrays.any(|base| {
+            let bits = |memory: &[f32]| memory[base + lane].to_bits();
+            bits(self.frame.mem) != bits(&self.plan.image)
+        })
     }
 
     /// The sum of the errors of a spike; nobody sends any for the last bin.
@@ -463,13 +482,13 @@ impl Adjoint<'_> {
             if entries.is_empty() {
                 continue;
             }
-            let events = Events {
+            let mut events = Events {
                 sources: &tape.spikes.lanes[entries],
                 tick: bin,
                 sent: &mut [],
                 step: 1,
             };
-            gradient.run_all(events, &mut self.frame);
+            gradient.run_all(&mut events, &mut self.frame);
         }
     }
 

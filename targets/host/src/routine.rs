@@ -7,17 +7,17 @@ use crate::space::Width;
 impl Routine {
     /// Runs it for one event.
     pub(crate) fn run(&self, event: Event, frame: &mut Frame<'_>) {
-        let events = Events {
+        let mut events = Events {
             sources: &[event.source],
             tick: event.tick,
             sent: &mut [],
             step: 1,
         };
-        self.run_all(events, frame);
+        self.run_all(&mut events, frame);
     }
 
     /// Runs it for some events of a bin, in order.
-    pub(crate) fn run_all(&self, events: Events<'_>, frame: &mut Frame<'_>) {
+    pub(crate) fn run_all(&self, events: &mut Events<'_>, frame: &mut Frame<'_>) {
         let isa = frame.isa;
         match self {
             Self::Vector(code) => match frame.shape.width {

@@ -18,7 +18,11 @@ use crate::space::Shape;
 
 /// Runs `code` for some events of a bin, in order.
 #[inline(always)]
-pub(crate) fn run<const W: usize>(code: &VectorCode, events: Events<'_>, frame: &mut Frame<'_>) {
+pub(crate) fn run<const W: usize>(
+    code: &VectorCode,
+    events: &mut Events<'_>,
+    frame: &mut Frame<'_>,
+) {
     let mut steps = &code.once;
     for next in 0..=events.sources.len() {
         // The first time for what all events share, then once for each of them.

@@ -1,0 +1,243 @@
+//! Programs whose firmware is tried: the example, and networks that differ from it in every choice there is.
+
+use std::path::Path;
+
+use nirc_compiler::lower::lower;
+use nirc_compiler::nir::{self, ImportOptions};
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{Proc, Program, Role};
+use nirc_ir::network::{
+    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
+    Projection, Reset, SpikeShape, Synapse, Threshold,
+};
+
+use crate::numbers::Numbers;
+
+const FIRST_SPIKE: Loss = Loss::FirstSpike {
+    xi: 1.5,
+    alpha: 1e-2,
+    beta: 100.0,
+};
+const FIRST_SPIKE_SECONDS: Loss = Loss::FirstSpikeSeconds {
+    tau_0: 5e-4,
+    alpha: 3e-3,
+    tau_1: 6.4e-3,
+};
+const ADAM: Rule = Rule::Adam {
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+};
+
+/// All programs by name.
+pub(crate) fn all() -> Vec<(&'static str, Program)> {
+    let plain = Shape {
+        sizes: &[1, 1, 1],
+        ticks: 12,
+        convention: preset("eventprop"),
+        synapse: true,
+        per_neuron: false,
+        leak: 0.0,
+        bias: false,
+        loss: FIRST_SPIKE,
+        rule: ADAM,
+        record: false,
+    };
+    let cuba = Shape {
+        sizes: &[3, 13, 7],
+        convention: Convention {
+            reset: Reset::Subtract,
+            ..preset("nir")
+        },
+        per_neuron: true,
+        bias: true,
+        loss: FIRST_SPIKE_SECONDS,
+        rule: Rule::Sgd,
+        ..plain.clone()
+    };
+    let lif = Shape {
+        sizes: &[2, 33, 1],
+        ticks: 5,
+        convention: Convention {
+            integrator: Integrator::Euler,
+            threshold: Threshold::Inclusive,
+            ..preset("eventprop")
+        },
+        synapse: false,
+        per_neuron: true,
+        leak: 0.2,
+        bias: true,
+        ..plain.clone()
+    };
+    let single = Shape {
+        sizes: &[1, 1, 3],
+        ticks: 2,
+        convention: Convention {
+            reset: Reset::Subtract,
+            spike: SpikeShape::Held,
+            ..preset("eventprop")
+        },
+        bias: true,
+        rule: Rule::Sgd,
+        ..plain.clone()
+    };
+    let given = Shape {
+        sizes: &[4, 33, 17],
+        convention: Convention {
+            order: Order::Simultaneous,
+            ..preset("eventprop")
+        },
+        leak: 0.1,
+        loss: Loss::Given,
+        record: true,
+        ..plain
+    };
+    vec![
+        ("yin-yang", yin_yang()),
+        ("cuba", cuba.program()),
+        ("lif", lif.program()),
+        ("single", single.program()),
+        ("given", given.program()),
+    ]
+}
+
+/// The processes of each PE that has handlers.
+pub(crate) fn groups(program: &Program) -> Vec<Vec<Proc>> {
+    let (optimisers, network): (Vec<Proc>, Vec<Proc>) = program
+        .processes
+        .keys()
+        .partition(|&proc| matches!(program.processes[proc].role, Role::Optimiser(_)));
+    let mut groups: Vec<Vec<Proc>> = network.into_iter().map(|proc| vec![proc]).collect();
+    groups.push(optimisers);
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+fn preset(name: &str) -> Convention {
+    Convention::preset(name).expect("a preset")
+}
+
+/// The training program of the example.
+fn yin_yang() -> Program {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/yin-yang/model.nir");
+    let (file, _) = nir::read(&path).expect("the example is readable");
+    let import = ImportOptions {
+        convention: preset("eventprop"),
+        dt: Some(1e-3),
+        name: "yin_yang".to_owned(),
+    };
+    let (network, _) = nir::import(&file, &import).expect("the example is importable");
+    let options = options(27, FIRST_SPIKE, ADAM, Vec::new());
+    lower(&network, &options).expect("the example can be lowered")
+}
+
+fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
+    Options {
+        ticks,
+        batch: 4,
+        replicas: 2,
+        // Tapes that a random state fills up.
+        spike_bound: Some(40),
+        loss: Some(loss),
+        adjoint: true,
+        optimiser: Some(Optimiser {
+            rule,
+            learning_rate: 1.9e-3,
+            weight_decay: 6.5e-7,
+            decay_per_batch: 0.9998,
+        }),
+        record,
+    }
+}
+
+/// What a network looks like.
+#[derive(Clone)]
+struct Shape {
+    sizes: &'static [usize],
+    ticks: u32,
+    convention: Convention,
+    synapse: bool,
+    per_neuron: bool,
+    leak: f64,
+    bias: bool,
+    loss: Loss,
+    rule: Rule,
+    record: bool,
+}
+
+impl Shape {
+    fn program(&self) -> Program {
+        let traces = Quantity::ALL.iter().filter(|_| self.record);
+        let record = |&quantity| Record {
+            population: "pop1".to_owned(),
+            quantity,
+        };
+        let options = options(
+            self.ticks,
+            self.loss,
+            self.rule,
+            traces.map(record).collect(),
+        );
+        lower(&self.network(), &options).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn network(&self) -> Network {
+        let mut numbers = Numbers::new(7);
+        let populations = self
+            .sizes
+            .iter()
+            .enumerate()
+            .map(|(index, &size)| Population {
+                name: format!("pop{index}"),
+                size,
+                kind: match index {
+                    0 => PopulationKind::Source,
+                    _ => PopulationKind::Neurons(self.neuron(size)),
+                },
+            });
+        let projections = self
+            .sizes
+            .windows(2)
+            .enumerate()
+            .map(|(index, pair)| Projection {
+                name: format!("fc{index}"),
+                pre: Pop::new(index),
+                post: Pop::new(index + 1),
+                weights: numbers.floats(pair[0] * pair[1], 1.0, 2.0),
+                bias: self.bias.then(|| numbers.floats(pair[1], 0.01, 0.01)),
+                delay: 1,
+                trainable: true,
+            });
+        Network {
+            name: "test".to_owned(),
+            dt: 1e-3,
+            convention: self.convention.clone(),
+            populations: populations.collect::<PrimaryMap<_, _>>(),
+            projections: projections.collect::<PrimaryMap<_, _>>(),
+            output: Pop::new(self.sizes.len() - 1),
+        }
+    }
+
+    fn neuron(&self, size: usize) -> Neuron {
+        let parameter = |value: f64| {
+            if self.per_neuron {
+                let values = (0..size).map(|n| value * (1.0 + 0.01 * n as f64));
+                Parameter::from_values(values.collect())
+            } else {
+                Parameter::Uniform(value)
+            }
+        };
+        Neuron {
+            tau_mem: parameter(0.02),
+            r: Parameter::Uniform(1.0),
+            v_leak: Parameter::Uniform(self.leak),
+            threshold: parameter(1.0),
+            v_reset: Parameter::Uniform(0.0),
+            synapse: self.synapse.then(|| Synapse {
+                tau_syn: parameter(0.005),
+                w_in: parameter(5.0),
+            }),
+        }
+    }
+}

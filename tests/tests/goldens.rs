@@ -3,9 +3,12 @@
 use ndarray::{Array2, Array3, Axis};
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::Options;
+use nirc_host::HostSimulator;
 use nirc_ir::event::{ArrayKind, Program, Role, Tensor};
 use nirc_ir::executor::{Executor, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
+use nirc_runtime::emulated::{Emulated, EmulatorOptions};
+use nirc_spinnaker2::target::Target;
 use nirc_tests::golden::{FILES, Golden};
 
 type Make = fn(&Program) -> Box<dyn Executor>;
@@ -14,7 +17,20 @@ fn interpreter(program: &Program) -> Box<dyn Executor> {
     Box::new(Interpreter::new(program))
 }
 
-const EXECUTORS: [Make; 1] = [interpreter];
+fn host(program: &Program) -> Box<dyn Executor> {
+    Box::new(HostSimulator::new(program, 2).expect("the program compiles"))
+}
+
+fn emulator(program: &Program) -> Box<dyn Executor> {
+    let target = Target::spinnaker2();
+    let options = EmulatorOptions {
+        threads: 2,
+        ..EmulatorOptions::default()
+    };
+    Box::new(Emulated::new(program, &target, options).expect("the firmware loads"))
+}
+
+const EXECUTORS: [Make; 3] = [interpreter, host, emulator];
 
 fn each(test: impl Fn(&Golden, Make)) {
     for file in FILES {
@@ -99,16 +115,25 @@ fn forward_equals_the_recording_to_the_bit() {
         let program = program(golden, &golden.options(true));
         let mut executor = make(&program);
         run(golden, executor.as_mut(), true);
-        assert_traces(golden, executor.as_ref(), &[("i", "I"), ("v_pre", "Vpre"), ("v", "V")]);
+        assert_traces(
+            golden,
+            executor.as_ref(),
+            &[("i", "I"), ("v_pre", "Vpre"), ("v", "V")],
+        );
         for (population, layer) in [("hidden", "L1"), ("out", "L2")] {
             let expected: Array3<u8> = golden.three(&format!("{layer}_spikes"));
             let proc = program.process(population).expect(population);
             for replica in 0..expected.len_of(Axis(1)) {
-                let mut got = Array2::<u8>::zeros((expected.len_of(Axis(0)), expected.len_of(Axis(2))));
+                let mut got =
+                    Array2::<u8>::zeros((expected.len_of(Axis(0)), expected.len_of(Axis(2))));
                 for spike in executor.spikes(replica, proc).expect("readable") {
                     got[(spike.tick as usize, spike.lane as usize)] = 1;
                 }
-                assert_eq!(got, expected.index_axis(Axis(1), replica), "{population} {replica}");
+                assert_eq!(
+                    got,
+                    expected.index_axis(Axis(1), replica),
+                    "{population} {replica}"
+                );
             }
         }
     });
@@ -120,7 +145,11 @@ fn adjoint_equals_the_recording_to_the_bit_given_its_error() {
         let program = program(golden, &golden.options(true));
         let mut executor = make(&program);
         run(golden, executor.as_mut(), true);
-        assert_traces(golden, executor.as_ref(), &[("lambda_v", "lV"), ("lambda_i", "lI")]);
+        assert_traces(
+            golden,
+            executor.as_ref(),
+            &[("lambda_v", "lV"), ("lambda_i", "lI")],
+        );
         for (population, projection, layer) in [("hidden", "fc1", "L1"), ("out", "fc2", "L2")] {
             let expected: Array3<f32> = golden.three(&format!("{layer}_gW_per_sample"));
             for (replica, expected) in expected.outer_iter().enumerate() {
@@ -143,7 +172,8 @@ fn gradients_from_the_loss_are_within_2e6_of_the_largest() {
         let program = program(golden, &golden.options(false));
         let mut executor = make(&program);
         run(golden, executor.as_mut(), false);
-        for (population, projection, recorded) in [("hidden", "fc1", "gW1"), ("out", "fc2", "gW2")] {
+        for (population, projection, recorded) in [("hidden", "fc1", "gW1"), ("out", "fc2", "gW2")]
+        {
             let expected: Array2<f32> = golden.two(recorded);
             let mut sum = vec![0.0_f32; expected.len()];
             for replica in 0..program.replicas {
@@ -158,7 +188,11 @@ fn gradients_from_the_loss_are_within_2e6_of_the_largest() {
                 .iter()
                 .zip(expected.t().iter())
                 .fold(0.0_f32, |m, (a, b)| m.max((a - b).abs()));
-            println!("{} {recorded}: {:e} of the largest", executor.name(), worst / largest);
+            println!(
+                "{} {recorded}: {:e} of the largest",
+                executor.name(),
+                worst / largest
+            );
             assert!(worst <= 2e-6 * largest, "{recorded}: {worst} of {largest}");
         }
     });
@@ -210,6 +244,8 @@ fn weights(executor: &dyn Executor, tensor: Tensor) -> Vec<f32> {
         .iter()
         .find(|(_, p)| p.role == Role::Optimiser(tensor))
         .expect("an optimiser");
-    let array = process.array_of(ArrayKind::Param(tensor)).expect("its weights");
+    let array = process
+        .array_of(ArrayKind::Param(tensor))
+        .expect("its weights");
     executor.read(0, proc, array).expect("readable")
 }

@@ -1,11 +1,11 @@
 //! From a network to an event program.
 //!
-//! 1. [`neuron`]: each population's differential equations, under the network's convention, become a
+//! 1. `neuron`: each population's differential equations, under the network's convention, become a
 //!    forward process.
-//! 2. [`loss`]: the read-out and the loss become a process behind the output population.
+//! 2. `loss`: the read-out and the loss become a process behind the output population.
 //! 3. [`crate::adjoint`]: adjoint handlers are derived from the forward handlers.
-//! 4. [`optimiser`]: each trained tensor gets a process that updates it.
-//! 5. [`probe`]: traces.
+//! 4. `optimiser`: each trained tensor gets a process that updates it.
+//! 5. `probe`: traces.
 
 mod body;
 mod loss;

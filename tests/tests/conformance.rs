@@ -1,0 +1,316 @@
+//! One suite for every executor: the interpreter says what is right, the others agree to the bit, with
+//! any number of threads.
+
+use nirc_compiler::lower::lower;
+use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_host::HostSimulator;
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{ArrayKind, Program, Role};
+use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
+use nirc_ir::interpreter::Interpreter;
+use nirc_ir::network::{
+    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
+    Projection, Reset, SpikeShape, Synapse, Threshold,
+};
+use nirc_runtime::emulated::{Emulated, EmulatorOptions};
+use nirc_spinnaker2::target::Target;
+
+/// A small generator of reproducible numbers (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn choose<T: Copy>(&mut self, options: &[T]) -> T {
+        options[self.below(options.len() as u64) as usize]
+    }
+}
+
+/// A network whose every choice comes from the numbers: one to three layers, a skip connection now and
+/// then, LIF or CubaLIF, every attribute of the convention.
+fn network(n: &mut Numbers) -> Network {
+    let convention = Convention {
+        integrator: n.choose(&[Integrator::Exponential, Integrator::Euler]),
+        order: n.choose(&[Order::CurrentFirst, Order::Simultaneous]),
+        reset: n.choose(&[Reset::ToValue, Reset::Subtract]),
+        threshold: n.choose(&[Threshold::Strict, Threshold::Inclusive]),
+        spike: n.choose(&[SpikeShape::Impulse, SpikeShape::Held]),
+        ..Convention::preset("nir").expect("a preset")
+    };
+    let layers = 1 + n.below(3) as usize;
+    let mut populations = PrimaryMap::from_iter([Population {
+        name: "input".to_owned(),
+        size: 1 + n.below(7) as usize,
+        kind: PopulationKind::Source,
+    }]);
+    for layer in 0..layers {
+        let size = n.choose(&[1, 2, 3, 5, 8, 13, 20]);
+        populations.push(Population {
+            name: format!("layer{layer}"),
+            size,
+            kind: PopulationKind::Neurons(neuron(n, size)),
+        });
+    }
+    let mut projections = PrimaryMap::new();
+    for post in 1..=layers {
+        for pre in 0..post {
+            if pre + 1 == post || n.below(3) == 0 {
+                let (a, b) = (
+                    populations[Pop::new(pre)].size,
+                    populations[Pop::new(post)].size,
+                );
+                projections.push(projection(n, pre, post, a, b));
+            }
+        }
+    }
+    Network {
+        name: "random".to_owned(),
+        dt: 0.001,
+        convention,
+        populations,
+        projections,
+        output: Pop::new(layers),
+    }
+}
+
+fn neuron(n: &mut Numbers, size: usize) -> Neuron {
+    let mut parameter = |low: f64, high: f64| {
+        if n.below(2) == 0 {
+            Parameter::Uniform(n.between(low, high))
+        } else {
+            Parameter::from_values((0..size).map(|_| n.between(low, high)).collect())
+        }
+    };
+    let tau_mem = parameter(0.005, 0.03);
+    let r = parameter(0.5, 2.0);
+    let v_leak = parameter(0.0, 0.3);
+    let threshold = parameter(0.8, 1.2);
+    let v_reset = parameter(-0.3, 0.1);
+    let synapse = Synapse {
+        tau_syn: parameter(0.002, 0.01),
+        w_in: parameter(2.0, 8.0),
+    };
+    Neuron {
+        tau_mem,
+        r,
+        v_leak,
+        threshold,
+        v_reset,
+        synapse: (n.below(3) > 0).then_some(synapse),
+    }
+}
+
+fn projection(
+    n: &mut Numbers,
+    pre: usize,
+    post: usize,
+    sources: usize,
+    targets: usize,
+) -> Projection {
+    let mut values = |count: usize, low: f64, high: f64| -> Vec<f32> {
+        (0..count).map(|_| n.between(low, high) as f32).collect()
+    };
+    let weights = values(sources * targets, -1.0, 4.0);
+    let bias = values(targets, -0.1, 0.2);
+    Projection {
+        name: format!("fc{pre}_{post}"),
+        pre: Pop::new(pre),
+        post: Pop::new(post),
+        weights,
+        bias: (n.below(3) == 0).then_some(bias),
+        delay: 1,
+        trainable: n.below(5) > 0,
+    }
+}
+
+fn options(n: &mut Numbers) -> Options {
+    let batch = 1 + n.below(5) as usize;
+    Options {
+        ticks: 8 + n.below(20) as u32,
+        batch,
+        replicas: 1 + n.below(batch as u64) as usize,
+        spike_bound: None,
+        loss: Some(n.choose(&[
+            Loss::FirstSpike {
+                xi: 1.5,
+                alpha: 1e-2,
+                beta: 100.0,
+            },
+            Loss::FirstSpikeSeconds {
+                tau_0: 5e-4,
+                alpha: 3e-3,
+                tau_1: 6.4e-3,
+            },
+        ])),
+        adjoint: true,
+        optimiser: Some(Optimiser {
+            rule: n.choose(&[
+                Rule::Sgd,
+                Rule::Adam {
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                },
+            ]),
+            learning_rate: 0.01,
+            weight_decay: n.choose(&[0.0, 1e-5]),
+            decay_per_batch: n.choose(&[1.0, 0.9]),
+        }),
+        record: Vec::new(),
+    }
+}
+
+struct Data {
+    spikes: Vec<Vec<InputSpike>>,
+    labels: Vec<u32>,
+}
+
+fn data(n: &mut Numbers, program: &Program, samples: usize) -> Data {
+    let inputs = program.processes.values().next().expect("a source").lanes;
+    let classes = program.processes[program.loss().expect("a loss")].lanes;
+    let spikes = (0..samples)
+        .map(|_| {
+            let mut spikes = Vec::new();
+            for tick in 0..program.ticks {
+                for channel in 0..inputs as u32 {
+                    if n.below(5) == 0 {
+                        spikes.push(InputSpike { tick, channel });
+                    }
+                }
+            }
+            spikes
+        })
+        .collect();
+    let labels = (0..samples)
+        .map(|_| n.below(classes as u64) as u32)
+        .collect();
+    Data { spikes, labels }
+}
+
+/// Everything that a training run leaves behind, as bits.
+fn fingerprint(executor: &mut dyn Executor, batches: &[Data]) -> Vec<(String, Vec<u32>)> {
+    let program = executor.program().clone();
+    let mut all = Vec::new();
+    for (k, batch) in batches.iter().enumerate() {
+        let samples: Vec<Sample<'_>> = batch
+            .spikes
+            .iter()
+            .zip(&batch.labels)
+            .map(|(spikes, label)| Sample {
+                spikes,
+                label: *label,
+                error: &[],
+            })
+            .collect();
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        executor
+            .run(Pass::Train, &samples, &mut outcomes)
+            .unwrap_or_else(|e| panic!("{}: {e}", executor.name()));
+        for (i, outcome) in outcomes.iter().enumerate() {
+            let mut values = outcome.first_spike.clone();
+            values.extend([outcome.loss, outcome.cross_entropy]);
+            all.push((format!("batch {k} outcome {i}"), bits(&values)));
+        }
+        let active = samples.len().min(program.replicas);
+        for (id, process) in program.processes.iter() {
+            let replicas = match process.role {
+                Role::Optimiser(_) => 1,
+                _ => active,
+            };
+            for replica in 0..replicas {
+                for (array, decl) in process.arrays.iter() {
+                    let interesting = matches!(
+                        decl.kind,
+                        ArrayKind::Param(_)
+                            | ArrayKind::Gradient(_)
+                            | ArrayKind::Moment
+                            | ArrayKind::Counter { .. }
+                    );
+                    if interesting {
+                        let values = executor.read(replica, id, array).expect("readable");
+                        let what = format!("batch {k} {}.{} {replica}", process.name, decl.name);
+                        all.push((what, bits(&values)));
+                    }
+                }
+                if process.role == Role::Neurons {
+                    let spikes = executor.spikes(replica, id).expect("readable");
+                    let places = spikes.iter().flat_map(|s| [s.tick, s.lane]).collect();
+                    all.push((
+                        format!("batch {k} {} spikes {replica}", process.name),
+                        places,
+                    ));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The bits of numbers; a NaN is a NaN, whatever its payload and sign.
+fn bits(values: &[f32]) -> Vec<u32> {
+    let canonical = |v: &f32| if v.is_nan() { f32::NAN } else { *v };
+    values.iter().map(|v| canonical(v).to_bits()).collect()
+}
+
+fn assert_same(seed: u64, name: &str, got: &[(String, Vec<u32>)], expected: &[(String, Vec<u32>)]) {
+    assert_eq!(got.len(), expected.len());
+    for ((what, got), (_, expected)) in got.iter().zip(expected) {
+        if got != expected {
+            let place = got.iter().zip(expected).position(|(a, b)| a != b);
+            let value = |bits: &[u32]| place.map(|i| (bits[i], f32::from_bits(bits[i])));
+            panic!(
+                "seed {seed}, {name}: {what} differs at {place:?}: {:?}, expected {:?}",
+                value(got),
+                value(expected)
+            );
+        }
+    }
+}
+
+fn check(seed: u64) {
+    let mut n = Numbers(seed);
+    let network = network(&mut n);
+    let options = options(&mut n);
+    let program = lower(&network, &options).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    let batches: Vec<Data> = (0..3)
+        .map(|_| data(&mut n, &program, options.batch))
+        .collect();
+    let expected = fingerprint(&mut Interpreter::new(&program), &batches);
+    for threads in [1, 3] {
+        let mut host = HostSimulator::new(&program, threads).expect("compiles");
+        assert_same(seed, "host", &fingerprint(&mut host, &batches), &expected);
+    }
+    let options = EmulatorOptions {
+        threads: 1 + (seed % 2) as usize,
+        ..EmulatorOptions::default()
+    };
+    let mut emulator = Emulated::new(&program, &Target::spinnaker2(), options)
+        .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    assert_same(
+        seed,
+        "emulator",
+        &fingerprint(&mut emulator, &batches),
+        &expected,
+    );
+}
+
+#[test]
+fn random_networks_train_with_the_same_bits_everywhere() {
+    for seed in 0..60 {
+        check(seed);
+    }
+}

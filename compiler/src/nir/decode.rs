@@ -13,7 +13,7 @@ use super::tree::{Dataset, Group};
 /// missing or malformed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Undecoded {
-    /// Its path, as in [`node_path`].
+    /// Its path: its name, after those of the graphs it is nested in, with `/` between.
     pub path: String,
     /// Its type, if the file states one.
     pub type_name: Option<String>,

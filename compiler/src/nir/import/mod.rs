@@ -4,6 +4,7 @@
 //! earlier one could not find leaves it out quietly, so one fault gives one error.
 
 mod convention;
+mod cycles;
 mod shapes;
 mod topology;
 mod values;

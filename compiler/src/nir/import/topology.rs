@@ -6,6 +6,7 @@ use nir_rs::nodes::{CubaLif, Input, Lif, Output};
 use nir_rs::{NirNode, Tensor};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
+use super::cycles;
 use crate::nir::{File, Undecoded};
 
 /// What a node is to the importer.
@@ -52,7 +53,8 @@ pub(super) struct Wiring<'a> {
     pub(super) is_acyclic: bool,
 }
 
-type Neighbours<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+/// For each node with any, its neighbours on one side.
+pub(super) type Neighbours<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 impl<'a> Wiring<'a> {
     pub(super) fn of(file: &'a File, problems: &mut Diagnostics) -> Self {
@@ -65,7 +67,7 @@ impl<'a> Wiring<'a> {
             before.entry(to).or_default().insert(from);
         }
         check_ports(file, &nodes, &after, problems);
-        let is_acyclic = check_cycles(&after, problems);
+        let is_acyclic = cycles::check(&after, problems);
         check_edges(&nodes, &edges, problems);
         let links = links(&nodes, &before, &after, &loose, problems);
         let output = output(&nodes, &before, problems);
@@ -279,90 +281,6 @@ fn reaches(from: &str, to: &str, after: &Neighbours<'_>) -> bool {
         }
     }
     false
-}
-
-/// Reports cycles, no two with a node in common; true if there is none.
-///
-/// A depth-first walk in the order of names: an edge back onto the path closes a cycle.
-fn check_cycles(after: &Neighbours<'_>, problems: &mut Diagnostics) -> bool {
-    let mut is_acyclic = true;
-    let mut state: BTreeMap<&str, State> = BTreeMap::new();
-    for start in after.keys() {
-        if state.contains_key(start) {
-            continue;
-        }
-        let mut path = vec![Step::first(start, after)];
-        state.insert(start, State::OnPath(0));
-        while let Some(step) = path.last_mut() {
-            let Some(next) = step.next.next() else {
-                state.insert(step.name, State::Done);
-                path.pop();
-                continue;
-            };
-            match state.get(next) {
-                Some(State::Done) => {}
-                Some(State::OnPath(at)) => {
-                    is_acyclic = false;
-                    let is_new = step.reported.is_none_or(|reported| reported < *at);
-                    if is_new {
-                        report_cycle(&mut path, *at, problems);
-                    }
-                }
-                None => {
-                    let mut first = Step::first(next, after);
-                    first.reported = step.reported;
-                    state.insert(next, State::OnPath(path.len()));
-                    path.push(first);
-                }
-            }
-        }
-    }
-    is_acyclic
-}
-
-/// Where the walk has a node.
-enum State {
-    OnPath(usize),
-    Done,
-}
-
-/// A node on the path of the walk.
-struct Step<'a> {
-    name: &'a str,
-    /// The neighbours not yet followed.
-    next: std::iter::Copied<std::collections::btree_set::Iter<'a, &'a str>>,
-    /// The last place on the path, up to here, whose node is in a reported cycle.
-    reported: Option<usize>,
-}
-
-impl<'a> Step<'a> {
-    fn first(name: &'a str, after: &'a Neighbours<'a>) -> Self {
-        static NONE: BTreeSet<&str> = BTreeSet::new();
-        Self {
-            name,
-            next: after.get(name).unwrap_or(&NONE).iter().copied(),
-            reported: None,
-        }
-    }
-}
-
-fn report_cycle(path: &mut [Step<'_>], from: usize, problems: &mut Diagnostics) {
-    for (at, step) in path.iter_mut().enumerate().skip(from) {
-        step.reported = Some(at);
-    }
-    let names: Vec<_> = path[from..].iter().map(|step| step.name).collect();
-    problems.push(
-        Diagnostic::error(
-            codes::GRAPH_CYCLE,
-            names[0],
-            format!(
-                "expected a feed-forward graph, found the cycle {} -> {}",
-                names.join(" -> "),
-                names[0]
-            ),
-        )
-        .help("recurrent connections are not supported"),
-    );
 }
 
 fn check_edges(

@@ -125,6 +125,7 @@ impl Comms<'_> {
     /// `send`: a packet without payload; r0 = key. Changes r1 and r2.
     pub(super) fn send(&self, asm: &mut Assembler, label: Label) {
         let hw = self.hardware;
+        asm.place_pool();
         asm.annotate("send");
         asm.function("send", label);
         asm.mov_const(R1, hw.comms);
@@ -136,6 +137,7 @@ impl Comms<'_> {
     /// `send.payload`: a packet with payload; r0 = key, s0 = payload. Changes r1 and r2.
     pub(super) fn send_payload(&self, asm: &mut Assembler, label: Label) {
         let hw = self.hardware;
+        asm.place_pool();
         asm.annotate("send.payload");
         asm.function("send.payload", label);
         asm.mov_const(R1, hw.comms);
@@ -180,6 +182,7 @@ impl Comms<'_> {
         deal: Deal<'_>,
     ) {
         let hw = self.hardware;
+        asm.place_pool();
         asm.annotate("drain");
         asm.function("drain", label);
         asm.comment("a packet from here on ends WFI");
@@ -220,10 +223,11 @@ impl Comms<'_> {
             done: asm.label(),
             complain: asm.label(),
         };
+        // In this order, equal pointers mean a full ring, which only a broken bound can bring about.
+        asm.emit(Inst::ldr(R0, Addr::Offset(R4, fifo.occupancy)));
         asm.emit(Inst::ldr(R5, Addr::Offset(R4, fifo.write)));
         asm.emit(Inst::ldr(R6, Addr::Offset(R4, fifo.read)));
-        asm.emit(Inst::cmp(R5, R6));
-        asm.b_if(Cond::Eq, empty);
+        asm.cbz(R0, empty);
         asm.mov_const(R7, self.memory.end(ring.symbol));
         let next = asm.here();
         if ring.has_payload {

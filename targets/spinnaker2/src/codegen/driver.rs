@@ -133,6 +133,7 @@ impl<'a> Driver<'a> {
 
     /// Everything behind the handlers, from the reset handler on.
     pub(super) fn emit(&self, asm: &mut Assembler, reset: Label) {
+        asm.place_pool();
         self.annotate(asm, "start");
         asm.function("reset", reset);
         self.comms.set_up(asm);
@@ -541,6 +542,7 @@ impl Driver<'_> {
 
     /// A function that returns when the needs are met for the step in r11.
     fn wait(&self, asm: &mut Assembler, name: &str, label: Label, needs: &[Need]) {
+        asm.place_pool();
         self.annotate(asm, name);
         asm.function(name, label);
         asm.emit(Inst::push(&[Reg::Lr]));
@@ -744,6 +746,7 @@ impl Driver<'_> {
     /// `fire`: records and emits a spike; r0 = lane, s0 on = the fields. Changes r0 to r3 and r12.
     fn fire(&self, asm: &mut Assembler) {
         let process = self.context.process();
+        asm.place_pool();
         self.annotate(asm, "record and emit a spike");
         asm.function("fire", self.context.labels.fire);
         asm.mov_const(R12, self.context.memory.addr(super::comms::CONTROL));
@@ -800,6 +803,7 @@ impl Driver<'_> {
 
     /// `marker`: sends this process' marker.
     fn marker(&self, asm: &mut Assembler) {
+        asm.place_pool();
         self.annotate(asm, "marker");
         asm.function("marker", self.routines.marker);
         let key = abi::key(0, number(self.context.proc), Kind::Marker, 0);
@@ -809,6 +813,7 @@ impl Driver<'_> {
 
     /// `error`: sends s0; r0 = the key but for the instance.
     fn error(&self, asm: &mut Assembler) {
+        asm.place_pool();
         self.annotate(asm, "error");
         asm.function("error", self.routines.error);
         asm.emit(Inst::ldr(R1, self.comms.control(names::CONFIG)));
@@ -819,6 +824,7 @@ impl Driver<'_> {
 
 /// `fill`: r1 words from r0 on become s0. Changes r0 to r2 and s1 to s15.
 pub(super) fn fill(asm: &mut Assembler, label: Label) {
+    asm.place_pool();
     asm.annotate("fill");
     asm.function("fill", label);
     for &to in &SReg::ALL[1..16] {

@@ -9,6 +9,8 @@ pub(super) struct Fifo {
     pub(super) end: i32,
     pub(super) read: i32,
     pub(super) write: i32,
+    /// Words in the ring.
+    pub(super) occupancy: i32,
     /// Register and value that switch it on.
     pub(super) control: (i32, u32),
     /// Register and value that choose its packets.
@@ -99,6 +101,7 @@ fn fifo(target: &Target, number: u32, filter: u32, interrupt: u32) -> Fifo {
         end: register(target.fifo.end),
         read: register(target.fifo.read),
         write: register(target.fifo.write),
+        occupancy: register(target.fifo.occupancy),
         control: (register(target.fifo.control), target.fifo.control_on),
         filter: (register(target.fifo.filter), filter),
         interrupt,

@@ -55,6 +55,7 @@ pub(super) fn emit(
         .ok_or_else(|| too_few("float", free.count_ones() as usize))?;
     let core = Core::new(context, handler.kind, &graph, &schedule, lanes, registers.block)
         .ok_or_else(|| too_few("core", POOL.len()))?;
+    asm.place_pool();
     asm.annotate(format!("{}: {name}", context.process().name));
     asm.function(symbol, label);
     let mut emitter = Emitter {
@@ -626,9 +627,20 @@ impl Emitter<'_, '_> {
             Access::Beside(reg, distance) => (self.beside(reg, distance), false),
             Access::Fixed(..) | Access::None => unreachable!("a place of the lanes has a pointer"),
         };
+        let constant = match self.graph.node(id) {
+            Node::Const(bits) if reg != R12 => Some(bits),
+            _ => None,
+        };
+        if let Some(bits) = constant {
+            self.asm.mov_const(R12, bits);
+        }
         for lane in 0..block.count {
             let offset = i32::try_from(4 * lane).unwrap_or(0);
-            self.asm.emit(Inst::vstr(first, reg, offset));
+            self.asm.emit(match constant {
+                // Takes a cycle less than a float's store.
+                Some(_) => Inst::str(R12, Addr::Offset(reg, offset)),
+                None => Inst::vstr(first, reg, offset),
+            });
         }
         if moves {
             self.asm.emit(Inst::add(reg, reg, word(4 * block.count)));

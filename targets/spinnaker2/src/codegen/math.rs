@@ -16,6 +16,7 @@ pub(super) const CLOBBERED: u32 = 0xFF;
 
 /// Emits `exp`.
 pub(super) fn exp(asm: &mut Assembler, label: Label) {
+    asm.place_pool();
     asm.annotate("exp");
     asm.function("exp", label);
     asm.comment("1");
@@ -79,6 +80,7 @@ pub(super) fn exp(asm: &mut Assembler, label: Label) {
 
 /// Emits `ln`.
 pub(super) fn ln(asm: &mut Assembler, label: Label) {
+    asm.place_pool();
     asm.annotate("ln");
     asm.function("ln", label);
     asm.comment("1");

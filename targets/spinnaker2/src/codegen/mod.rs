@@ -307,6 +307,7 @@ fn check(
 
 /// `fault`: notes the exception in `status` and sleeps for good.
 fn emit_fault(asm: &mut Assembler, placed: &Placed, label: Label) {
+    asm.place_pool();
     asm.annotate("fault");
     asm.function("fault", label);
     asm.emit(Inst::Mrs {

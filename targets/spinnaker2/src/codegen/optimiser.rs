@@ -37,6 +37,7 @@ pub(super) fn emit(
         fill: asm.label(),
         copy: asm.label(),
     };
+    asm.place_pool();
     asm.annotate("optimiser: start");
     asm.function("reset", reset);
     comms.set_up(asm);
@@ -170,6 +171,7 @@ fn write_back(asm: &mut Assembler, context: &Context<'_>, routines: &Routines, p
 /// `copy`: r2 words from r0 to r1. Changes r0 to r3 and all float registers.
 fn copy(asm: &mut Assembler, label: Label) {
     use crate::thumb::Reg::R3;
+    asm.place_pool();
     asm.annotate("copy");
     asm.function("copy", label);
     let (rest, over) = (asm.label(), asm.label());

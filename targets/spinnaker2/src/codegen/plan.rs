@@ -1,12 +1,13 @@
 //! What a PE has to hold for its processes, and how much of it.
 //!
 //! # Rings
-//! A process empties its rings at the start of every step (and whenever it wakes). A producer begins step `s`
+//! A process empties its rings at the start of every step (and whenever it wakes). A neighbour begins step `s`
 //! only when this process has finished `s - WINDOW` steps; when this process began its step `c`, it had dealt
-//! with all packets of the producer's steps below `c`. So while it is busy with step `c`, what can pile up is
-//! of the steps `c ..= c + WINDOW`: [`STEPS_IN_FLIGHT`] times at most one spike a lane, or one error a lane and
-//! channel, and never more than the tapes' bounds; and a marker a step. Towards a neighbour without flow
-//! control (no errors go over the channel) markers of all adjoint steps may pile up.
+//! with all packets of the neighbour's steps below `c`. From then until it next looks, just after the marker
+//! of its step `c`, the neighbour can be busy with the steps `c ..= c + 1 + WINDOW`: [`STEPS_IN_FLIGHT`] times
+//! at most one spike a lane, or one error a lane and channel, and never more than the tapes' bounds; and a
+//! marker a step. Where a channel takes no errors, nothing holds back the markers of the adjoint steps: all of
+//! them may pile up.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ use super::names;
 use crate::abi::{WINDOW, tape};
 
 /// Steps of a neighbour whose packets can wait at the same time.
-const STEPS_IN_FLIGHT: usize = WINDOW as usize + 1;
+const STEPS_IN_FLIGHT: usize = WINDOW as usize + 2;
 /// Stack of a PE: the deepest calls take less than a hundred bytes, an exception frame with floats 108.
 const STACK: u32 = 256;
 /// Numbers that a key has for processes and channels.

@@ -135,6 +135,17 @@ impl Bench {
         [(data, first), (outside, second)]
     }
 
+    /// The word of a state that a symbol names.
+    pub(crate) fn word(&self, state: &[u8], symbol: &str) -> u32 {
+        let (addr, _) = self.firmware.symbol(symbol).expect("a symbol");
+        let at = (addr - self.windows[0].addr) as usize;
+        let bytes = &state[at..at + 4];
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte))
+    }
+
     /// The address of a state's byte, by name if it has one.
     pub(crate) fn describe(&self, offset: usize) -> String {
         let offset = offset as u32;

@@ -161,9 +161,20 @@ fn arrays(state: &mut State<'_>, process: &Process, mood: Mood, numbers: &mut Nu
     for array in process.arrays.values() {
         let symbol = format!("{}.{}", process.name, array.name);
         state.floats(&symbol, mood, numbers);
-        if array.kind == ArrayKind::Label {
-            let label = numbers.below(lanes(process)) as f32;
-            state.put_at(&symbol, 0, label.to_bits());
+        match array.kind {
+            ArrayKind::Label => {
+                let label = numbers.below(lanes(process)) as f32;
+                state.put_at(&symbol, 0, label.to_bits());
+            }
+            // Some handlers ask whether a value is still the first one.
+            ArrayKind::State { init } => {
+                for lane in 0..lanes(process) {
+                    if numbers.below(3) == 0 {
+                        state.put_at(&symbol, lane, init.to_bits());
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }

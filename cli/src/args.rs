@@ -9,7 +9,12 @@ use nirc_runtime::device::{Executors, Kind};
 
 /// Compiles spiking networks from NIR files into programs that learn on the SpiNNaker2 chip.
 #[derive(Debug, Parser)]
-#[command(name = "nirc", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "nirc",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Arguments {
     /// Print results and diagnostics as JSON
     #[arg(long, global = true)]
@@ -197,7 +202,10 @@ impl From<ExecutorArgs> for Executors {
 impl Overrides {
     /// Applies all of them; reports every one that does not apply.
     pub(crate) fn apply(&self, tree: &mut Tree) -> Result<(), Diagnostics> {
-        let problems = self.set.iter().filter_map(|assignment| tree.set(assignment).err());
+        let problems = self
+            .set
+            .iter()
+            .filter_map(|assignment| tree.set(assignment).err());
         Diagnostics(problems.collect()).into_result(())
     }
 }

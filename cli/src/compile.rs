@@ -86,9 +86,10 @@ fn report(args: &Compile, program: &Program, bundle: &Bundle, json: bool) {
         memory.iter().map(|region| region.size).sum()
     };
     if json {
-        let images = bundle.images.values().map(|image| {
-            json!({ "name": image.name, "sram_bytes": used(&image.memory) })
-        });
+        let images = bundle
+            .images
+            .values()
+            .map(|image| json!({ "name": image.name, "sram_bytes": used(&image.memory) }));
         show::json(&json!({
             "bundle": args.output,
             "network": program.name,

@@ -31,9 +31,14 @@ fn text(name: &str, summary: &Summary) -> String {
     for node in &summary.nodes {
         rows.extend(node_rows(node));
     }
-    let head = ["node", "type", "compiles", "field", "shape", "element", "values"];
+    let head = [
+        "node", "type", "compiles", "field", "shape", "element", "values",
+    ];
     parts.push(show::table(&head, &rows));
-    let edges = summary.edges.iter().map(|(from, to)| format!("{from} -> {to}"));
+    let edges = summary
+        .edges
+        .iter()
+        .map(|(from, to)| format!("{from} -> {to}"));
     parts.push(format!("edges\n{}", edges.collect::<Vec<_>>().join("\n")));
     parts.join("\n\n")
 }

@@ -73,11 +73,16 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let padded = cells
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(&mut head.iter().copied())];
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.extend(
+        rows.iter()
+            .map(|row| line(&mut row.iter().map(String::as_str))),
+    );
     lines.join("\n")
 }
 
@@ -98,7 +103,13 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [vec!["input".to_owned(), "5".to_owned()], vec!["x".to_owned(), "12".to_owned()]];
-        assert_eq!(table(&["name", "n"], &rows), "name   n\ninput  5\nx      12");
+        let rows = [
+            vec!["input".to_owned(), "5".to_owned()],
+            vec!["x".to_owned(), "12".to_owned()],
+        ];
+        assert_eq!(
+            table(&["name", "n"], &rows),
+            "name   n\ninput  5\nx      12"
+        );
     }
 }

@@ -56,7 +56,10 @@ fn conclude(trained: &Trained) {
     }
     match (&trained.directory, trained.ended) {
         (Some(directory), Ended::Finished) => {
-            show::line(format!("report: {}", directory.join("report.html").display()));
+            show::line(format!(
+                "report: {}",
+                directory.join("report.html").display()
+            ));
             show::line(format!("model:  {}", directory.join("model.nir").display()));
         }
         (Some(directory), Ended::Stopped) => show::line(format!(

@@ -48,7 +48,9 @@ fn convention(model: &Model) -> BTreeMap<String, String> {
         other => other.to_string(),
     };
     let attributes = attributes.unwrap_or_default().into_iter();
-    attributes.map(|(name, value)| (name, text(value))).collect()
+    attributes
+        .map(|(name, value)| (name, text(value)))
+        .collect()
 }
 
 /// Opens a bundle and the model in it.

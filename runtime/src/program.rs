@@ -87,7 +87,11 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
             options.batch = batch;
             options.adjoint = false;
             // Where there is no loss, only the read-out of first spikes.
-            options.loss = Some(config.loss.map_or(Loss::Given, crate::config::Loss::lowered));
+            options.loss = Some(
+                config
+                    .loss
+                    .map_or(Loss::Given, crate::config::Loss::lowered),
+            );
             options.record = record;
         }
     }
@@ -120,7 +124,10 @@ pub fn training(config: &Config) -> Result<&Training, Diagnostic> {
 }
 
 fn optimiser(config: &Config) -> Result<&crate::config::Optimiser, Diagnostic> {
-    config.optimiser.as_ref().ok_or_else(|| missing("optimiser"))
+    config
+        .optimiser
+        .as_ref()
+        .ok_or_else(|| missing("optimiser"))
 }
 
 fn loss(config: &Config) -> Result<Loss, Diagnostic> {

@@ -9,6 +9,6 @@ mod yin_yang;
 pub use arrays::{Archive, read_array, read_errors, read_labels, read_spikes};
 pub use dataset::{DataSet, SpikesOutOfRange};
 pub use latency::Latency;
-pub use load::{Sets, training_samples};
 pub(crate) use load::wrong_bins;
+pub use load::{Sets, training_samples};
 pub use yin_yang::{Point, yin_yang};

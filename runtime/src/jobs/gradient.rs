@@ -101,7 +101,9 @@ fn given_errors(
         .help("errors are (T, B, N): bins, samples, outputs"));
     }
     let by_sample = errors.axis_iter(Axis(1));
-    Ok(by_sample.map(|sample| sample.iter().copied().collect()).collect())
+    Ok(by_sample
+        .map(|sample| sample.iter().copied().collect())
+        .collect())
 }
 
 /// Where a tensor's gradient stands.
@@ -244,7 +246,10 @@ pub(super) fn first_spikes(outcomes: &[Outcome]) -> Array2<f32> {
         .expect("every outcome has a time for each output")
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "written as f32, as the losses are")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "written as f32, as the losses are"
+)]
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53 samples")]
 fn mean(values: impl ExactSizeIterator<Item = f32>) -> Array0<f32> {
     let samples = values.len().max(1) as f64;

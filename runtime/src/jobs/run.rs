@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use nirc_compiler::options::Record;
+use nirc_ir::Diagnostics;
 use nirc_ir::event::Program;
 use nirc_ir::executor::{Executor, Pass, Sample};
-use nirc_ir::Diagnostics;
 use nirc_spinnaker2::target::Target;
 
 use super::gradient::first_spikes;

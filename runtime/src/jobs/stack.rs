@@ -107,9 +107,8 @@ impl What {
 impl Recording {
     /// An empty recording of so many samples.
     pub(super) fn new(what: What, program: &Program, samples: usize) -> Result<Self, Diagnostic> {
-        let spiking = |proc: &Proc| {
-            matches!(program.processes[*proc].role, Role::Source | Role::Neurons)
-        };
+        let spiking =
+            |proc: &Proc| matches!(program.processes[*proc].role, Role::Source | Role::Neurons);
         let Some(proc) = program.process(what.population()).filter(spiking) else {
             let names: Vec<&str> = program
                 .processes
@@ -124,7 +123,11 @@ impl Recording {
             )
             .help(format!("populations are: {}", names.join(", "))));
         };
-        let shape = (program.ticks as usize, samples, program.processes[proc].lanes);
+        let shape = (
+            program.ticks as usize,
+            samples,
+            program.processes[proc].lanes,
+        );
         let stack = match what {
             What::Spikes { .. } => Stack::Spikes(Array3::zeros(shape)),
             What::Trace(_) => Stack::Trace(Array3::zeros(shape)),

@@ -100,7 +100,12 @@ pub fn train(
         samples: sets.train.len(),
     };
     let program = compile(&model.network, config, job_of, &target)?;
-    let origin = Origin::new(config, model.weights().sha256(), sets.sha256(), program.replicas);
+    let origin = Origin::new(
+        config,
+        model.weights().sha256(),
+        sets.sha256(),
+        program.replicas,
+    );
     let (directory, checkpoint) = place(job, &origin)?;
     let mut executor = job.executors.start(&program, &target)?;
     let mut trainer = Trainer::new(&mut executor, &sets.train, &sets.test, settings)?;
@@ -227,7 +232,8 @@ impl Keeper<'_> {
 impl Observer<Machine> for Keeper<'_> {
     fn batch(&mut self, trainer: &Trainer<'_, Machine>) -> Result<(), Diagnostic> {
         self.batch_cycles = trainer.executor().chip().map(EmulatedChip::batch_cycles);
-        self.watcher.batch(trainer.samples_seen(), trainer.progress());
+        self.watcher
+            .batch(trainer.samples_seen(), trainer.progress());
         if self.saved.elapsed() >= self.every {
             self.save(trainer)?;
         }

@@ -1,11 +1,11 @@
-//! The generators: each named, written out, and with a state that a checkpoint can hold.
+//! The generators: written out, and with a state that a checkpoint can hold.
 //!
-//! * [`Mt19937`] draws what NumPy's legacy `RandomState` draws, because the published data sets and
-//!   initial weights are defined by it.
-//! * [`Xoshiro256`] (`xoshiro256++`) does everything else; today that is shuffling.
+//! There is one engine, the Mersenne Twister [`Mt19937`], because what runs are compared with is
+//! defined by it: NumPy's legacy `RandomState` makes the published data sets and initial weights, and
+//! PyTorch's data loader ([`Sampler`]) the published order of training samples.
 
 mod mt19937;
-mod xoshiro;
+mod sampler;
 
-pub use mt19937::Mt19937;
-pub use xoshiro::Xoshiro256;
+pub use mt19937::{Mt19937, Mt19937State};
+pub use sampler::Sampler;

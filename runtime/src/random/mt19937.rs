@@ -1,10 +1,12 @@
 //! NumPy's legacy generator: the Mersenne Twister and the distributions of `RandomState`.
 
+use serde::{Deserialize, Serialize};
+
 const N: usize = 624;
 const M: usize = 397;
 
 /// `numpy.random.RandomState(seed)`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mt19937 {
     key: [u32; N],
     position: usize,
@@ -12,7 +14,33 @@ pub struct Mt19937 {
     spare_normal: Option<f64>,
 }
 
+/// Everything that decides what a generator draws next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mt19937State {
+    key: Vec<u32>,
+    position: usize,
+    spare_normal_bits: Option<u64>,
+}
+
 impl Mt19937 {
+    /// The state to save.
+    pub fn state(&self) -> Mt19937State {
+        Mt19937State {
+            key: self.key.to_vec(),
+            position: self.position,
+            spare_normal_bits: self.spare_normal.map(f64::to_bits),
+        }
+    }
+
+    /// Continues from a saved state, if it is one.
+    pub fn from_state(state: &Mt19937State) -> Option<Self> {
+        Some(Self {
+            key: state.key.as_slice().try_into().ok()?,
+            position: (state.position <= N).then_some(state.position)?,
+            spare_normal: state.spare_normal_bits.map(f64::from_bits),
+        })
+    }
+
     /// Seeds as `RandomState(seed)` and `numpy.random.seed(seed)` do for an integer.
     pub fn new(seed: u32) -> Self {
         let mut key = [seed; N];

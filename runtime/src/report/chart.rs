@@ -38,8 +38,14 @@ impl Chart {
     pub(super) fn draw(&self) -> Svg {
         let mut svg = Svg::new(WIDTH, HEIGHT, self.title);
         let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
-        let points = || self.series.iter().flat_map(|s| s.points.iter()).filter(finite);
-        let x = Axis::over(points().map(|p| p.0), None);
+        let points = || {
+            self.series
+                .iter()
+                .flat_map(|s| s.points.iter())
+                .filter(finite)
+        };
+        let last = points().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
+        let x = Axis::over(points().map(|p| p.0), last.is_finite().then_some(last));
         let y = Axis::over(points().map(|p| p.1), self.percent.then_some(1.0));
         let place = |p: (f64, f64)| {
             (
@@ -51,12 +57,26 @@ impl Chart {
         for tick in y.ticks() {
             let (_, height) = place((x.low, tick));
             svg.line("grid", (LEFT, height), (WIDTH - RIGHT, height));
-            svg.text("tick", (LEFT - 8.0, height + 4.0), "end", &self.value(tick, y.step));
+            svg.text(
+                "tick",
+                (LEFT - 8.0, height + 4.0),
+                "end",
+                &self.value(tick, y.step),
+            );
         }
         for tick in x.ticks() {
             let (left, _) = place((tick, y.low));
-            svg.line("grid", (left, HEIGHT - BOTTOM), (left, HEIGHT - BOTTOM + 4.0));
-            svg.text("tick", (left, HEIGHT - BOTTOM + 18.0), "middle", &number(tick, x.step));
+            svg.line(
+                "grid",
+                (left, HEIGHT - BOTTOM),
+                (left, HEIGHT - BOTTOM + 4.0),
+            );
+            svg.text(
+                "tick",
+                (left, HEIGHT - BOTTOM + 18.0),
+                "middle",
+                &number(tick, x.step),
+            );
         }
         let middle = (LEFT + WIDTH - RIGHT) / 2.0;
         svg.text("axis", (middle, HEIGHT - 6.0), "middle", self.x);
@@ -121,7 +141,11 @@ impl Axis {
         let low = values.clone().fold(f64::INFINITY, f64::min);
         let high = values.fold(f64::NEG_INFINITY, f64::max);
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        let span = if high > low { high - low } else { high.abs().max(1.0) };
+        let span = if high > low {
+            high - low
+        } else {
+            high.abs().max(1.0)
+        };
         let rough = span / 5.0;
         let power = 10_f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0]
@@ -168,12 +192,20 @@ mod tests {
 
     #[test]
     fn one_point_none_and_infinities_draw() {
-        for points in [vec![], vec![(1.0, 0.5)], vec![(1.0, f64::INFINITY), (2.0, f64::NAN)]] {
+        for points in [
+            vec![],
+            vec![(1.0, 0.5)],
+            vec![(1.0, f64::INFINITY), (2.0, f64::NAN)],
+        ] {
             let chart = Chart {
                 title: "accuracy",
                 x: "epoch",
                 percent: true,
-                series: vec![Series { name: "test", class: "a", points }],
+                series: vec![Series {
+                    name: "test",
+                    class: "a",
+                    points,
+                }],
             };
             let text = chart.draw().to_string();
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");

@@ -37,7 +37,12 @@ pub(super) fn map(bundle: &Bundle, program: &Program, target: &Target) -> Svg {
     }
     for y in bottom..=top {
         let (_, at) = corner(left, y);
-        svg.text("small", (MARGIN - 10.0, at + CELL + 4.0), "end", &y.to_string());
+        svg.text(
+            "small",
+            (MARGIN - 10.0, at + CELL + 4.0),
+            "end",
+            &y.to_string(),
+        );
     }
     for quad in &quads {
         if let Some(pe) = quad.first() {
@@ -136,7 +141,11 @@ pub(super) struct Ledger {
 /// The ledger of each image.
 pub(super) fn ledgers(bundle: &Bundle, target: &Target) -> Vec<Ledger> {
     let size = target.memory.sram.size;
-    bundle.images.values().map(|image| ledger(image, size)).collect()
+    bundle
+        .images
+        .values()
+        .map(|image| ledger(image, size))
+        .collect()
 }
 
 fn ledger(firmware: &Firmware, size: u32) -> Ledger {

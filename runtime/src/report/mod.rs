@@ -8,9 +8,9 @@ mod svg;
 use minijinja::Environment;
 use minijinja::value::Serde;
 use nirc_ir::event::Program;
+use nirc_ir::event::Role;
 use nirc_ir::executor::{Executor, Pass};
 use nirc_ir::interpreter::Interpreter;
-use nirc_ir::event::Role;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::target::Target;
@@ -111,7 +111,11 @@ impl Report<'_> {
         let mut environment = Environment::new();
         environment
             .add_template("report.html", TEMPLATE)
-            .and_then(|()| environment.get_template("report.html")?.render(Serde(&page)))
+            .and_then(|()| {
+                environment
+                    .get_template("report.html")?
+                    .render(Serde(&page))
+            })
             .map_err(|error| {
                 Diagnostic::error(codes::FILE_UNWRITABLE, "report.html", error.to_string()).into()
             })
@@ -137,14 +141,20 @@ impl Report<'_> {
         let mut tiles = Vec::new();
         if let Some(last) = epochs.last() {
             tiles.push(tile(percent(last.test_accuracy), "test accuracy"));
-            tiles.push(tile(percent(last.train_accuracy), "training accuracy, last epoch"));
+            tiles.push(tile(
+                percent(last.train_accuracy),
+                "training accuracy, last epoch",
+            ));
             let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
             #[expect(clippy::cast_precision_loss, reason = "a number of epochs")]
             let mean = seconds / epochs.len() as f64;
             tiles.push(tile(format!("{mean:.2} s"), "training time an epoch"));
         }
         if let Some(before) = self.evaluations().first().filter(|e| e.samples == 0) {
-            tiles.insert(0, tile(percent(before.test_accuracy), "test accuracy before"));
+            tiles.insert(
+                0,
+                tile(percent(before.test_accuracy), "test accuracy before"),
+            );
         }
         let planned = self.config.training.map_or(epochs.len(), |t| t.epochs);
         tiles.push(tile(format!("{} of {planned}", epochs.len()), "epochs"));
@@ -152,7 +162,10 @@ impl Report<'_> {
             for hz in [self.target.clock.low_hz, self.target.clock.high_hz] {
                 #[expect(clippy::cast_precision_loss, reason = "for people")]
                 let (ms, mhz) = (cycles as f64 * 1e3 / hz as f64, hz as f64 / 1e6);
-                tiles.push(tile(format!("{ms:.2} ms"), &format!("a batch on the chip at {mhz} MHz")));
+                tiles.push(tile(
+                    format!("{ms:.2} ms"),
+                    &format!("a batch on the chip at {mhz} MHz"),
+                ));
             }
         }
         tiles
@@ -161,7 +174,10 @@ impl Report<'_> {
     /// Tests within epochs, those of the unfinished one included.
     fn evaluations(&self) -> Vec<Evaluation> {
         let finished = self.progress.epochs.iter().flat_map(|e| &e.evaluations);
-        finished.chain(&self.progress.evaluations).copied().collect()
+        finished
+            .chain(&self.progress.evaluations)
+            .copied()
+            .collect()
     }
 
     fn charts(&self) -> Vec<String> {
@@ -209,7 +225,10 @@ impl Report<'_> {
                 series: vec![series("test, cross entropy", "b", points.collect())],
             });
         }
-        charts.iter().map(|chart| chart.draw().to_string()).collect()
+        charts
+            .iter()
+            .map(|chart| chart.draw().to_string())
+            .collect()
     }
 
     /// Test accuracy by training samples, ends of epochs included.
@@ -262,9 +281,11 @@ impl Report<'_> {
     fn raster(&self, executor: &mut dyn Executor, sample: usize) -> Result<Raster, Diagnostic> {
         let mut outcomes = Vec::with_capacity(1);
         executor.run(Pass::Forward, &[self.test.sample(sample)], &mut outcomes)?;
-        let shown = self.program.processes.iter().filter(|(_, process)| {
-            matches!(process.role, Role::Source | Role::Neurons)
-        });
+        let shown = self
+            .program
+            .processes
+            .iter()
+            .filter(|(_, process)| matches!(process.role, Role::Source | Role::Neurons));
         let bands = shown.map(|(proc, process)| {
             Ok(Band {
                 name: process.name.clone(),

@@ -58,7 +58,12 @@ impl Raster {
             svg.rect("band", (LEFT, top), size, 3.0, "");
             let middle = top + height / 2.0;
             svg.text("tick", (LEFT - 8.0, middle), "end", &band.name);
-            svg.text("small", (LEFT - 8.0, middle + 12.0), "end", &band.lanes.to_string());
+            svg.text(
+                "small",
+                (LEFT - 8.0, middle + 12.0),
+                "end",
+                &band.lanes.to_string(),
+            );
             let output = k + 1 == self.bands.len();
             for spike in &band.spikes {
                 #[expect(clippy::cast_precision_loss, reason = "a lane")]

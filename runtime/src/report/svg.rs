@@ -36,7 +36,9 @@ impl Svg {
             let _ = write!(text, "{x:.1},{y:.1} ");
         }
         let text = text.trim_end();
-        self.push(format_args!(r#"<polyline class="{class}" points="{text}"/>"#));
+        self.push(format_args!(
+            r#"<polyline class="{class}" points="{text}"/>"#
+        ));
     }
 
     /// A disc, with a hint that shows under the pointer.

@@ -11,7 +11,7 @@ use super::metrics::{Epoch, Evaluation, Tally};
 use super::weights::{self, OptimiserArrays};
 use crate::config::Training;
 use crate::data::DataSet;
-use crate::random::Xoshiro256;
+use crate::random::{Mt19937State, Sampler};
 
 /// Where training stands, between two batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,8 +20,8 @@ pub struct Progress {
     pub epochs: Vec<Epoch>,
     /// Samples of the current epoch that were trained on.
     pub position: usize,
-    /// State of the shuffling generator at the start of the current epoch; it gives the order.
-    pub shuffle: [u64; 4],
+    /// State of the sampler (a Mersenne Twister) at the start of the current epoch; it gives the order.
+    pub shuffle: Mt19937State,
     /// Sums over the current epoch.
     pub tally: Tally,
     /// Tests within the current epoch.
@@ -105,7 +105,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
             )
             .help("use a smaller batch or more samples"));
         }
-        let shuffle = Xoshiro256::new(u64::from(settings.seed)).state();
+        let shuffle = Sampler::new(settings.seed).state();
         Ok(Self {
             executor,
             train,
@@ -142,9 +142,9 @@ impl<'a, E: Executor> Trainer<'a, E> {
                 self.train.len()
             )));
         }
-        if Xoshiro256::from_state(progress.shuffle).is_none() {
+        if Sampler::from_state(&progress.shuffle).is_none() {
             return Err(misfit(
-                "the shuffling generator's state is all zero".to_owned(),
+                "the sampler's state is none of a Mersenne Twister".to_owned(),
             ));
         }
         weights::restore(self.executor, &snapshot.arrays)?;
@@ -225,15 +225,14 @@ impl<'a, E: Executor> Trainer<'a, E> {
     }
 
     /// The order of this epoch's samples, and the generator's state for the next.
-    fn order(&self) -> (Vec<usize>, [u64; 4]) {
-        let mut generator = Xoshiro256::from_state(self.progress.shuffle)
-            .expect("checked when restored, and never reached by the generator");
-        if self.settings.shuffle {
-            let order = generator.permutation(self.train.len());
-            (order, generator.state())
-        } else {
-            ((0..self.train.len()).collect(), generator.state())
-        }
+    fn order(&self) -> (Vec<usize>, Mt19937State) {
+        let mut sampler = Sampler::from_state(&self.progress.shuffle)
+            .expect("made by a sampler, or checked when restored");
+        let order = match self.settings.shuffle {
+            true => sampler.next_epoch(self.train.len()),
+            false => (0..self.train.len()).collect(),
+        };
+        (order, sampler.state())
     }
 
     fn train_batch(
@@ -286,7 +285,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
 
     fn finish_epoch(
         &mut self,
-        next_shuffle: [u64; 4],
+        next_shuffle: Mt19937State,
         observer: &mut dyn Observer<E>,
     ) -> Result<Ended, Diagnostic> {
         let begin = Instant::now();

@@ -18,7 +18,7 @@ use nirc_ir::network::{
 };
 use nirc_runtime::config::Training;
 use nirc_runtime::data::DataSet;
-use nirc_runtime::random::{Mt19937, Xoshiro256};
+use nirc_runtime::random::Mt19937;
 
 /// The shared data beside the workspace; a test that needs them is skipped where they are absent.
 pub fn shared(path: &str) -> Option<PathBuf> {
@@ -107,16 +107,16 @@ pub fn program(batch: usize, replicas: usize) -> Program {
 }
 
 /// Random samples for it.
-pub fn samples(seed: u64, count: usize) -> DataSet {
-    let mut generator = Xoshiro256::new(seed);
+pub fn samples(seed: u32, count: usize) -> DataSet {
+    let mut generator = Mt19937::new(seed);
     let mut set = DataSet::new(5);
     for _ in 0..count {
-        let label = generator.below(3) as u32;
+        let label = generator.below(3);
         let spikes = (0..5).map(|channel| InputSpike {
             tick: if channel == label {
                 1
             } else {
-                4 + generator.below(9) as u32
+                4 + generator.below(9)
             },
             channel,
         });

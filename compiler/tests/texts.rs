@@ -21,7 +21,7 @@ fn network(convention: Convention, cuba: bool) -> Network {
             v_leak: Parameter::Uniform(0.1),
             threshold: Parameter::Uniform(1.0),
             v_reset: Parameter::Uniform(-0.2),
-            synapse: cuba.then(|| Synapse {
+            synapse: cuba.then_some(Synapse {
                 tau_syn: Parameter::Uniform(0.005),
                 w_in: Parameter::Uniform(3.0),
             }),

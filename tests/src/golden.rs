@@ -74,13 +74,19 @@ impl Golden {
     /// Input spikes per sample from the recorded times `(B, J)`.
     pub fn inputs(&self) -> Vec<Vec<InputSpike>> {
         let times: Array2<i32> = self.two("in_times");
-        times.outer_iter().map(|row| spikes(row.iter().copied())).collect()
+        times
+            .outer_iter()
+            .map(|row| spikes(row.iter().copied()))
+            .collect()
     }
 
     /// Labels of the recorded batch.
     pub fn labels(&self) -> Vec<u32> {
         let labels: ArrayD<i64> = self.array("label");
-        labels.iter().map(|l| u32::try_from(*l).expect("a class")).collect()
+        labels
+            .iter()
+            .map(|l| u32::try_from(*l).expect("a class"))
+            .collect()
     }
 
     /// The errors that entered the output layer: per sample `T * N`.

@@ -306,6 +306,7 @@ fn routes(config: &ChipConfig, bundle: &Bundle) -> Result<Vec<Route>, Diagnostic
     routes.collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn trouble(error: ChipError) -> Diagnostic {
     let place = match &error {
         ChipError::Fault(fault) => fault.symbol.clone().unwrap_or_default(),

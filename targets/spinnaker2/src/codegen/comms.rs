@@ -70,7 +70,10 @@ pub(super) struct Comms<'a> {
 impl Comms<'_> {
     /// Offset of a word of the control block.
     pub(super) fn offset(&self, name: &str) -> i32 {
-        let distance = self.memory.addr(name).wrapping_sub(self.memory.addr(CONTROL));
+        let distance = self
+            .memory
+            .addr(name)
+            .wrapping_sub(self.memory.addr(CONTROL));
         distance.cast_signed()
     }
 

@@ -210,7 +210,10 @@ impl<'a> Driver<'a> {
         self.fill(asm, &fills);
         asm.emit(Inst::mov(R0, 0));
         if process.tape.is_some() && self.role() != Role::Source {
-            asm.emit(Inst::str(R0, self.comms.control(&tape::count(&process.name))));
+            asm.emit(Inst::str(
+                R0,
+                self.comms.control(&tape::count(&process.name)),
+            ));
         }
         for chan in names::error_channels(self.context.program, self.context.proc) {
             let [next, end, bin] = names::error_cursor(process, chan);
@@ -227,7 +230,9 @@ impl<'a> Driver<'a> {
     }
 
     fn input(&self, name: fn(&nirc_ir::event::Process, Chan) -> String, chan: Chan) -> u32 {
-        self.context.memory.addr(&name(self.context.process(), chan))
+        self.context
+            .memory
+            .addr(&name(self.context.process(), chan))
     }
 
     fn forward(&self, asm: &mut Assembler) {
@@ -269,7 +274,13 @@ impl<'a> Driver<'a> {
         asm.emit(Inst::cmp(R11, Src::Reg(R0, Shift::Lsr(16))));
         asm.b_if(Cond::Ne, over);
         asm.emit(Inst::add(R9, R9, 4));
-        if self.context.program.outgoing(self.context.proc).next().is_some() {
+        if self
+            .context
+            .program
+            .outgoing(self.context.proc)
+            .next()
+            .is_some()
+        {
             asm.emit(extract_half(R0, R0));
             let key = abi::key(0, number(self.context.proc), Kind::Spike, 0);
             self.comms.own_key(asm, key, Some(R0));
@@ -296,7 +307,10 @@ impl<'a> Driver<'a> {
         let process = self.context.process();
         if process.tape.is_some() {
             asm.comment("end of this bin's own spikes");
-            asm.emit(Inst::ldr(R0, self.comms.control(&tape::count(&process.name))));
+            asm.emit(Inst::ldr(
+                R0,
+                self.comms.control(&tape::count(&process.name)),
+            ));
             asm.mov_const(R1, self.context.memory.addr(&names::own_start(process)));
             asm.emit(Inst::add(R1, R1, words(R11)));
             asm.emit(Inst::str(R0, Addr::Offset(R1, 4)));
@@ -424,7 +438,11 @@ impl<'a> Driver<'a> {
             rt: R0,
             addr: Addr::Offset(R9, -2),
         });
-        asm.emit(Inst::orr(R0, R0, abi::key(0, chan_number(chan), Kind::Error, 0)));
+        asm.emit(Inst::orr(
+            R0,
+            R0,
+            abi::key(0, chan_number(chan), Kind::Error, 0),
+        ));
         asm.bl(self.routines.error);
     }
 
@@ -590,14 +608,19 @@ impl Driver<'_> {
             .map(Packet::Error)
             .chain([Packet::Command])
             .collect();
-        self.comms.drain(asm, self.routines.drain, [&plain, &payload], &|asm, packet, exits| {
-            self.deal(asm, packet, exits);
-        });
+        self.comms.drain(
+            asm,
+            self.routines.drain,
+            [&plain, &payload],
+            &|asm, packet, exits| {
+                self.deal(asm, packet, exits);
+            },
+        );
         let neighbours = !self.neighbours().is_empty();
         let fires = self.role() == Role::Neurons && self.handlers.get(HandlerKind::Tick).is_some();
-        let sends_errors = program
-            .incoming(proc)
-            .any(|(chan, c)| program.carries_errors(chan) && program.processes[c.from].role != Role::Source);
+        let sends_errors = program.incoming(proc).any(|(chan, c)| {
+            program.carries_errors(chan) && program.processes[c.from].role != Role::Source
+        });
         if fires {
             self.fire(asm);
         }
@@ -644,7 +667,9 @@ impl Driver<'_> {
 
     fn channels_from(&self, from: Proc) -> impl Iterator<Item = Chan> + '_ {
         let incoming = self.context.program.incoming(self.context.proc);
-        incoming.filter(move |(_, c)| c.from == from).map(|(chan, _)| chan)
+        incoming
+            .filter(move |(_, c)| c.from == from)
+            .map(|(chan, _)| chan)
     }
 
     /// Appends the lane in r0 to the tapes of the channels from `from`.
@@ -653,7 +678,9 @@ impl Driver<'_> {
             let process = self.context.process();
             let next = self.comms.control(&names::input_next(process, chan));
             let bound = 2 * self.context.program.channels[chan].bound;
-            let end = self.input(names::input_source, chan).saturating_add(word(bound));
+            let end = self
+                .input(names::input_source, chan)
+                .saturating_add(word(bound));
             let room = asm.label();
             asm.emit(Inst::ldr(R2, next));
             asm.mov_const(R3, end);
@@ -780,10 +807,20 @@ impl Driver<'_> {
             asm.emit(Inst::str(R1, count));
             full
         });
-        if self.context.program.outgoing(self.context.proc).next().is_some() {
+        if self
+            .context
+            .program
+            .outgoing(self.context.proc)
+            .next()
+            .is_some()
+        {
             asm.emit(Inst::ldr(R1, at(names::CONFIG)));
             asm.emit(Inst::orr(R0, R0, R1));
-            asm.emit(Inst::orr(R0, R0, abi::key(0, number(self.context.proc), Kind::Spike, 0)));
+            asm.emit(Inst::orr(
+                R0,
+                R0,
+                abi::key(0, number(self.context.proc), Kind::Spike, 0),
+            ));
             asm.b(self.routines.send);
         } else {
             asm.emit(Inst::ret());

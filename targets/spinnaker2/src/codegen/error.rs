@@ -25,7 +25,9 @@ pub enum CodegenError {
         what: String,
     },
     /// A body keeps too many values alive.
-    #[error("{process}: {handler}: the values alive at once need more than the {available} {kind} registers")]
+    #[error(
+        "{process}: {handler}: the values alive at once need more than the {available} {kind} registers"
+    )]
     Registers {
         /// The process.
         process: String,
@@ -83,7 +85,11 @@ fn ledger(regions: &[Region]) -> String {
     let mut text = String::new();
     for region in sorted {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n{:>8} {:<32} {}", region.len, region.symbol, region.purpose);
+        let _ = write!(
+            text,
+            "\n{:>8} {:<32} {}",
+            region.len, region.symbol, region.purpose
+        );
     }
     text
 }

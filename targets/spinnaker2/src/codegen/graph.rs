@@ -292,9 +292,7 @@ impl Builder<'_> {
             Op::Binary(op, a, b) => Node::Binary(op, self.number(a)?, self.number(b)?),
             Op::Fma(a, b, c) => Node::Fma(self.number(a)?, self.number(b)?, self.number(c)?),
             Op::Cmp(op, a, b) => Node::Cmp(op, self.number(a)?, self.number(b)?),
-            Op::Select(c, a, b) => {
-                Node::Select(self.boolean(c)?, self.number(a)?, self.number(b)?)
-            }
+            Op::Select(c, a, b) => Node::Select(self.boolean(c)?, self.number(a)?, self.number(b)?),
         };
         Ok(self.node(node))
     }
@@ -427,9 +425,19 @@ impl Builder<'_> {
             _ => false,
         };
         if flat && !in_rows {
-            return Err(self.unsupported(format!("`{}` has rows; which one is not said", decl.name)));
+            return Err(
+                self.unsupported(format!("`{}` has rows; which one is not said", decl.name))
+            );
         }
-        if in_rows && !matches!(decl.kind, ArrayKind::Param(_) | ArrayKind::Gradient(_) | ArrayKind::GivenError | ArrayKind::Trace) {
+        if in_rows
+            && !matches!(
+                decl.kind,
+                ArrayKind::Param(_)
+                    | ArrayKind::Gradient(_)
+                    | ArrayKind::GivenError
+                    | ArrayKind::Trace
+            )
+        {
             return Err(self.unsupported(format!("`{}` has no rows", decl.name)));
         }
         if self.handler.domain == Domain::Scalar && !decl.kind.is_scalar() {
@@ -464,7 +472,9 @@ impl Builder<'_> {
 
     fn send(&mut self, outgoing: Outgoing) -> Result<(), CodegenError> {
         let sent = |r: &Root| matches!(r, Root::Send(_) | Root::SendFold(_));
-        if !matches!(self.handler.kind, HandlerKind::Message(_)) || self.graph.roots.iter().any(sent) {
+        if !matches!(self.handler.kind, HandlerKind::Message(_))
+            || self.graph.roots.iter().any(sent)
+        {
             return Err(self.unsupported("a second error for a spike, or one outside a message"));
         }
         let root = match (outgoing, self.handler.domain) {
@@ -510,7 +520,10 @@ impl Builder<'_> {
                 continue;
             };
             let other = |m: &Memory| matches!(m.place, Place::Row(a, r) if a == array && r != row);
-            let both = self.memory.iter().any(|m| other(m) && (m.stored || memory.stored));
+            let both = self
+                .memory
+                .iter()
+                .any(|m| other(m) && (m.stored || memory.stored));
             if both {
                 return Err(self.unsupported("a row by source and one by bin of the same array"));
             }

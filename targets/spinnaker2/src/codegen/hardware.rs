@@ -89,7 +89,9 @@ impl Hardware {
 
     /// One bit for each interrupt that wakes.
     pub(super) fn interrupts(&self) -> u32 {
-        self.fifos.iter().fold(0, |bits, fifo| bits | 1 << fifo.interrupt)
+        self.fifos
+            .iter()
+            .fold(0, |bits, fifo| bits | 1 << fifo.interrupt)
     }
 }
 

@@ -53,8 +53,15 @@ pub(super) fn emit(
     };
     let registers = choose_block(&graph, &schedule, free, lanes)
         .ok_or_else(|| too_few("float", free.count_ones() as usize))?;
-    let core = Core::new(context, handler.kind, &graph, &schedule, lanes, registers.block)
-        .ok_or_else(|| too_few("core", POOL.len()))?;
+    let core = Core::new(
+        context,
+        handler.kind,
+        &graph,
+        &schedule,
+        lanes,
+        registers.block,
+    )
+    .ok_or_else(|| too_few("core", POOL.len()))?;
     asm.place_pool();
     asm.annotate(format!("{}: {name}", context.process().name));
     asm.function(symbol, label);
@@ -284,7 +291,11 @@ fn origin(
     let row = u32::try_from(process.lanes * 4).unwrap_or(u32::MAX);
     let one_lane = graph.domain == Domain::Lane;
     let element = |base| {
-        let origin = if one_lane { Origin::Lane } else { Origin::Absolute };
+        let origin = if one_lane {
+            Origin::Lane
+        } else {
+            Origin::Absolute
+        };
         Some((origin, base))
     };
     match graph.place(slot) {
@@ -303,7 +314,11 @@ fn origin(
         Place::Field(field) => Some((Origin::Entry, context.field(field))),
         Place::Error(chan) => Some((Origin::Entry, context.error(chan))),
         Place::Remote => {
-            debug_assert_eq!(kind, HandlerKind::Gather, "only a gathering has a remote array");
+            debug_assert_eq!(
+                kind,
+                HandlerKind::Gather,
+                "only a gathering has a remote array"
+            );
             Some((Origin::Given, 0))
         }
     }
@@ -655,7 +670,8 @@ impl Emitter<'_, '_> {
                 Folded::Add(x) => self.asm.emit(Inst::vadd(accumulator, accumulator, of(x))),
                 Folded::Fma(x, y) => self.asm.emit(Inst::vfma(accumulator, of(x), of(y))),
                 Folded::Max(x) => {
-                    self.asm.emit_all([Inst::vcmp(of(x), accumulator), Inst::FFlags]);
+                    self.asm
+                        .emit_all([Inst::vcmp(of(x), accumulator), Inst::FFlags]);
                     self.asm.emit_if(Cond::Gt, Inst::vmov(accumulator, of(x)));
                 }
             }

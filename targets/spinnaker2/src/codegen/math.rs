@@ -171,7 +171,12 @@ pub(super) fn ln(asm: &mut Assembler, label: Label) {
 }
 
 /// Horner's rule, the highest coefficient last; returns the register of the result.
-fn horner(asm: &mut Assembler, coefficients: &[f32], x: SReg, [mut p, mut next]: [SReg; 2]) -> SReg {
+fn horner(
+    asm: &mut Assembler,
+    coefficients: &[f32],
+    x: SReg,
+    [mut p, mut next]: [SReg; 2],
+) -> SReg {
     let mut descending = coefficients.iter().rev();
     if let Some(&highest) = descending.next() {
         asm.vldr_const(p, highest);

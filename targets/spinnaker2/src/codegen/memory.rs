@@ -78,13 +78,29 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Zeroed words.
-    pub(super) fn words(&mut self, symbol: impl Into<String>, words: usize, purpose: impl Into<String>) {
+    pub(super) fn words(
+        &mut self,
+        symbol: impl Into<String>,
+        words: usize,
+        purpose: impl Into<String>,
+    ) {
         self.bytes(symbol, words as u64 * 4, purpose);
     }
 
     /// Zeroed bytes, rounded up to whole words.
-    pub(super) fn bytes(&mut self, symbol: impl Into<String>, bytes: u64, purpose: impl Into<String>) {
-        self.add(symbol, Section::Bss, bytes.next_multiple_of(4), purpose, Init::Zero);
+    pub(super) fn bytes(
+        &mut self,
+        symbol: impl Into<String>,
+        bytes: u64,
+        purpose: impl Into<String>,
+    ) {
+        self.add(
+            symbol,
+            Section::Bss,
+            bytes.next_multiple_of(4),
+            purpose,
+            Init::Zero,
+        );
     }
 
     /// Words with initial values.
@@ -105,12 +121,24 @@ impl Plan {
         to: impl Into<String>,
         purpose: impl Into<String>,
     ) {
-        self.add(symbol, Section::Data, 4, purpose, Init::AddressOf(to.into()));
+        self.add(
+            symbol,
+            Section::Data,
+            4,
+            purpose,
+            Init::AddressOf(to.into()),
+        );
     }
 
     /// The stack.
     pub(super) fn stack(&mut self, bytes: u32) {
-        self.add("stack", Section::Stack, bytes.into(), "stack, growing downwards", Init::Zero);
+        self.add(
+            "stack",
+            Section::Stack,
+            bytes.into(),
+            "stack, growing downwards",
+            Init::Zero,
+        );
     }
 
     fn add(

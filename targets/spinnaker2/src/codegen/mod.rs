@@ -26,7 +26,6 @@ mod plan;
 mod registers;
 mod schedule;
 
-
 use nirc_ir::event::{Handler, HandlerKind, Op, Proc, Program, Role, Stmt, Unary};
 
 pub use error::CodegenError;
@@ -121,7 +120,10 @@ impl<'a> Job<'a> {
             let name = program.processes[*proc].name.clone();
             (name, plan::network(program, *proc)?)
         } else {
-            let names: Vec<&str> = group.iter().map(|p| program.processes[*p].name.as_str()).collect();
+            let names: Vec<&str> = group
+                .iter()
+                .map(|p| program.processes[*p].name.as_str())
+                .collect();
             return Err(CodegenError::Group {
                 found: names.join(", "),
             });
@@ -177,7 +179,10 @@ impl<'a> Job<'a> {
     /// Whether a handler calls this function.
     fn uses(&self, function: Unary) -> bool {
         let calls = |op: &Op| matches!(op, Op::Unary(f, _) if *f == function);
-        let handlers = self.group.iter().flat_map(|p| &self.program.processes[*p].handlers);
+        let handlers = self
+            .group
+            .iter()
+            .flat_map(|p| &self.program.processes[*p].handlers);
         let mut stmts = handlers.flat_map(|h| &h.body.stmts);
         stmts.any(|stmt| match stmt {
             Stmt::Let(_, op) => calls(op),
@@ -218,7 +223,12 @@ impl<'a> Job<'a> {
         let vectors = 4 * VECTORS as u32;
         let mut regions = vec![
             text("vectors", 0, vectors, "vector table"),
-            text("text", vectors, program.end() - vectors, "code and its constants"),
+            text(
+                "text",
+                vectors,
+                program.end() - vectors,
+                "code and its constants",
+            ),
         ];
         regions.extend(placed.regions.iter().cloned());
         if program.end() > self.hardware.code {
@@ -258,7 +268,10 @@ fn handlers(asm: &mut Assembler, context: &Context<'_>) -> Result<Handlers, Code
     let mut labels: Vec<(HandlerKind, Label)> = Vec::new();
     for handler in &process.handlers {
         check(context, handler, &labels)?;
-        let turns = labels.iter().filter(|(k, _)| *k == HandlerKind::Turn).count();
+        let turns = labels
+            .iter()
+            .filter(|(k, _)| *k == HandlerKind::Turn)
+            .count();
         let symbol = match handler.kind {
             HandlerKind::Turn => format!("{}.turn{turns}", process.name),
             kind => format!("{}.{}", process.name, names::handler(kind)),
@@ -292,10 +305,17 @@ fn check(
         Role::Optimiser(_) => matches!(handler.kind, K::Gather | K::Schedule | K::Update),
     };
     if !runs {
-        return unsupported(format!("never runs in a process with the role {:?}", process.role));
+        return unsupported(format!(
+            "never runs in a process with the role {:?}",
+            process.role
+        ));
     }
     if let K::Event(chan) | K::Message(chan) | K::Gradient(chan) = handler.kind
-        && context.program.channels.get(chan).is_none_or(|c| c.to != context.proc)
+        && context
+            .program
+            .channels
+            .get(chan)
+            .is_none_or(|c| c.to != context.proc)
     {
         return unsupported("the channel does not lead here".to_owned());
     }
@@ -327,7 +347,11 @@ fn emit_fault(asm: &mut Assembler, placed: &Placed, label: Label) {
 fn image(program: &crate::thumb::Program, placed: &Placed) -> Image {
     let part = |section| {
         let regions = placed.regions.iter().filter(move |r| r.section == section);
-        regions.clone().map(|r| r.addr).min().zip(regions.map(|r| r.addr + r.len).max())
+        regions
+            .clone()
+            .map(|r| r.addr)
+            .min()
+            .zip(regions.map(|r| r.addr + r.len).max())
     };
     let data = Block {
         addr: part(Section::Data).map_or(0, |(start, _)| start),

@@ -95,5 +95,7 @@ pub(super) fn error(process: &str, chan: Chan) -> String {
 /// Channels that bring errors to `proc`, ascending.
 pub(super) fn error_channels(program: &Program, proc: Proc) -> Vec<Chan> {
     let channels = program.outgoing(proc).map(|(chan, _)| chan);
-    channels.filter(|&chan| program.carries_errors(chan)).collect()
+    channels
+        .filter(|&chan| program.carries_errors(chan))
+        .collect()
 }

@@ -48,9 +48,14 @@ pub(super) fn emit(
         .filter(|&proc| reports(program, proc))
         .map(Packet::Ready)
         .collect();
-    comms.drain(asm, routines.drain, [&workers, &[Packet::Command]], &|asm, packet, _| {
-        deal(asm, comms, packet);
-    });
+    comms.drain(
+        asm,
+        routines.drain,
+        [&workers, &[Packet::Command]],
+        &|asm, packet, _| {
+            deal(asm, comms, packet);
+        },
+    );
     fill(asm, routines.fill);
     copy(asm, routines.copy);
 }
@@ -152,7 +157,10 @@ fn process(
 /// Stores the parameters into every replica.
 fn write_back(asm: &mut Assembler, context: &Context<'_>, routines: &Routines, program: &Program) {
     let process = context.process();
-    let parameters = process.arrays.iter().find(|(_, a)| matches!(a.kind, ArrayKind::Param(_)));
+    let parameters = process
+        .arrays
+        .iter()
+        .find(|(_, a)| matches!(a.kind, ArrayKind::Param(_)));
     let Some((array, _)) = parameters else { return };
     let words = program.array_len(context.proc, array);
     asm.annotate(format!("{}: new values to every replica", process.name));
@@ -164,7 +172,12 @@ fn write_back(asm: &mut Assembler, context: &Context<'_>, routines: &Routines, p
     asm.mov_const(R2, u32::try_from(words).unwrap_or(u32::MAX));
     asm.bl(routines.copy);
     asm.emit(Inst::add(R9, R9, 1));
-    compare(asm, R9, u32::try_from(program.replicas).unwrap_or(u32::MAX), R0);
+    compare(
+        asm,
+        R9,
+        u32::try_from(program.replicas).unwrap_or(u32::MAX),
+        R0,
+    );
     asm.b_if(Cond::Ne, again);
 }
 
@@ -197,6 +210,11 @@ fn copy(asm: &mut Assembler, label: Label) {
 
 /// Whether all of a group are optimisers.
 pub(super) fn are_optimisers(program: &Program, group: &[Proc]) -> bool {
-    let optimiser = |p: &Proc| matches!(program.processes[*p].role, nirc_ir::event::Role::Optimiser(_));
+    let optimiser = |p: &Proc| {
+        matches!(
+            program.processes[*p].role,
+            nirc_ir::event::Role::Optimiser(_)
+        )
+    };
     !group.is_empty() && group.iter().all(optimiser)
 }

@@ -65,15 +65,21 @@ pub(super) fn neighbours(program: &Program, proc: Proc) -> BTreeSet<Proc> {
 
 /// Whether the optimisers wait for `proc`: it has gradients that one of them gathers.
 pub(super) fn reports(program: &Program, proc: Proc) -> bool {
-    let optimised = program.processes.values().any(|p| matches!(p.role, Role::Optimiser(_)));
+    let optimised = program
+        .processes
+        .values()
+        .any(|p| matches!(p.role, Role::Optimiser(_)));
     optimised && gradients(&program.processes[proc]).next().is_some()
 }
 
 fn gradients(process: &Process) -> impl Iterator<Item = Tensor> + '_ {
-    process.arrays.values().filter_map(|array| match array.kind {
-        ArrayKind::Gradient(tensor) => Some(tensor),
-        _ => None,
-    })
+    process
+        .arrays
+        .values()
+        .filter_map(|array| match array.kind {
+            ArrayKind::Gradient(tensor) => Some(tensor),
+            _ => None,
+        })
 }
 
 /// The arrays of these kinds with their initial values, adjacent ones together.
@@ -90,8 +96,8 @@ pub(super) fn fills(context: &Context<'_>, which: impl Fn(ArrayKind) -> bool) ->
         .collect();
     fills.sort_by_key(|fill| fill.addr);
     fills.dedup_by(|next, fill| {
-        let joined = fill.addr + 4 * fill.words == next.addr
-            && fill.value.to_bits() == next.value.to_bits();
+        let joined =
+            fill.addr + 4 * fill.words == next.addr && fill.value.to_bits() == next.value.to_bits();
         if joined {
             fill.words += next.words;
         }
@@ -102,7 +108,9 @@ pub(super) fn fills(context: &Context<'_>, which: impl Fn(ArrayKind) -> bool) ->
 
 fn initial(kind: ArrayKind) -> f32 {
     match kind {
-        ArrayKind::State { init } | ArrayKind::Scalar { init } | ArrayKind::Counter { init } => init,
+        ArrayKind::State { init } | ArrayKind::Scalar { init } | ArrayKind::Counter { init } => {
+            init
+        }
         _ => 0.0,
     }
 }
@@ -127,23 +135,47 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
     }
     for chan in names::error_channels(program, proc) {
         for name in names::error_cursor(process, chan) {
-            plan.values(name, vec![0], "where the next error of this channel belongs");
+            plan.values(
+                name,
+                vec![0],
+                "where the next error of this channel belongs",
+            );
         }
     }
     arrays(&mut plan, program, proc);
     if process.role == Role::Source {
-        plan.words(tape::input_count(&process.name), 1, "input spikes of the sample");
-        plan.words(tape::input(&process.name), source_bound(program, proc), "input spikes");
+        plan.words(
+            tape::input_count(&process.name),
+            1,
+            "input spikes of the sample",
+        );
+        plan.words(
+            tape::input(&process.name),
+            source_bound(program, proc),
+            "input spikes",
+        );
     } else {
         own_tape(&mut plan, program, proc);
     }
     for (chan, channel) in program.incoming(proc) {
         let source = names::input_source(process, chan);
-        plan.bytes(source, 2 * channel.bound as u64, "sources of spikes received");
+        plan.bytes(
+            source,
+            2 * channel.bound as u64,
+            "sources of spikes received",
+        );
         let start = names::input_start(process, chan);
-        plan.words(start, program.ticks as usize + 1, "where each bin's spikes start");
+        plan.words(
+            start,
+            program.ticks as usize + 1,
+            "where each bin's spikes start",
+        );
     }
-    plan.words(names::FIFO_PLAIN, ring(plain_packets(program, proc)), "ring: packets without payload");
+    plan.words(
+        names::FIFO_PLAIN,
+        ring(plain_packets(program, proc)),
+        "ring: packets without payload",
+    );
     let payload = 2 * ring(payload_packets(program, proc));
     plan.words(names::FIFO_PAYLOAD, payload, "ring: packets with payload");
     plan.stack(STACK);
@@ -162,12 +194,32 @@ pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, Code
         arrays(&mut plan, program, proc);
         let name = &program.processes[proc].name;
         let replicas = program.replicas;
-        plan.words(tape::remote_gradient(name), replicas, "address of the gradient in each replica");
-        plan.words(tape::remote_values(name), replicas, "address of the values in each replica");
+        plan.words(
+            tape::remote_gradient(name),
+            replicas,
+            "address of the gradient in each replica",
+        );
+        plan.words(
+            tape::remote_values(name),
+            replicas,
+            "address of the values in each replica",
+        );
     }
-    let workers = program.processes.keys().filter(|&p| reports(program, p)).count();
-    plan.words(names::FIFO_PLAIN, ring(workers * program.replicas), "ring: packets without payload");
-    plan.words(names::FIFO_PAYLOAD, 2 * ring(2), "ring: packets with payload");
+    let workers = program
+        .processes
+        .keys()
+        .filter(|&p| reports(program, p))
+        .count();
+    plan.words(
+        names::FIFO_PLAIN,
+        ring(workers * program.replicas),
+        "ring: packets without payload",
+    );
+    plan.words(
+        names::FIFO_PAYLOAD,
+        2 * ring(2),
+        "ring: packets with payload",
+    );
     plan.stack(STACK);
     plan.check()?;
     Ok(plan)
@@ -175,7 +227,11 @@ pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, Code
 
 /// The control block; r8 points to its first word.
 fn control(plan: &mut Plan) {
-    plan.values(names::CONFIG, vec![0], "instance << 24, written by the host");
+    plan.values(
+        names::CONFIG,
+        vec![0],
+        "instance << 24, written by the host",
+    );
     plan.values(names::STATUS, vec![0], "what went wrong, or 0");
     plan.values(names::COMMAND, vec![0], "the command to obey next");
     plan.values(names::FLAGS, vec![0], "flags of the command being obeyed");
@@ -185,7 +241,8 @@ fn control(plan: &mut Plan) {
 /// Arrays in an order that puts together what is initialised together.
 fn arrays(plan: &mut Plan, program: &Program, proc: Proc) {
     let process = &program.processes[proc];
-    let mut order: Vec<(Array, ArrayKind)> = process.arrays.iter().map(|(id, a)| (id, a.kind)).collect();
+    let mut order: Vec<(Array, ArrayKind)> =
+        process.arrays.iter().map(|(id, a)| (id, a.kind)).collect();
     order.sort_by_key(|(id, kind)| (rank(*kind), initial(*kind).to_bits(), *id));
     for (id, kind) in order {
         let symbol = names::array(process, id);
@@ -206,7 +263,11 @@ fn arrays(plan: &mut Plan, program: &Program, proc: Proc) {
             && uses(process, &Op::Coef(id))
         {
             let values = (0..process.lanes).map(|lane| coef.value.at(lane).to_bits());
-            plan.values(names::coef(process, id), values.collect(), coef.formula.as_str());
+            plan.values(
+                names::coef(process, id),
+                values.collect(),
+                coef.formula.as_str(),
+            );
         }
     }
 }
@@ -258,15 +319,31 @@ fn uses(process: &Process, op: &Op) -> bool {
 fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
     let process = &program.processes[proc];
     let Some(own) = &process.tape else { return };
-    plan.words(tape::place(&process.name), own.bound, "bin and lane of own spikes");
+    plan.words(
+        tape::place(&process.name),
+        own.bound,
+        "bin and lane of own spikes",
+    );
     for field in 0..own.fields.len() {
-        plan.words(names::field(process, field), own.bound, "recorded at own spikes");
+        plan.words(
+            names::field(process, field),
+            own.bound,
+            "recorded at own spikes",
+        );
     }
     for chan in names::error_channels(program, proc) {
-        plan.words(names::error(&process.name, chan), own.bound, "errors of own spikes");
+        plan.words(
+            names::error(&process.name, chan),
+            own.bound,
+            "errors of own spikes",
+        );
     }
     let starts = program.ticks as usize + 1;
-    plan.words(names::own_start(process), starts, "where each bin's own spikes start");
+    plan.words(
+        names::own_start(process),
+        starts,
+        "where each bin's own spikes start",
+    );
 }
 
 /// Most spikes that a source can be given.
@@ -303,16 +380,18 @@ fn plain_packets(program: &Program, proc: Proc) -> usize {
                 && ((c.from == proc && c.to == other) || (c.from == other && c.to == proc))
         })
     };
-    let markers = neighbours(program, proc).into_iter().map(|other| {
-        STEPS_IN_FLIGHT + if between(other) { 0 } else { unpaced }
-    });
+    let markers = neighbours(program, proc)
+        .into_iter()
+        .map(|other| STEPS_IN_FLIGHT + if between(other) { 0 } else { unpaced });
     spikes.saturating_add(markers.sum())
 }
 
 fn payload_packets(program: &Program, proc: Proc) -> usize {
     let channels = names::error_channels(program, proc).len();
     let commands = 1;
-    in_flight(program, proc).saturating_mul(channels).saturating_add(commands)
+    in_flight(program, proc)
+        .saturating_mul(channels)
+        .saturating_add(commands)
 }
 
 /// Places of a ring for so many packets: a full ring would look like an empty one.

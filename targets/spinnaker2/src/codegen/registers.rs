@@ -162,7 +162,9 @@ impl Allocator<'_> {
 
     fn place(&mut self, id: Id, heirs: &[Id], dying: &mut Vec<Id>) -> Option<()> {
         let alike = |heir: &Id| self.graph.is_uniform(*heir) == self.graph.is_uniform(id);
-        let heir = heirs.iter().find(|heir| dying.contains(heir) && alike(heir));
+        let heir = heirs
+            .iter()
+            .find(|heir| dying.contains(heir) && alike(heir));
         let first = if let Some(&heir) = heir {
             dying.retain(|&d| d != heir);
             self.registers.first[heir.index()]?

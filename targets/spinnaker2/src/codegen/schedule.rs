@@ -85,7 +85,11 @@ impl Schedule {
                 selects,
             } => {
                 let mut all = graph.operands(*cond);
-                all.extend(fields.iter().flat_map(|&f| field_operands(graph, f, &self.rare)));
+                all.extend(
+                    fields
+                        .iter()
+                        .flat_map(|&f| field_operands(graph, f, &self.rare)),
+                );
                 for &select in selects {
                     if let Node::Select(_, a, b) = graph.node(select) {
                         all.extend([a, b]);

@@ -53,7 +53,8 @@ impl<'a> Rig<'a> {
 
     fn of(&self, proc: Proc) -> &Firmware {
         let mut all = self.firmware.iter();
-        all.find(|f| f.procs.contains(&proc)).expect("every process has firmware")
+        all.find(|f| f.procs.contains(&proc))
+            .expect("every process has firmware")
     }
 
     fn load(&mut self) {
@@ -65,7 +66,10 @@ impl<'a> Rig<'a> {
                 Segment::code(image.text.addr, image.text.bytes.clone()),
                 Segment::data(image.data.addr, image.data.bytes.clone()),
             ];
-            let symbols = image.symbols.iter().map(|s| (s.addr, s.size, s.name.clone()));
+            let symbols = image
+                .symbols
+                .iter()
+                .map(|s| (s.addr, s.size, s.name.clone()));
             let symbols = Arc::new(SymbolTable::new(symbols));
             self.chip.load(pe, &segments, symbols).expect("loads");
             let config = u32::from(placement.instance.raw()) << 24;
@@ -103,14 +107,19 @@ impl<'a> Rig<'a> {
                 q.array_of(kind).filter(|_| owns).map(|a| (p, a))
             });
             let (owner, array) = owner.expect("someone owns the tensor");
-            let at = rig.mapping.pe(Instance::replica(replica), owner).expect("placed");
+            let at = rig
+                .mapping
+                .pe(Instance::replica(replica), owner)
+                .expect("placed");
             let symbol = rig.symbol(owner, array);
             let (addr, _) = rig.of(owner).symbol(&symbol).expect("has a symbol");
             let (quad, place) = (at.quad(), at.place());
             rig.target.remote_sram(quad, place) + addr
         };
         let of = |kind| -> Vec<u32> {
-            (0..self.program.replicas).map(|r| address(self, kind, r)).collect()
+            (0..self.program.replicas)
+                .map(|r| address(self, kind, r))
+                .collect()
         };
         let gradients = of(ArrayKind::Gradient(tensor));
         let values = of(ArrayKind::Param(tensor));
@@ -125,7 +134,9 @@ impl<'a> Rig<'a> {
     }
 
     fn write(&mut self, pe: usize, firmware: &Firmware, symbol: &str, words: &[u32]) {
-        let (addr, len) = firmware.symbol(symbol).unwrap_or_else(|| panic!("`{symbol}`"));
+        let (addr, len) = firmware
+            .symbol(symbol)
+            .unwrap_or_else(|| panic!("`{symbol}`"));
         assert!(4 * words.len() <= len as usize, "`{symbol}` is too short");
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         self.chip.host_write(pe, addr, &bytes).expect("can write");
@@ -138,7 +149,9 @@ impl<'a> Rig<'a> {
         let mut bytes = vec![0; len as usize];
         self.chip.host_read(pe, addr, &mut bytes).expect("can read");
         let words = bytes.chunks_exact(4);
-        words.map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect()
+        words
+            .map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+            .collect()
     }
 
     fn give(&mut self, replica: usize, sample: &Sample<'_>) {
@@ -150,8 +163,11 @@ impl<'a> Rig<'a> {
             let pe = self.index(at);
             let firmware = self.of(proc).clone();
             if process.role == Role::Source {
-                let words: Vec<u32> =
-                    sample.spikes.iter().map(|s| s.tick << 16 | s.channel).collect();
+                let words: Vec<u32> = sample
+                    .spikes
+                    .iter()
+                    .map(|s| s.tick << 16 | s.channel)
+                    .collect();
                 self.write(pe, &firmware, &tape::input(&process.name), &words);
                 let count = [words.len() as u32];
                 self.write(pe, &firmware, &tape::input_count(&process.name), &count);
@@ -175,7 +191,10 @@ impl<'a> Rig<'a> {
             let active = batch.len().min(replicas);
             let payload = active as u32 | ((workers * rounds[rounds.len() - 1].len()) as u32) << 16;
             let key = abi::key(abi::OPTIMISER, 0, Kind::Command, 0);
-            assert!(self.chip.inject(key, Some(payload)), "the optimiser is routed");
+            assert!(
+                self.chip.inject(key, Some(payload)),
+                "the optimiser is routed"
+            );
         }
         for (number, round) in rounds.iter().enumerate() {
             let mut flags = abi::FORWARD;
@@ -194,7 +213,11 @@ impl<'a> Rig<'a> {
                 assert!(self.chip.inject(key, Some(flags)), "the replica is routed");
             }
             let summary = self.chip.run(LIMIT, 1).expect("no fault");
-            assert!(summary.quiescent, "still busy after {LIMIT} cycles: {}", self.state());
+            assert!(
+                summary.quiescent,
+                "still busy after {LIMIT} cycles: {}",
+                self.state()
+            );
             self.check_health();
         }
     }
@@ -274,7 +297,12 @@ impl<'a> Rig<'a> {
         let places = self.read(instance, proc, &tape::place(&process.name));
         let spikes = interpreter.spikes(replica, proc).expect("can be read");
         let wanted: Vec<u32> = spikes.iter().map(|s| s.tick << 16 | s.lane).collect();
-        assert_eq!(places[..count], wanted, "{what}: spikes of {}", process.name);
+        assert_eq!(
+            places[..count],
+            wanted,
+            "{what}: spikes of {}",
+            process.name
+        );
     }
 }
 
@@ -293,8 +321,14 @@ impl Given {
         };
         let outputs = lanes(Role::Loss);
         let loss = program.loss().map(|p| &program.processes[p]);
-        let given = loss.and_then(|p| p.array_of(ArrayKind::GivenError)).is_some();
-        let errors = if given { program.ticks as usize * outputs } else { 0 };
+        let given = loss
+            .and_then(|p| p.array_of(ArrayKind::GivenError))
+            .is_some();
+        let errors = if given {
+            program.ticks as usize * outputs
+        } else {
+            0
+        };
         Self {
             spikes: spikes(numbers, lanes(Role::Source), program.ticks),
             label: numbers.below(outputs.max(1)) as u32,
@@ -356,9 +390,8 @@ fn rings_hold_the_worst_case() {
     }
     let mut rig = Rig::new(&program);
     let mut interpreter = Interpreter::new(&program);
-    let every = (0..program.ticks).flat_map(|tick| {
-        (0..24).map(move |channel| InputSpike { tick, channel })
-    });
+    let every = (0..program.ticks)
+        .flat_map(|tick| (0..24).map(move |channel| InputSpike { tick, channel }));
     let given = Given {
         spikes: every.collect(),
         label: 0,
@@ -367,8 +400,13 @@ fn rings_hold_the_worst_case() {
     let batch = [given.sample()];
     rig.batch(Pass::Gradient, &batch);
     let mut outcomes = Vec::new();
-    interpreter.run(Pass::Gradient, &batch, &mut outcomes).expect("no trouble");
-    let spikes = interpreter.spikes(0, Proc::new(1)).expect("can be read").len();
+    interpreter
+        .run(Pass::Gradient, &batch, &mut outcomes)
+        .expect("no trouble");
+    let spikes = interpreter
+        .spikes(0, Proc::new(1))
+        .expect("can be read")
+        .len();
     assert!(spikes > 400, "only {spikes} spikes");
     rig.compare("burst", &interpreter, 1);
 }
@@ -390,11 +428,18 @@ fn a_batch_of_the_published_size() {
     let before = rig.chip.now();
     rig.batch(Pass::Train, &batch);
     let cycles = rig.chip.now() - before;
-    interpreter.run(Pass::Train, &batch, &mut outcomes).expect("no trouble");
+    interpreter
+        .run(Pass::Train, &batch, &mut outcomes)
+        .expect("no trouble");
     rig.compare("22 replicas", &interpreter, 22);
     if std::env::var("NIRC_CYCLES").is_ok() {
         println!("a batch of 22 samples: {cycles} cycles");
-        for placement in rig.mapping.placements.iter().filter(|p| p.instance.raw() % 255 == 0) {
+        for placement in rig
+            .mapping
+            .placements
+            .iter()
+            .filter(|p| p.instance.raw() % 255 == 0)
+        {
             let name = &rig.of(placement.procs[0]).name;
             let c = rig.chip.counters(rig.index(placement.pe)).expect("a PE");
             println!(

@@ -30,7 +30,9 @@ impl<'a> Bench<'a> {
         }
         let mut machine = Machine::new(0, &text).expect("the text fits");
         let data = &firmware.image.data;
-        machine.write(data.addr, &data.bytes).expect("the data fits");
+        machine
+            .write(data.addr, &data.bytes)
+            .expect("the data fits");
         Self {
             program,
             proc,
@@ -67,11 +69,15 @@ impl<'a> Bench<'a> {
         let len = self.program.array_len(self.proc, array);
         let bytes = self.machine.read(self.addr(&self.symbol(array)), 4 * len);
         let words = bytes.expect("inside the memory").chunks_exact(4);
-        words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect()
+        words
+            .map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]]))
+            .collect()
     }
 
     fn word(&self, symbol: &str) -> u32 {
-        self.machine.read_u32(self.addr(symbol)).expect("inside the memory")
+        self.machine
+            .read_u32(self.addr(symbol))
+            .expect("inside the memory")
     }
 }
 
@@ -79,7 +85,9 @@ impl<'a> Bench<'a> {
 fn symbol(program: &Program, proc: Proc, index: usize) -> String {
     let process = &program.processes[proc];
     let kind = process.handlers[index].kind;
-    let turns = process.handlers[..index].iter().filter(|h| h.kind == HandlerKind::Turn);
+    let turns = process.handlers[..index]
+        .iter()
+        .filter(|h| h.kind == HandlerKind::Turn);
     let part = match kind {
         HandlerKind::Event(chan) => format!("event.{chan}"),
         HandlerKind::Tick => "tick".to_owned(),
@@ -100,9 +108,9 @@ fn symbol(program: &Program, proc: Proc, index: usize) -> String {
 fn values(numbers: &mut Numbers, program: &Program, kind: ArrayKind, len: usize) -> Vec<f32> {
     match kind {
         ArrayKind::Label => vec![numbers.below(3) as f32],
-        ArrayKind::State { init } if init == program.ticks as f32 => {
-            (0..len).map(|_| numbers.below(program.ticks as usize + 1) as f32).collect()
-        }
+        ArrayKind::State { init } if init == program.ticks as f32 => (0..len)
+            .map(|_| numbers.below(program.ticks as usize + 1) as f32)
+            .collect(),
         // Second moments are not negative.
         ArrayKind::Moment | ArrayKind::Counter { .. } => numbers.floats(len, 0.6, 0.5),
         _ => numbers.floats(len, 0.4, 1.0),
@@ -166,7 +174,10 @@ fn try_handler(
     let ran = bench.machine.call(entry, LIMIT);
     let ran = ran.unwrap_or_else(|e| panic!("{context} {name}: {e}"));
     if std::env::var("NIRC_CYCLES").is_ok() {
-        println!("{context} {name}: {} cycles, {} lanes", ran.cycles, process.lanes);
+        println!(
+            "{context} {name}: {} cycles, {} lanes",
+            ran.cycles, process.lanes
+        );
     }
     for (register, value) in (8..).zip(kept) {
         assert_eq!(bench.machine.r(register), value, "{name} keeps r{register}");
@@ -184,7 +195,10 @@ fn try_handler(
     }
     if let Some(expected) = expected {
         let sent = f32::from_bits(bench.machine.s(0));
-        assert!(same(sent, expected), "{context} {name}: sends {sent:e}, not {expected:e}");
+        assert!(
+            same(sent, expected),
+            "{context} {name}: sends {sent:e}, not {expected:e}"
+        );
     }
 }
 

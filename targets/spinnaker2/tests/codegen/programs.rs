@@ -14,27 +14,27 @@ use nirc_ir::network::{
 pub(crate) struct Numbers(u64);
 
 impl Numbers {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    pub fn bits(&mut self) -> u32 {
+    pub(crate) fn bits(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 32) as u32
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.bits() as usize % limit
     }
 
     /// From -1 to 1.
-    pub fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         self.bits() as f32 / 2f32.powi(31) - 1.0
     }
 
-    pub fn floats(&mut self, count: usize, mean: f32, spread: f32) -> Vec<f32> {
+    pub(crate) fn floats(&mut self, count: usize, mean: f32, spread: f32) -> Vec<f32> {
         (0..count).map(|_| mean + spread * self.unit()).collect()
     }
 }
@@ -56,7 +56,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub fn of(sizes: &[usize]) -> Self {
+    pub(crate) fn of(sizes: &[usize]) -> Self {
         Self {
             sizes: sizes.to_vec(),
             ticks: 27,
@@ -72,7 +72,7 @@ impl Shape {
         }
     }
 
-    pub fn program(&self) -> Program {
+    pub(crate) fn program(&self) -> Program {
         lower(&self.network(), &self.options()).expect("the network can be lowered")
     }
 
@@ -151,7 +151,11 @@ impl Shape {
         Neuron {
             tau_mem: parameter(20e-3),
             r: parameter(1.0),
-            v_leak: if self.heterogeneous { parameter(0.05) } else { Parameter::Uniform(0.0) },
+            v_leak: if self.heterogeneous {
+                parameter(0.05)
+            } else {
+                Parameter::Uniform(0.0)
+            },
             threshold: parameter(1.0),
             v_reset: Parameter::Uniform(0.0),
             synapse: (!self.lif).then(|| Synapse {

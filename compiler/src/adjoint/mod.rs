@@ -1,6 +1,6 @@
 //! The adjoint of a forward program: EventProp, derived by transposition.
 //!
-//! A neuron process is linear between spikes. [`flow`] reads that linear system off the forward `Tick`
+//! A neuron process is linear between spikes. `flow` reads that linear system off the forward `Tick`
 //! handler, whatever neuron it came from: per state `s` a decay `d_s`, couplings `c_sj` from other
 //! states, a gain `g_s` on the arriving input, and one state with a threshold and a reset. With
 //! `rho_s = 1 - d_s` every state relaxes towards its drive,

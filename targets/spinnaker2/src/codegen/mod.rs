@@ -1,9 +1,9 @@
 //! From event programs to firmware.
 //!
 //! [`compile`] makes the program of one PE: every instruction is chosen and encoded here, there is no C and no
-//! linker. A handler's body becomes a [graph](graph) of values, gets an [order](schedule) and
-//! [registers](registers), and is emitted in [blocks of lanes](lanes). Around the handlers stands a
-//! [driver](driver) (or the [optimiser's](optimiser)) that receives packets, paces the steps and calls them.
+//! linker. A handler's body becomes a graph of values, gets an order and
+//! registers, and is emitted in blocks of lanes. Around the handlers stands a
+//! driver (or the optimiser's) that receives packets, paces the steps and calls them.
 //!
 //! # Invariants
 //! * Every rounding of the event program happens, in its order, and no other one does.

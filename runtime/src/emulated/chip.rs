@@ -306,13 +306,14 @@ fn routes(config: &ChipConfig, bundle: &Bundle) -> Result<Vec<Route>, Diagnostic
     routes.collect()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn trouble(error: ChipError) -> Diagnostic {
-    let place = match &error {
-        ChipError::Fault(fault) => fault.symbol.clone().unwrap_or_default(),
-        _ => "emulator".to_owned(),
+    let message = error.to_string();
+    let symbol = match error {
+        ChipError::Fault(fault) => fault.symbol,
+        _ => None,
     };
-    Diagnostic::error(DEVICE_FAULT, place, error.to_string())
+    let place = symbol.unwrap_or_else(|| "emulator".to_owned());
+    Diagnostic::error(DEVICE_FAULT, place, message)
 }
 
 /// The emulated chip that a target describes, at one of its operating points.

@@ -1,13 +1,15 @@
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
-use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_LOSS, DEVICE_TIMEOUT};
-use nirc_ir::entity::PrimaryMap;
+use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_FAULT, DEVICE_LOSS, DEVICE_TIMEOUT};
+use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{ArrayKind, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{
     Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
 };
+use nirc_spinnaker2::abi;
+use nirc_spinnaker2::mapping::PeSet;
 use nirc_spinnaker2::target::Target;
 
 use super::*;
@@ -34,7 +36,9 @@ impl Numbers {
     }
 }
 
-fn network(hidden: &[usize]) -> Network {
+/// Populations of these sizes behind the input, the last one the output, connected as listed
+/// (0 = the input), ascending by target and source.
+fn connected(sizes: &[usize], edges: &[(usize, usize)]) -> Network {
     let uniform = Parameter::Uniform;
     let neuron = Neuron {
         tau_mem: uniform(0.02),
@@ -49,41 +53,49 @@ fn network(hidden: &[usize]) -> Network {
     };
     let mut numbers = Numbers(7);
     let mut populations = PrimaryMap::new();
-    let mut projections = PrimaryMap::new();
-    let mut pre = INPUTS as usize;
-    let mut last = populations.push(Population {
+    populations.push(Population {
         name: "input".to_owned(),
-        size: pre,
+        size: INPUTS as usize,
         kind: PopulationKind::Source,
     });
-    for (layer, &size) in hidden.iter().chain([&(OUTPUTS as usize)]).enumerate() {
-        let post: Pop = populations.push(Population {
+    for (layer, &size) in sizes.iter().enumerate() {
+        populations.push(Population {
             name: format!("layer{layer}"),
             size,
             kind: PopulationKind::Neurons(neuron.clone()),
         });
-        let scale = 7.0 / (pre as f32).sqrt();
+    }
+    let mut projections = PrimaryMap::new();
+    for (number, &(pre, post)) in edges.iter().enumerate() {
+        let (pre, post) = (Pop::new(pre), Pop::new(post));
+        let (rows, lanes) = (populations[pre].size, populations[post].size);
+        let scale = 7.0 / (rows as f32).sqrt();
+        let weights = (0..rows * lanes).map(|_| (numbers.unit() * 1.6 - 0.2) * scale);
         projections.push(Projection {
-            name: format!("fc{layer}"),
-            pre: last,
+            name: format!("fc{number}"),
+            pre,
             post,
-            weights: (0..pre * size)
-                .map(|_| (numbers.unit() * 1.6 - 0.2) * scale)
-                .collect(),
+            weights: weights.collect(),
             bias: None,
             delay: 1,
             trainable: true,
         });
-        (pre, last) = (size, post);
     }
     Network {
         name: "net".to_owned(),
         dt: 0.001,
         convention: Convention::preset("eventprop").expect("a preset"),
+        output: Pop::new(sizes.len()),
         populations,
         projections,
-        output: last,
     }
+}
+
+/// Hidden layers of these sizes in a row.
+fn network(hidden: &[usize]) -> Network {
+    let sizes = [hidden, &[OUTPUTS as usize]].concat();
+    let edges: Vec<(usize, usize)> = (0..sizes.len()).map(|pre| (pre, pre + 1)).collect();
+    connected(&sizes, &edges)
 }
 
 fn options(replicas: usize) -> Options {
@@ -257,6 +269,25 @@ fn deeper_networks_span_quads() {
         );
     }
     assert_same(&chip, &reference, 2);
+}
+
+#[test]
+fn spikes_and_errors_fork_and_join() {
+    // Input and first layer have two consumers each, the output two producers.
+    let sizes = [8, 6, OUTPUTS as usize];
+    let network = connected(&sizes, &[(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]);
+    let program = lower(&network, &options(3)).expect("a small network");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(12);
+    for size in [3, 4, 3] {
+        let batch = Batch::new(&mut numbers, size);
+        assert_eq!(
+            run(&mut chip, Pass::Train, &batch),
+            run(&mut reference, Pass::Train, &batch)
+        );
+        assert_same(&chip, &reference, 3);
+    }
 }
 
 #[test]
@@ -478,4 +509,59 @@ fn statistics_cover_every_pe() {
     let mut all: Vec<u64> = all.collect();
     all.dedup();
     assert_eq!(all.len(), 1, "every PE has the same time");
+}
+
+/// A session on a chip whose routing table was tampered with.
+fn misrouted(program: &Program, tamper: impl Fn(&mut Bundle)) -> Emulated {
+    let target = Target::spinnaker2();
+    let sound = Bundle::build(program, &target).expect("it fits");
+    let mut broken = sound.clone();
+    tamper(&mut broken);
+    let problem = Emulated::load(program, &broken, &target, EmulatorOptions::default());
+    assert_eq!(problem.expect_err("tampered with").code, BUNDLE);
+    let chip = EmulatedChip::new(&broken, &target, EmulatorOptions::default());
+    Session::start(program, &sound, chip.expect("the table loads")).expect("nothing is sent yet")
+}
+
+#[test]
+fn lost_packets_spoil_a_batch_and_nothing_else() {
+    let program = training(&[6], 2);
+    let errors = abi::key(1, 1, abi::Kind::Error, 0);
+    let at = |bundle: &Bundle| {
+        let mut routes = bundle.mapping.routes.iter();
+        routes
+            .position(|r| r.keys.contains(errors))
+            .expect("a route")
+    };
+    let mut unrouted = misrouted(&program, |bundle| {
+        bundle.mapping.routes.remove(at(bundle));
+    });
+    let mut sound = emulated(&program, 1);
+    let batch = Batch::new(&mut Numbers(13), 2);
+    let one = Batch(batch.0[..1].to_vec());
+    let problem = unrouted
+        .run(Pass::Train, &batch.samples(), &mut Vec::new())
+        .expect_err("a route is missing");
+    assert_eq!(problem.code, DEVICE_LOSS, "{problem}");
+    // The first replica's routes are sound, and no update took place.
+    let expected = run(&mut sound, Pass::Train, &one);
+    assert_eq!(run(&mut unrouted, Pass::Train, &one), expected);
+    assert_same(&sound, &unrouted, 1);
+}
+
+#[test]
+fn a_process_that_waits_for_ever_is_reported() {
+    let program = training(&[6], 1);
+    let marker = abi::key(0, 1, abi::Kind::Marker, 0);
+    let mut chip = misrouted(&program, |bundle| {
+        let mut routes = bundle.mapping.routes.iter_mut();
+        let route = routes.find(|r| r.keys.contains(marker)).expect("a route");
+        route.to = PeSet::default();
+    });
+    let batch = Batch::new(&mut Numbers(14), 1);
+    let problem = chip
+        .run(Pass::Train, &batch.samples(), &mut Vec::new())
+        .expect_err("nobody hears the hidden layer");
+    assert_eq!(problem.code, DEVICE_FAULT, "{problem}");
+    assert!(problem.message.contains("progress."), "{problem}");
 }

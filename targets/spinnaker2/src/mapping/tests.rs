@@ -242,6 +242,12 @@ fn broken_tables_are_detected() {
     broken.placements[1].pe = broken.placements[0].pe;
     assert!(matches!(check(&broken), Err(MappingError::PeTwice(_))));
 
+    let many = chain(2, 1000, true);
+    assert_eq!(
+        verify(&sound, &many, 16384),
+        Err(MappingError::Replicas(1000))
+    );
+
     broken = sound.clone();
     broken.placements.pop();
     assert!(matches!(

@@ -14,6 +14,9 @@ use super::traffic::{Flow, Packet, flows};
 /// What is wrong with a mapping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
+    /// More replicas than keys can name.
+    #[error("{0} replicas, a packet's key can name {max}", max = Instance::REPLICAS)]
+    Replicas(usize),
     /// Two placements share a PE.
     #[error("PE {0} is used twice")]
     PeTwice(PeId),
@@ -94,6 +97,9 @@ pub fn verify(
     program: &Program,
     router_entries: usize,
 ) -> Result<(), MappingError> {
+    if program.replicas > Instance::REPLICAS {
+        return Err(MappingError::Replicas(program.replicas));
+    }
     let mut pes = BTreeSet::new();
     if let Some(twice) = mapping.placements.iter().find(|p| !pes.insert(p.pe)) {
         return Err(MappingError::PeTwice(twice.pe));

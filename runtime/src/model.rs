@@ -23,7 +23,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads and imports a file, and draws the initial weights that the configuration asks for.
+    /// Reads and imports a file; the weights are the file's.
     ///
     /// # Errors
     /// Everything that is wrong with the file, the graph, or what the configuration says of it.
@@ -50,11 +50,8 @@ impl Model {
             dt: Some(config.time.dt),
             name: name.to_owned(),
         };
-        let (mut network, more) = nir::import(&file, &options)?;
+        let (network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
-        if let Some(training) = &config.training {
-            initialise(&mut network, &config.init, training.seed)?;
-        }
         Ok(Self {
             network,
             notes,
@@ -62,21 +59,27 @@ impl Model {
         })
     }
 
-    /// The model of the configuration.
+    /// The model that the configuration names, as training begins with it: with the initial weights
+    /// that `[init]` draws, and the file's where it draws none.
     ///
     /// # Errors
-    /// As [`Model::open`]; also when the configuration names no model.
-    pub fn of(config: &Config) -> Result<Self, Diagnostics> {
-        match &config.model {
-            Some(path) => Self::open(path, config),
-            None => Err(Diagnostic::error(
+    /// As [`Model::open`]; also when the configuration names no model, or `[init]` a node that the
+    /// model does not have.
+    pub fn to_train(config: &Config) -> Result<Self, Diagnostics> {
+        let Some(path) = &config.model else {
+            return Err(Diagnostic::error(
                 codes::CONFIG_VALUE,
                 "model.path",
                 "missing; expected the path of a .nir file",
             )
             .help("add a section `[model]` with `path = \"FILE.nir\"`")
-            .into()),
+            .into());
+        };
+        let mut model = Self::open(path, config)?;
+        if let Some(training) = &config.training {
+            initialise(&mut model.network, &config.init, training.seed)?;
         }
+        Ok(model)
     }
 
     /// Number of input channels.

@@ -26,7 +26,7 @@ pub struct Config {
     pub time: Time,
     /// Where samples come from.
     pub data: Option<Data>,
-    /// Fresh initial weights, by weight node; nodes not named keep the file's.
+    /// Fresh weights that training begins with, by weight node; nodes not named keep the file's.
     pub init: Vec<Init>,
     /// What training minimises.
     pub loss: Option<Loss>,

@@ -89,7 +89,7 @@ pub fn train(
 ) -> Result<Trained, Diagnostics> {
     let settings = *program::training(config)?;
     let data = config.data.as_ref().ok_or_else(|| missing("data"))?;
-    let model = Model::of(config)?;
+    let model = Model::to_train(config)?;
     for note in &model.notes.0 {
         watcher.note(note);
     }

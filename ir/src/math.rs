@@ -20,7 +20,7 @@
 //!
 //! | function | largest error | at | results not correctly rounded |
 //! |---|---|---|---|
-//! | [`exp`] | 0.5986 ulp | `0x4047C6F0` = 3.1215172 | 0.95 % of those with \|x\| > 0.015 |
+//! | [`exp`] | 0.9876 ulp | `0x426D199B` = 59.275005 | 8 % of those with \|x\| > 0.015 |
 //! | [`ln`] | 0.6240 ulp | `0x3F334DD5` = 0.7004064 | 0.023 % |
 
 /// The result for every argument that has none: the quiet NaN that the Cortex-M4F makes by default.
@@ -32,19 +32,19 @@ pub const SHIFT: f32 = f32::from_bits(0x4B40_0000);
 
 /// 1 / ln 2.
 pub const LOG2_E: f32 = f32::from_bits(0x3FB8_AA3B);
-/// ln 2 rounded to nearest, for [`exp`].
-pub const EXP_LN2_HI: f32 = f32::from_bits(0x3F31_7218);
-/// ln 2 - [`EXP_LN2_HI`], negative.
-pub const EXP_LN2_LO: f32 = f32::from_bits(0xB102_E308);
-/// Coefficients of r^2, r^3, .. r^7 in e^r for |r| <= ln 2 / 2: minimax for the relative error, the
-/// first one held at 1/2.
+/// ln 2 with its low eight bits cleared, so that its product with an exponent is exact.
+pub const LN2_HI: f32 = f32::from_bits(0x3F31_7200);
+/// ln 2 - [`LN2_HI`].
+pub const LN2_LO: f32 = f32::from_bits(0x35BF_BE8E);
+/// Coefficients of r^2, r^3, .. r^7 in e^r for |r| <= ln 2 / 2: those of SLEEF's `expf` of 1 ulp, which
+/// PyTorch's kernels for processors with vectors use.
 pub const EXP_POLY: [f32; 6] = [
     f32::from_bits(0x3F00_0000),
-    f32::from_bits(0x3E2A_AAAA),
-    f32::from_bits(0x3D2A_AA74),
-    f32::from_bits(0x3C08_8998),
-    f32::from_bits(0x3AB6_A6EB),
-    f32::from_bits(0x394E_EB8C),
+    f32::from_bits(0x3E2A_AAAB),
+    f32::from_bits(0x3D2A_AA7A),
+    f32::from_bits(0x3C08_88A6),
+    f32::from_bits(0x3AB6_96C9),
+    f32::from_bits(0x3950_2BDA),
 ];
 /// The largest argument whose exponential is finite, 88.72283.
 pub const EXP_MAX: f32 = f32::from_bits(0x42B1_7217);
@@ -61,10 +61,6 @@ pub const LN_SHIFT_SCALED: f32 = f32::from_bits(0x4B40_0017);
 pub const LN_SQRT_HALF: u32 = 0x3F35_04F3;
 /// The low 23 bits: a significand.
 pub const LN_FRACTION: u32 = 0x007F_FFFF;
-/// ln 2 with its low eight bits cleared, so that its product with an exponent is exact.
-pub const LN_LN2_HI: f32 = f32::from_bits(0x3F31_7200);
-/// ln 2 - [`LN_LN2_HI`].
-pub const LN_LN2_LO: f32 = f32::from_bits(0x35BF_BE8E);
 /// Coefficients of f^3, f^4, .. f^11 in ln(1 + f) for sqrt(1/2) <= 1 + f < sqrt(2): minimax for the
 /// relative error, the first two held at 1/3 and -1/4.
 pub const LN_POLY: [f32; 9] = [
@@ -87,41 +83,32 @@ pub const LN_POLY: [f32; 9] = [
 /// ```text
 ///  1  t = fma(x, LOG2_E, SHIFT)        k, the integer next to x / ln 2, in the low bits of t
 ///  2  k = t - SHIFT
-///  3  a = fma(-k, EXP_LN2_HI, x)       exact
-///  4  r = fma(-k, EXP_LN2_LO, a)       x = k ln 2 + r + c
-///  5  c = a - r
-///  6  c = fma(-k, EXP_LN2_LO, c)       what step 4 rounded off
-///  7  p = EXP_POLY[5]
-///  8  p = fma(p, r, EXP_POLY[i])       for i = 4, 3, 2, 1, 0
-///  9  s = 1 + r
-/// 10  e = 1 - s
-/// 11  e = e + r                        exact: what step 9 rounded off
-/// 12  e = fma(c, s, e)
-/// 13  q = r * r
-/// 14  e = fma(q, p, e)
-/// 15  y = s + e
-/// 16  y = bits(y) + (bits(t) << 23)    times 2^k; one ADD with a shifted operand
-/// 17  x > EXP_MAX : y = infinity
-/// 18  x < EXP_MIN : y = 0
-/// 19  x != x      : y = NAN
+///  3  r = fma(-k, LN2_HI, x)           exact
+///  4  r = fma(-k, LN2_LO, r)           x = k ln 2 + r
+///  5  p = EXP_POLY[5]
+///  6  p = fma(p, r, EXP_POLY[i])       for i = 4, 3, 2, 1, 0
+///  7  q = r * r
+///  8  p = fma(q, p, r)
+///  9  y = 1 + p
+/// 10  y = bits(y) + (bits(t) << 23)    times 2^k; one ADD with a shifted operand
+/// 11  x > EXP_MAX : y = infinity
+/// 12  x < EXP_MIN : y = 0
+/// 13  x != x      : y = NAN
 /// ```
-/// For `x = -inf` and `x = inf` steps 3 to 16 work on NaNs, which 17 and 18 replace.
+/// For `x = -inf` and `x = inf` steps 3 to 10 work on NaNs, which 11 and 12 replace.
+///
+/// The steps give the bits that PyTorch's softmax has, so that recorded errors of the loss come out
+/// exactly; six steps more would take the error down to 0.6 ulp and lose that.
 #[must_use]
 pub fn exp(x: f32) -> f32 {
     let t = x.mul_add(LOG2_E, SHIFT);
     let k = t - SHIFT;
-    let a = (-k).mul_add(EXP_LN2_HI, x);
-    let r = (-k).mul_add(EXP_LN2_LO, a);
-    let c = a - r;
-    let c = (-k).mul_add(EXP_LN2_LO, c);
+    let r = (-k).mul_add(LN2_HI, x);
+    let r = (-k).mul_add(LN2_LO, r);
     let p = horner(&EXP_POLY, r);
-    let s = 1.0 + r;
-    let e = 1.0 - s;
-    let e = e + r;
-    let e = c.mul_add(s, e);
     let q = r * r;
-    let e = q.mul_add(p, e);
-    let y = s + e;
+    let p = q.mul_add(p, r);
+    let y = 1.0 + p;
     let y = f32::from_bits(y.to_bits().wrapping_add(t.to_bits() << 23));
     let y = if x > EXP_MAX { f32::INFINITY } else { y };
     let y = if x < EXP_MIN { 0.0 } else { y };
@@ -152,11 +139,11 @@ pub fn exp(x: f32) -> f32 {
 /// 15  p = fma(p, f, LN_POLY[i])                     for i = 7, 6, .. 0
 /// 16  g = f * q
 /// 17  e = fma(g, p, e)                              ln(1 + f) = s + e
-/// 18  a = k * LN_LN2_HI                             exact
+/// 18  a = k * LN2_HI                             exact
 /// 19  b = a + s
 /// 20  z = a - b
 /// 21  z = z + s                                     exact: what step 19 rounded off
-/// 22  z = fma(k, LN_LN2_LO, z)
+/// 22  z = fma(k, LN2_LO, z)
 /// 23  z = z + e
 /// 24  y = b + z
 /// 25  x == 0         : y = -infinity
@@ -188,11 +175,11 @@ pub fn ln(x: f32) -> f32 {
     let p = horner(&LN_POLY, f);
     let g = f * q;
     let e = g.mul_add(p, e);
-    let a = k * LN_LN2_HI;
+    let a = k * LN2_HI;
     let b = a + s;
     let z = a - b;
     let z = z + s;
-    let z = k.mul_add(LN_LN2_LO, z);
+    let z = k.mul_add(LN2_LO, z);
     let z = z + e;
     let y = b + z;
     let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
@@ -250,13 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn errors_stay_below_two_thirds_of_an_ulp() {
-        for (name, (error, bits)) in [
-            ("exp", worst(sample(), exp, f64::exp)),
-            ("ln", worst(sample(), ln, f64::ln)),
+    fn errors_stay_below_an_ulp() {
+        for (name, (error, bits), bound) in [
+            ("exp", worst(sample(), exp, f64::exp), 1.0),
+            ("ln", worst(sample(), ln, f64::ln), 2.0 / 3.0),
         ] {
             assert!(
-                error < 2.0 / 3.0,
+                error < bound,
                 "{name} is off by {error} ulp at {bits:#010X}"
             );
         }
@@ -271,7 +258,7 @@ mod tests {
         println!(
             "exp: {exp_error:.4} ulp at {exp_at:#010X}; ln: {ln_error:.4} ulp at {ln_at:#010X}"
         );
-        assert!(exp_error < 0.599 && exp_at == 0x4047_C6F0);
+        assert!(exp_error < 0.988 && exp_at == 0x426D_199B);
         assert!(ln_error < 0.625 && ln_at == 0x3F33_4DD5);
     }
 
@@ -284,7 +271,7 @@ mod tests {
                 (hash ^ u64::from(result)).wrapping_mul(0x0100_0000_01B3)
             })
         };
-        assert_eq!(format!("{:016X}", digest(exp)), "1F11AD63DF7D357E");
+        assert_eq!(format!("{:016X}", digest(exp)), "B6A462A2E384D0B4");
         assert_eq!(format!("{:016X}", digest(ln)), "30E14FAE18C04DC0");
     }
 
@@ -349,20 +336,12 @@ mod tests {
         assert_eq!(SHIFT.to_bits() << 23, 0, "shifting t leaves k alone");
         assert_eq!(LN_SHIFT_SCALED, SHIFT + 23.0);
         assert_eq!(LN_SCALE, 23f32.exp2());
-        assert_eq!(EXP_LN2_HI, std::f64::consts::LN_2 as f32);
         assert_eq!(
-            EXP_LN2_LO,
-            (std::f64::consts::LN_2 - f64::from(EXP_LN2_HI)) as f32
-        );
-        assert_eq!(
-            LN_LN2_HI.to_bits() & 0xFF,
+            LN2_HI.to_bits() & 0xFF,
             0,
-            "k * LN_LN2_HI is exact for |k| <= 149"
+            "k * LN2_HI is exact for |k| <= 149"
         );
-        assert_eq!(
-            LN_LN2_LO,
-            (std::f64::consts::LN_2 - f64::from(LN_LN2_HI)) as f32
-        );
+        assert_eq!(LN2_LO, (std::f64::consts::LN_2 - f64::from(LN2_HI)) as f32);
         assert_eq!(LOG2_E, std::f64::consts::LOG2_E as f32);
         assert_eq!(LN_SQRT_HALF, std::f32::consts::FRAC_1_SQRT_2.to_bits());
     }

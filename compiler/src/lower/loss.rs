@@ -6,8 +6,9 @@
 //! It is sent for the first spike of each output only, and not from the last bin.
 //!
 //! The order of operations is the one that PyTorch's autograd takes, found by comparing with recorded
-//! gradients: `q = p / B - delta / B`, then `-(q / xi)`; dividing by `xi` and by `beta`, not
-//! multiplying with reciprocals.
+//! gradients: the softmax is the exponential of its logarithm, `p = exp(d - ln S)` with `d = x - max x`
+//! and `S = sum exp d`; then `q = p / B - delta / B` and `-(q / xi)`; dividing by `xi` and by `beta`,
+//! not multiplying with reciprocals.
 
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{
@@ -139,10 +140,10 @@ impl Builder {
             first,
             label: self.array("label", ArrayKind::Label),
             shifted: self.state("shifted", 0.0),
-            exponential: self.state("exponential", 0.0),
             error: self.state("error", 0.0),
             largest: self.scalar("largest"),
             sum: self.scalar("sum"),
+            log_sum: self.scalar("log_sum"),
             t_label: self.scalar("t_label"),
             x_label: self.scalar("x_label"),
             pull: self.scalar("pull"),
@@ -176,7 +177,7 @@ impl Builder {
         self.handler(HandlerKind::Turn, Domain::Lanes, b);
     }
 
-    /// `d = x - max`, `e = exp d`, their sum, and the label's `t` and `d`.
+    /// `d = x - max`, the sum of `exp d`, and the label's `t` and `d`.
     fn exponentials(&mut self, terms: &Terms, silent_counts: bool, ticks: u32) {
         let mut b = BodyBuilder::new();
         let x = b.load(terms.shifted);
@@ -190,7 +191,6 @@ impl Builder {
             e = b.select(spiked, e, zero);
         }
         b.store(terms.shifted, shifted);
-        b.store(terms.exponential, e);
         b.reduce(terms.sum, Fold::Add(e));
         let is_label = is_label(&mut b, terms.label);
         let zero = b.constant(0.0);
@@ -208,6 +208,7 @@ impl Builder {
         let mut b = BodyBuilder::new();
         let sum = b.load(terms.sum);
         let log = b.ln(sum);
+        b.store(terms.log_sum, log);
         let d = b.load(terms.x_label);
         let ce = b.sub(log, d);
         b.store(cross_entropy, ce);
@@ -235,9 +236,10 @@ impl Builder {
         let weight = f64::from(alpha as f32 * mean as f32);
         let weight = self.coef("alpha/B", "weight of the early-spike term", weight);
         let mut b = BodyBuilder::new();
-        let e = b.load(terms.exponential);
-        let sum = b.load(terms.sum);
-        let p = b.div(e, sum);
+        let d = b.load(terms.shifted);
+        let log = b.load(terms.log_sum);
+        let log_p = b.sub(d, log);
+        let p = b.exp(log_p);
         let is_label = is_label(&mut b, terms.label);
         let share = b.coef(share);
         let minus = b.neg(share);
@@ -286,10 +288,10 @@ struct Terms {
     first: Array,
     label: Array,
     shifted: Array,
-    exponential: Array,
     error: Array,
     largest: Array,
     sum: Array,
+    log_sum: Array,
     t_label: Array,
     x_label: Array,
     pull: Array,

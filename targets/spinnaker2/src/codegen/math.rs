@@ -3,8 +3,8 @@
 //! Argument and result are in s0. The steps' numbers are those of the definition.
 
 use nirc_ir::math::{
-    EXP_LN2_HI, EXP_LN2_LO, EXP_MAX, EXP_MIN, EXP_POLY, LN_LN2_HI, LN_LN2_LO, LN_NORMAL, LN_POLY,
-    LN_SCALE, LN_SHIFT_SCALED, LN_SQRT_HALF, LOG2_E, NAN, SHIFT,
+    EXP_MAX, EXP_MIN, EXP_POLY, LN_NORMAL, LN_POLY, LN_SCALE, LN_SHIFT_SCALED, LN_SQRT_HALF,
+    LN2_HI, LN2_LO, LOG2_E, NAN, SHIFT,
 };
 
 use crate::thumb::Reg::{R0, R1, R2, R3};
@@ -27,50 +27,37 @@ pub(super) fn exp(asm: &mut Assembler, label: Label) {
     asm.comment("2");
     asm.emit(Inst::vsub(S3, S2, S3));
     asm.comment("3");
-    asm.vldr_const(S1, EXP_LN2_HI);
-    asm.emit(Inst::vmov(S4, S0));
-    asm.emit(Inst::vfms(S4, S3, S1));
+    asm.vldr_const(S1, LN2_HI);
+    asm.emit(Inst::vmov(S5, S0));
+    asm.emit(Inst::vfms(S5, S3, S1));
     asm.comment("4");
-    asm.vldr_const(S1, EXP_LN2_LO);
-    asm.emit(Inst::vmov(S5, S4));
+    asm.vldr_const(S1, LN2_LO);
     asm.emit(Inst::vfms(S5, S3, S1));
     asm.comment("5");
-    asm.emit(Inst::vsub(S4, S4, S5));
-    asm.comment("6");
-    asm.emit(Inst::vfms(S4, S3, S1));
-    asm.comment("7");
     let p = horner(asm, &EXP_POLY, S5, [S6, S7]);
+    asm.comment("7");
+    asm.emit(Inst::vmul(S4, S5, S5));
+    asm.comment("8");
+    asm.emit(Inst::vfma(S5, S4, p));
     asm.comment("9");
     one(asm, S1);
-    asm.emit(Inst::vadd(S3, S1, S5));
-    asm.comment("10");
-    asm.emit(Inst::vsub(S1, S1, S3));
-    asm.comment("11");
     asm.emit(Inst::vadd(S1, S1, S5));
-    asm.comment("12");
-    asm.emit(Inst::vfma(S1, S4, S3));
-    asm.comment("13");
-    asm.emit(Inst::vmul(S5, S5, S5));
-    asm.comment("14");
-    asm.emit(Inst::vfma(S1, S5, p));
-    asm.comment("15");
-    asm.emit(Inst::vadd(S1, S3, S1));
-    asm.comment("16");
+    asm.comment("10");
     asm.emit(Inst::FMoveToCore { rt: R0, sn: S1 });
     asm.emit(Inst::FMoveToCore { rt: R1, sn: S2 });
     asm.emit(Inst::add(R0, R0, Src::Reg(R1, Shift::Lsl(23))));
     asm.emit(Inst::FMoveFromCore { sn: S1, rt: R0 });
-    asm.comment("17");
+    asm.comment("11");
     asm.vldr_const(S2, EXP_MAX);
     asm.vldr_const(S3, f32::INFINITY);
     asm.emit_all([Inst::vcmp(S0, S2), Inst::FFlags]);
     asm.emit_if(Cond::Gt, Inst::vmov(S1, S3));
-    asm.comment("18");
+    asm.comment("12");
     asm.vldr_const(S2, EXP_MIN);
     asm.vldr_const(S3, 0.0);
     asm.emit_all([Inst::vcmp(S0, S2), Inst::FFlags]);
     asm.emit_if(Cond::Mi, Inst::vmov(S1, S3));
-    asm.comment("19");
+    asm.comment("13");
     asm.vldr_const(S3, NAN);
     asm.emit_all([Inst::vcmp(S0, S0), Inst::FFlags]);
     asm.emit_if(Cond::Vs, Inst::vmov(S1, S3));
@@ -138,7 +125,7 @@ pub(super) fn ln(asm: &mut Assembler, label: Label) {
     asm.comment("17");
     asm.emit(Inst::vfma(S1, S3, p));
     asm.comment("18");
-    asm.vldr_const(S3, LN_LN2_HI);
+    asm.vldr_const(S3, LN2_HI);
     asm.emit(Inst::vmul(S3, S2, S3));
     asm.comment("19");
     asm.emit(Inst::vadd(S4, S3, S7));
@@ -147,7 +134,7 @@ pub(super) fn ln(asm: &mut Assembler, label: Label) {
     asm.comment("21");
     asm.emit(Inst::vadd(S3, S3, S7));
     asm.comment("22");
-    asm.vldr_const(S5, LN_LN2_LO);
+    asm.vldr_const(S5, LN2_LO);
     asm.emit(Inst::vfma(S3, S2, S5));
     asm.comment("23");
     asm.emit(Inst::vadd(S3, S3, S1));

@@ -1,6 +1,5 @@
 //! The whole chip: quads in parallel, a quantum at a time.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -141,12 +140,11 @@ impl Chip {
             .ok_or(ChipError::NoSuchPe { pe, pes })
     }
 
-    fn pe_mut(&mut self, pe: usize) -> Result<&mut Pe, ChipError> {
+    fn change<T>(&mut self, pe: usize, change: impl FnOnce(&mut Pe) -> T) -> Result<T, ChipError> {
         let pes = self.quads.len() * PES;
-        self.quads
-            .get_mut(pe / PES)
-            .map(|q| &mut q.pes[pe % PES])
-            .ok_or(ChipError::NoSuchPe { pe, pes })
+        let quad = self.quads.get_mut(pe / PES);
+        let quad = quad.ok_or(ChipError::NoSuchPe { pe, pes })?;
+        Ok(quad.change(pe % PES, change))
     }
 
     /// Stops a PE, clears its SRAM and places segments in it. PEs with the same code share its decoded form.
@@ -174,19 +172,19 @@ impl Chip {
             .filter(|s| s.kind == SegmentKind::Code)
             .map(|s| (s.addr, s.bytes.as_slice()));
         let code = self.image(CodeBytes::new(code));
-        let pe = self.pe_mut(pe)?;
-        pe.stop();
-        if let Some(all) = pe.core.sram.get_mut(0, sram as usize) {
-            all.fill(0);
-        }
-        for segment in segments {
-            if let Some(to) = pe.core.sram.get_mut(segment.addr, segment.bytes.len()) {
-                to.copy_from_slice(&segment.bytes);
+        self.change(pe, |pe| {
+            pe.stop();
+            if let Some(all) = pe.core.sram.get_mut(0, sram as usize) {
+                all.fill(0);
             }
-        }
-        pe.set_code(code);
-        pe.set_symbols(symbols);
-        Ok(())
+            for segment in segments {
+                if let Some(to) = pe.core.sram.get_mut(segment.addr, segment.bytes.len()) {
+                    to.copy_from_slice(&segment.bytes);
+                }
+            }
+            pe.set_code(code);
+            pe.set_symbols(symbols);
+        })
     }
 
     /// The decoded form of some code, shared if it was seen before.
@@ -204,14 +202,13 @@ impl Chip {
     /// Resets a PE: it starts from its vector table (stack pointer at 0, entry at 4) at the chip's present clock.
     pub fn start(&mut self, pe: usize) -> Result<(), ChipError> {
         let (env, now) = (Arc::clone(&self.env), self.now);
-        self.pe_mut(pe)?.start(&env, now)?;
+        self.change(pe, |pe| pe.start(&env, now))??;
         Ok(())
     }
 
     /// Stops a PE where it is. Its memory stays; what it sent still arrives.
     pub fn stop(&mut self, pe: usize) -> Result<(), ChipError> {
-        self.pe_mut(pe)?.stop();
-        Ok(())
+        self.change(pe, Pe::stop)
     }
 
     /// Replaces the routing table; the first entry that matches a key counts.
@@ -237,23 +234,24 @@ impl Chip {
             len: bytes.len(),
             sram,
         };
-        let element = self.pe_mut(pe)?;
+        let pes = self.quads.len() * PES;
+        let quad = self.quads.get_mut(pe / PES);
+        let element = &mut quad.ok_or(ChipError::NoSuchPe { pe, pes })?.pes[pe % PES];
         element
             .core
             .sram
             .get_mut(addr, bytes.len())
             .ok_or(outside)?
             .copy_from_slice(bytes);
-        if !element.core.code.bytes().overlaps(addr, bytes.len()) {
+        if !element.core.sram.holds_code(addr, bytes.len()) {
             return Ok(());
         }
         let sram = &element.core.sram;
-        let ranges = element.core.code.bytes().ranges();
+        let ranges = element.code.bytes().ranges();
         let pieces = ranges.filter_map(|(start, old)| Some((start, sram.get(start, old.len())?)));
         let code = CodeBytes::new(pieces);
         let code = self.image(code);
-        self.pe_mut(pe)?.set_code(code);
-        Ok(())
+        self.change(pe, |pe| pe.set_code(code))
     }
 
     /// Reads a PE's SRAM to the host, at once.
@@ -285,10 +283,7 @@ impl Chip {
                 arrival: Arrival::Packet { key, payload },
             };
             self.injected += 1;
-            self.quads[pe / PES].pes[pe % PES]
-                .devices
-                .inbox
-                .push(Reverse(event));
+            self.quads[pe / PES].expect(pe % PES, event);
         }
         true
     }
@@ -312,18 +307,16 @@ impl Chip {
     /// Memory, clocks and counters afterwards do not depend on the number of threads. After a fault the chip can be read but the PE that
     /// faulted does not go on.
     pub fn run(&mut self, limit_cycles: u64, threads: usize) -> Result<RunSummary, ChipError> {
-        let parallel = self.prepare_threads(threads)?;
         let (start, instructions) = (self.now, self.instructions());
         let deadline = start.saturating_add(limit_cycles);
-        let quiescent = loop {
-            let Some(next) = self.next_time() else {
-                break true;
-            };
-            if next >= deadline {
-                break false;
+        let quiescent = match self.take_pool(threads)? {
+            None => self.run_quanta(deadline, false)?,
+            Some(pool) => {
+                // From within the pool: a thread that came from outside would sleep through each quantum.
+                let quiescent = pool.install(|| self.run_quanta(deadline, true));
+                self.pool = Some(pool);
+                quiescent?
             }
-            self.run_quantum(next, deadline, parallel);
-            self.exchange()?;
         };
         let furthest = self.clocks().max().unwrap_or(start).max(start);
         self.now = if quiescent {
@@ -339,27 +332,38 @@ impl Chip {
         })
     }
 
-    fn prepare_threads(&mut self, threads: usize) -> Result<bool, ChipError> {
+    /// Runs to the deadline, or until nothing happens any more: then true.
+    fn run_quanta(&mut self, deadline: u64, parallel: bool) -> Result<bool, Fault> {
+        while let Some(next) = self.next_time() {
+            if next >= deadline {
+                return Ok(false);
+            }
+            self.run_quantum(next, deadline, parallel);
+            self.exchange()?;
+        }
+        Ok(true)
+    }
+
+    /// The pool of so many threads; none for one.
+    fn take_pool(&mut self, threads: usize) -> Result<Option<rayon::ThreadPool>, ChipError> {
         let threads = if threads == 0 {
             rayon::current_num_threads()
         } else {
             threads
         };
         if threads == 1 {
-            return Ok(false);
+            return Ok(None);
         }
-        if self
-            .pool
-            .as_ref()
-            .is_none_or(|pool| pool.current_num_threads() != threads)
+        if let Some(pool) = self.pool.take()
+            && pool.current_num_threads() == threads
         {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            self.pool = Some(pool.map_err(|e| ChipError::Threads {
-                threads,
-                reason: e.to_string(),
-            })?);
+            return Ok(Some(pool));
         }
-        Ok(true)
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map(Some).map_err(|e| ChipError::Threads {
+            threads,
+            reason: e.to_string(),
+        })
     }
 
     fn clocks(&self) -> impl Iterator<Item = u64> {
@@ -376,7 +380,8 @@ impl Chip {
     }
 
     fn next_time(&self) -> Option<u64> {
-        self.quads.iter().filter_map(Quad::next_time).min()
+        let next = self.quads.iter().map(Quad::next_time).min();
+        next.filter(|&next| next < u64::MAX)
     }
 
     /// Runs every quad through the quantum that `next` lies in.
@@ -386,24 +391,24 @@ impl Chip {
         let mut active: Vec<&mut Quad> = self
             .quads
             .iter_mut()
-            .filter(|q| q.next_time().is_some_and(|t| t < boundary))
+            .filter(|q| q.next_time() < boundary)
             .collect();
-        match (active.as_mut_slice(), &self.pool) {
-            ([_], _) => {
+        match active.as_mut_slice() {
+            [_] => {
                 let end = self.end_when_alone(boundary).min(deadline);
-                if let Some(quad) = self
-                    .quads
-                    .iter_mut()
-                    .find(|q| q.next_time().is_some_and(|t| t < boundary))
-                {
+                if let Some(quad) = self.quads.iter_mut().find(|q| q.next_time() < boundary) {
                     quad.run(&self.router, end);
                 }
             }
-            (quads, Some(pool)) if parallel => {
+            quads if parallel => {
                 let end = boundary.min(deadline);
-                pool.install(|| quads.par_iter_mut().for_each(|quad| quad.run(router, end)));
+                let share = quads.len().div_ceil(rayon::current_num_threads());
+                quads
+                    .par_iter_mut()
+                    .with_min_len(share)
+                    .for_each(|quad| quad.run(router, end));
             }
-            (quads, _) => {
+            quads => {
                 let end = boundary.min(deadline);
                 for quad in quads {
                     quad.run(router, end);
@@ -414,20 +419,18 @@ impl Chip {
 
     /// A PE that is alone awake may run on to the quantum in which the next thing happens anywhere else; what it sends ends that.
     fn end_when_alone(&self, boundary: u64) -> u64 {
-        let mut times: Vec<u64> = self
-            .quads
-            .iter()
-            .flat_map(|q| q.pes.iter().filter_map(Pe::next_time))
-            .collect();
-        times.sort_unstable();
-        match times.get(1) {
-            None => u64::MAX,
-            Some(&second) => (second - second % u64::from(self.env.config.quantum)).max(boundary),
+        let times = self.quads.iter().flat_map(Quad::times);
+        let (_, second) = times.fold((u64::MAX, u64::MAX), |(first, second), time| {
+            (first.min(time), second.min(time.max(first)))
+        });
+        match second {
+            u64::MAX => u64::MAX,
+            _ => (second - second % u64::from(self.env.config.quantum)).max(boundary),
         }
     }
 
     /// Between quanta: faults are reported, what was sent to other quads is delivered, and loads from other quads get their bytes.
-    fn exchange(&mut self) -> Result<(), ChipError> {
+    fn exchange(&mut self) -> Result<(), Fault> {
         let fault = self
             .quads
             .iter()
@@ -437,15 +440,12 @@ impl Chip {
             for quad in &mut self.quads {
                 quad.fault = None;
             }
-            return Err(fault.into());
+            return Err(fault);
         }
         for i in 0..self.quads.len() {
             let mut outgoing = std::mem::take(&mut self.quads[i].outgoing);
             for (pe, event) in outgoing.drain(..) {
-                self.quads[pe / PES].pes[pe % PES]
-                    .devices
-                    .inbox
-                    .push(Reverse(event));
+                self.quads[pe / PES].expect(pe % PES, event);
             }
             self.quads[i].outgoing = outgoing;
         }
@@ -455,8 +455,9 @@ impl Chip {
                 let (Some((source, offset, len)), at) = (pe.wants(), pe.core.now) else {
                     continue;
                 };
-                let bytes = self.quads[source / PES].pes[source % PES].lend(at, offset, len)?;
-                self.quads[i].pes[j].bring(bytes);
+                let lend = |pe: &mut Pe| pe.lend(at, offset, len);
+                let bytes = self.quads[source / PES].change(source % PES, lend)?;
+                self.quads[i].change(j, |pe| pe.bring(bytes));
             }
         }
         Ok(())

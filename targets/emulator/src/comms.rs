@@ -1,7 +1,7 @@
 //! The communication controller of a PE: sends packets, and writes those that arrive into rings in SRAM.
 
-use crate::config::{CommsConfig, FifoRegisters};
-use crate::core::{CodeBytes, Sram};
+use crate::config::{COMMS_BLOCK, CommsConfig};
+use crate::core::Sram;
 use crate::fault::FaultKind;
 
 /// A packet to be sent, as the transmit registers have it.
@@ -48,6 +48,7 @@ pub(crate) struct Fifo {
 }
 
 /// Registers of a FIFO.
+#[derive(Debug, Clone, Copy)]
 enum FifoRegister {
     Filter,
     Start,
@@ -60,26 +61,75 @@ enum FifoRegister {
     Control,
 }
 
-fn fifo_register(offsets: &FifoRegisters, offset: u32) -> Option<FifoRegister> {
-    let table = [
-        (offsets.filter, FifoRegister::Filter),
-        (offsets.start, FifoRegister::Start),
-        (offsets.end, FifoRegister::End),
-        (offsets.read, FifoRegister::Read),
-        (offsets.write, FifoRegister::Write),
-        (offsets.occupancy, FifoRegister::Occupancy),
-        (offsets.max_occupancy, FifoRegister::MaxOccupancy),
-        (offsets.drops, FifoRegister::Drops),
-        (offsets.control, FifoRegister::Control),
-    ];
-    table
-        .into_iter()
-        .find(|(o, _)| *o == offset)
-        .map(|(_, register)| register)
+/// Registers of the controller.
+#[derive(Debug, Clone, Copy)]
+enum Register {
+    TransmitControl,
+    TransmitData,
+    TransmitKey,
+    TransmitStatus,
+    ReceiveControl,
+    GlobalControl,
+    Id,
+    Fifo(u8, FifoRegister),
 }
 
-/// FIFO blocks are 64 bytes.
-const FIFO_BLOCK: u32 = 0x40;
+/// Which register lies at which offset: a table, as firmware asks the controller all the time.
+#[derive(Debug)]
+pub(crate) struct RegisterMap([Option<Register>; (COMMS_BLOCK / 4) as usize]);
+
+impl RegisterMap {
+    pub(crate) fn new(config: &CommsConfig) -> Self {
+        let mut map = Self([None; (COMMS_BLOCK / 4) as usize]);
+        for (offset, register) in [
+            (config.tcr, Register::TransmitControl),
+            (config.tdr, Register::TransmitData),
+            (config.rctl, Register::ReceiveControl),
+            (config.id, Register::Id),
+            (config.gctl, Register::GlobalControl),
+            (config.tctl, Register::TransmitStatus),
+            (config.tkr, Register::TransmitKey),
+        ] {
+            map.put(offset, register);
+        }
+        let offsets = &config.fifo;
+        for (fifo, &base) in (0..).zip(&config.fifos) {
+            for (offset, register) in [
+                (offsets.filter, FifoRegister::Filter),
+                (offsets.start, FifoRegister::Start),
+                (offsets.end, FifoRegister::End),
+                (offsets.read, FifoRegister::Read),
+                (offsets.write, FifoRegister::Write),
+                (offsets.occupancy, FifoRegister::Occupancy),
+                (offsets.max_occupancy, FifoRegister::MaxOccupancy),
+                (offsets.drops, FifoRegister::Drops),
+                (offsets.control, FifoRegister::Control),
+            ] {
+                map.put(base + offset, Register::Fifo(fifo, register));
+            }
+        }
+        map
+    }
+
+    fn put(&mut self, offset: u32, register: Register) {
+        if let Some(slot) = self.0.get_mut((offset / 4) as usize) {
+            *slot = Some(register);
+        }
+    }
+
+    /// The register at a word's offset.
+    fn at(&self, offset: u32) -> Result<Register, FaultKind> {
+        let slot = self.0.get((offset / 4) as usize).copied().flatten();
+        slot.ok_or(FaultKind::Unsupported(
+            "this register of the communication controller",
+        ))
+    }
+
+    /// Whether what a register says depends on what arrives; otherwise it is the PE's own.
+    pub(crate) fn depends_on_arrivals(&self, offset: u32) -> bool {
+        matches!(self.at(offset), Ok(Register::Fifo(..)))
+    }
+}
 
 impl Comms {
     pub(crate) fn new(chip_id: u16, pe_id: u8) -> Self {
@@ -97,26 +147,22 @@ impl Comms {
         }
     }
 
-    pub(crate) fn load(&self, config: &CommsConfig, offset: u32) -> Result<u32, FaultKind> {
-        for (fifo, &base) in self.fifos.iter().zip(&config.fifos) {
-            if (base..base + FIFO_BLOCK).contains(&offset) {
-                return fifo.load(&config.fifo, offset - base);
-            }
-        }
-        Ok(match offset {
-            o if o == config.tcr => self.tcr,
-            o if o == config.tdr => self.tdr,
-            o if o == config.tkr => self.tkr,
+    pub(crate) fn load(
+        &self,
+        config: &CommsConfig,
+        map: &RegisterMap,
+        offset: u32,
+    ) -> Result<u32, FaultKind> {
+        Ok(match map.at(offset)? {
+            Register::Fifo(fifo, register) => self.fifos[usize::from(fifo & 1)].load(register),
+            Register::TransmitControl => self.tcr,
+            Register::TransmitData => self.tdr,
+            Register::TransmitKey => self.tkr,
             // The model's network always has room.
-            o if o == config.tctl => self.tctl | config.tctl_ready,
-            o if o == config.rctl => self.rctl,
-            o if o == config.id => self.id,
-            o if o == config.gctl => self.gctl,
-            _ => {
-                return Err(FaultKind::Unsupported(
-                    "this register of the communication controller",
-                ));
-            }
+            Register::TransmitStatus => self.tctl | config.tctl_ready,
+            Register::ReceiveControl => self.rctl,
+            Register::GlobalControl => self.gctl,
+            Register::Id => self.id,
         })
     }
 
@@ -124,28 +170,25 @@ impl Comms {
     pub(crate) fn store(
         &mut self,
         config: &CommsConfig,
+        map: &RegisterMap,
         offset: u32,
         value: u32,
     ) -> Result<Option<Launch>, FaultKind> {
-        for (fifo, &base) in self.fifos.iter_mut().zip(&config.fifos) {
-            if (base..base + FIFO_BLOCK).contains(&offset) {
-                return fifo.store(config, offset - base, value).map(|()| None);
+        match map.at(offset)? {
+            Register::Fifo(fifo, register) => {
+                self.fifos[usize::from(fifo & 1)].store(config, register, value)?;
             }
-        }
-        match offset {
-            o if o == config.tcr => self.tcr = value,
-            o if o == config.tdr => self.tdr = value,
-            o if o == config.tctl => self.tctl = value & !config.tctl_ready,
-            o if o == config.rctl => self.rctl = value,
-            o if o == config.gctl => self.gctl = value,
-            o if o == config.tkr => {
+            Register::TransmitControl => self.tcr = value,
+            Register::TransmitData => self.tdr = value,
+            Register::TransmitStatus => self.tctl = value & !config.tctl_ready,
+            Register::ReceiveControl => self.rctl = value,
+            Register::GlobalControl => self.gctl = value,
+            Register::TransmitKey => {
                 self.tkr = value;
                 return self.launch(config, value).map(Some);
             }
-            _ => {
-                return Err(FaultKind::Unsupported(
-                    "this register of the communication controller",
-                ));
+            Register::Id => {
+                return Err(FaultKind::Unsupported("writing the controller's identity"));
             }
         }
         Ok(None)
@@ -173,7 +216,6 @@ impl Comms {
         &mut self,
         config: &CommsConfig,
         sram: &mut Sram,
-        code: &CodeBytes,
         key: u32,
         payload: Option<u32>,
     ) -> Result<(), (FaultKind, u32)> {
@@ -186,7 +228,7 @@ impl Comms {
         let takes =
             |fifo: &&mut Fifo| fifo.control & config.fifo_enable != 0 && fifo.filter == filter;
         match self.fifos.iter_mut().find(takes) {
-            Some(fifo) => fifo.push(sram, code, key, payload),
+            Some(fifo) => fifo.push(sram, key, payload),
             None => {
                 self.unclaimed += 1;
                 Ok(())
@@ -226,7 +268,6 @@ impl Fifo {
     fn push(
         &mut self,
         sram: &mut Sram,
-        code: &CodeBytes,
         key: u32,
         payload: Option<u32>,
     ) -> Result<(), (FaultKind, u32)> {
@@ -237,9 +278,7 @@ impl Fifo {
             return Ok(());
         }
         for word in [Some(key), payload].into_iter().flatten() {
-            let to = sram
-                .get_mut(self.write, 4)
-                .filter(|_| !code.overlaps(self.write, 4));
+            let to = sram.data_mut(self.write, 4);
             to.ok_or((FaultKind::BadArrival, self.write))?
                 .copy_from_slice(&word.to_le_bytes());
             self.write = self.write.wrapping_add(4);
@@ -264,10 +303,8 @@ impl Fifo {
         };
     }
 
-    fn load(&self, offsets: &FifoRegisters, offset: u32) -> Result<u32, FaultKind> {
-        let register = fifo_register(offsets, offset);
-        let register = register.ok_or(FaultKind::Unsupported("this register of an event FIFO"))?;
-        Ok(match register {
+    fn load(&self, register: FifoRegister) -> u32 {
+        match register {
             FifoRegister::Filter => self.filter,
             FifoRegister::Start => self.start,
             FifoRegister::End => self.end,
@@ -277,12 +314,15 @@ impl Fifo {
             FifoRegister::MaxOccupancy => self.max_words,
             FifoRegister::Drops => self.drops,
             FifoRegister::Control => self.control,
-        })
+        }
     }
 
-    fn store(&mut self, config: &CommsConfig, offset: u32, value: u32) -> Result<(), FaultKind> {
-        let register = fifo_register(&config.fifo, offset);
-        let register = register.ok_or(FaultKind::Unsupported("this register of an event FIFO"))?;
+    fn store(
+        &mut self,
+        config: &CommsConfig,
+        register: FifoRegister,
+        value: u32,
+    ) -> Result<(), FaultKind> {
         let address = || {
             if value & 3 == 0 {
                 Ok(value)

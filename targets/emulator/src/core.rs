@@ -13,8 +13,6 @@ mod scs;
 mod slow;
 mod timing;
 
-use std::sync::Arc;
-
 pub(crate) use code::{Code, CodeBytes};
 pub(crate) use flags::Flags;
 pub(crate) use memory::Sram;
@@ -110,7 +108,6 @@ pub(crate) struct Core {
     branch_refill: u32,
     pub(crate) scs: Scs,
     pub(crate) sram: Sram,
-    pub(crate) code: Arc<Code>,
 }
 
 impl Core {
@@ -133,14 +130,7 @@ impl Core {
             branch_refill,
             scs: Scs::new(interrupt_lines),
             sram: Sram::new(sram_bytes),
-            code: Arc::new(Code::new(CodeBytes::new([]))),
         }
-    }
-
-    /// Makes code executable; its bytes must be in the SRAM already.
-    pub(crate) fn set_code(&mut self, code: Arc<Code>) {
-        self.sram.protect(code.bytes());
-        self.code = code;
     }
 
     /// Stack pointer and entry address from the vector table; the other registers are cleared.

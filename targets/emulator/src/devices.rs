@@ -10,9 +10,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use crate::comms::{Comms, Launch};
+use crate::comms::{Comms, Launch, RegisterMap};
 use crate::config::{COMMS_BLOCK, ChipConfig, TIMER_BLOCK};
-use crate::core::{Bus, CodeBytes, Sram, Stop};
+use crate::core::{Bus, Sram, Stop};
 use crate::fault::FaultKind;
 use crate::router::Distances;
 use crate::timer::Timer;
@@ -21,6 +21,7 @@ use crate::timer::Timer;
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) config: ChipConfig,
+    pub(crate) comms: RegisterMap,
     pub(crate) distances: Distances,
     /// PE index by hardware id.
     by_id: [Option<u16>; 256],
@@ -43,6 +44,7 @@ impl Environment {
             quad_at[usize::from(x & 7) * 8 + usize::from(y & 7)] = Some(quad as u8);
         }
         Self {
+            comms: RegisterMap::new(&config.comms),
             config,
             distances,
             by_id,
@@ -168,8 +170,6 @@ pub(crate) struct Devices {
     quad: usize,
     pub(crate) comms: Comms,
     timers: Vec<Timer>,
-    /// The PE's code, which arrivals must not touch.
-    pub(crate) code: CodeBytes,
     pub(crate) inbox: BinaryHeap<Reverse<Event>>,
     pub(crate) outbox: Vec<Sent>,
     pub(crate) brought: Option<Brought>,
@@ -199,7 +199,6 @@ impl Devices {
                 .iter()
                 .map(|_| Timer::new(config.pe_hz, config.timers.hz))
                 .collect(),
-            code: CodeBytes::new([]),
             inbox: BinaryHeap::new(),
             outbox: Vec::new(),
             brought: None,
@@ -238,22 +237,12 @@ impl Devices {
             let result = match event.arrival {
                 Arrival::Packet { key, payload } => {
                     self.comms
-                        .arrive(&self.env.config.comms, sram, &self.code, key, payload)
+                        .arrive(&self.env.config.comms, sram, key, payload)
                 }
-                Arrival::Write(write) => self.write(sram, write),
+                Arrival::Write(write) => apply_write(sram, write),
             };
             result.map_err(|(kind, addr)| Stop::Fault(kind, Some(addr)))?;
         }
-        Ok(())
-    }
-
-    fn write(&self, sram: &mut Sram, write: Write) -> Result<(), (FaultKind, u32)> {
-        let len = usize::from(write.len);
-        let to = sram
-            .get_mut(write.offset, len)
-            .filter(|_| !self.code.overlaps(write.offset, len));
-        to.ok_or((FaultKind::BadArrival, write.offset))?
-            .copy_from_slice(&write.bytes[..len]);
         Ok(())
     }
 
@@ -283,16 +272,19 @@ impl Devices {
         if let Some((index, offset)) = self.timer_at(addr) {
             return self.timers[index].load(at, offset).map_err(fault);
         }
-        let Some(offset) = self.comms_offset(addr) else {
-            return Err(fault(FaultKind::UnmappedLoad));
-        };
-        let comms = &self.env.config.comms;
-        if offset != comms.tctl && offset != comms.id {
+        match self.comms_offset(addr) {
+            Some(offset) => self.load_comms(sram, at, offset),
+            None => Err(fault(FaultKind::UnmappedLoad)),
+        }
+    }
+
+    fn load_comms(&mut self, sram: &mut Sram, at: u64, offset: u32) -> Result<u32, Stop> {
+        if self.env.comms.depends_on_arrivals(offset) {
             self.observe(sram, at)?;
         }
-        self.comms
-            .load(&self.env.config.comms, offset)
-            .map_err(fault)
+        let config = &self.env.config.comms;
+        let value = self.comms.load(config, &self.env.comms, offset);
+        value.map_err(|kind| Stop::Fault(kind, Some(config.base + offset)))
     }
 
     fn store_register(
@@ -306,19 +298,13 @@ impl Devices {
         if let Some((index, offset)) = self.timer_at(addr) {
             self.timers[index].store(at, offset, value).map_err(fault)?;
         } else if let Some(offset) = self.comms_offset(addr) {
-            let comms = &self.env.config.comms;
-            let transmits = offset == comms.tcr
-                || offset == comms.tdr
-                || offset == comms.tkr
-                || offset == comms.tctl;
-            if !transmits {
+            if self.env.comms.depends_on_arrivals(offset) {
                 self.observe(sram, at)?;
             }
-            if let Some(launch) = self
+            let stored = self
                 .comms
-                .store(&self.env.config.comms, offset, value)
-                .map_err(fault)?
-            {
+                .store(&self.env.config.comms, &self.env.comms, offset, value);
+            if let Some(launch) = stored.map_err(fault)? {
                 self.send(at, launch).map_err(fault)?;
             }
         } else {
@@ -415,6 +401,13 @@ impl Devices {
 
 impl Bus for Devices {
     fn load(&mut self, sram: &mut Sram, at: u64, addr: u32, buf: &mut [u8]) -> Result<u64, Stop> {
+        // What firmware does most: it polls the controller, a word at a time.
+        if let (Some(offset), Some(word)) = (self.comms_offset(addr), buf.as_mut_array::<4>())
+            && addr & 3 == 0
+        {
+            *word = self.load_comms(sram, at, offset)?.to_le_bytes();
+            return Ok(0);
+        }
         match self.env.shared(self.quad, addr, buf.len()) {
             Some(Ok(shared)) => return self.load_shared(sram, at, addr, buf, shared),
             Some(Err(())) => return Err(Stop::Fault(FaultKind::UnmappedLoad, Some(addr))),
@@ -484,6 +477,14 @@ impl Bus for Devices {
     fn limit(&self) -> u64 {
         self.limit
     }
+}
+
+fn apply_write(sram: &mut Sram, write: Write) -> Result<(), (FaultKind, u32)> {
+    let len = usize::from(write.len);
+    let to = sram.data_mut(write.offset, len);
+    to.ok_or((FaultKind::BadArrival, write.offset))?
+        .copy_from_slice(&write.bytes[..len]);
+    Ok(())
 }
 
 /// Device registers are accessed by aligned words.

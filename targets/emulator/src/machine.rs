@@ -27,7 +27,7 @@ const MEMORY: u32 = 128 * 1024;
 #[derive(Debug, Clone)]
 pub struct Machine {
     core: Core,
-    code: CodeBytes,
+    code: Arc<Code>,
     single_step: Arc<Code>,
 }
 
@@ -93,15 +93,14 @@ impl Machine {
                 .copy_from_slice(bytes);
         }
         let bytes = CodeBytes::new(code.iter().copied());
-        core.set_code(Arc::new(Code::new(bytes.clone())));
+        core.sram.protect(&bytes);
         core.scs.cpacr = 0xf0_0000;
         core.r[13] = memory & !7;
         core.return_address = Some(RETURN);
-        let single_step = Arc::new(Code::with_limits(bytes.clone(), 1, None));
         Ok(Self {
             core,
-            code: bytes,
-            single_step,
+            single_step: Arc::new(Code::with_limits(bytes.clone(), 1, None)),
+            code: Arc::new(Code::new(bytes)),
         })
     }
 
@@ -111,7 +110,7 @@ impl Machine {
     pub fn call(&mut self, addr: u32, limit_cycles: u64) -> Result<Ran, MachineError> {
         self.core.r[14] = RETURN | 1;
         self.start_at(addr);
-        self.go(limit_cycles)
+        self.go(&Arc::clone(&self.code), limit_cycles)
     }
 
     /// Runs from `addr` until the instruction at `stop` is next (and LR is left alone), or until a return to the caller of [`Machine::call`].
@@ -121,16 +120,10 @@ impl Machine {
         stop: u32,
         limit_cycles: u64,
     ) -> Result<Ran, MachineError> {
-        let code = Arc::clone(&self.core.code);
-        self.core.code = Arc::new(Code::with_limits(
-            self.code.clone(),
-            u32::from(u8::MAX),
-            Some(stop & !1),
-        ));
+        let bytes = self.code.bytes().clone();
+        let code = Code::with_limits(bytes, u32::from(u8::MAX), Some(stop & !1));
         self.start_at(addr);
-        let result = self.go(limit_cycles);
-        self.core.code = code;
-        result
+        self.go(&code, limit_cycles)
     }
 
     /// Sets the address of the next instruction for [`Machine::step`].
@@ -140,22 +133,19 @@ impl Machine {
 
     /// Executes one instruction; an IT block with its instructions counts as one. True if it returned to the caller of [`Machine::call`].
     pub fn step(&mut self) -> Result<bool, MachineError> {
-        let code = std::mem::replace(&mut self.core.code, Arc::clone(&self.single_step));
-        let result = self.go(1);
-        self.core.code = code;
-        match result {
+        match self.go(&Arc::clone(&self.single_step), 1) {
             Ok(_) => Ok(true),
             Err(MachineError::Limit { .. }) => Ok(self.core.pc == RETURN),
             Err(error) => Err(error),
         }
     }
 
-    fn go(&mut self, limit_cycles: u64) -> Result<Ran, MachineError> {
+    fn go(&mut self, code: &Code, limit_cycles: u64) -> Result<Ran, MachineError> {
         let (cycles, instructions) = (self.core.now, self.core.instructions);
         let end = cycles.saturating_add(limit_cycles);
         loop {
             self.core.limit = end;
-            match self.core.run(&mut NoDevices) {
+            match self.core.run(code, &mut NoDevices) {
                 Exit::Halt => break,
                 Exit::Limit if self.core.now >= end && self.core.pc != RETURN => {
                     return Err(MachineError::Limit {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::{Bus, Code, Core, Exit, SleepKind, Stop};
+use crate::core::{Bus, Code, CodeBytes, Core, Exit, SleepKind, Stop};
 use crate::devices::{Devices, Environment};
 use crate::fault::{Fault, FaultKind};
 use crate::symbols::SymbolTable;
@@ -59,6 +59,7 @@ pub struct Counters {
 pub(crate) struct Pe {
     index: usize,
     pub(crate) core: Core,
+    pub(crate) code: Arc<Code>,
     pub(crate) devices: Devices,
     state: State,
     symbols: Arc<SymbolTable>,
@@ -77,6 +78,7 @@ impl Pe {
                 config.interrupt_lines,
                 config.branch_refill,
             ),
+            code: Arc::new(Code::new(CodeBytes::new([]))),
             devices: Devices::new(env, index),
             state: State::Off,
             symbols: Arc::default(),
@@ -86,9 +88,10 @@ impl Pe {
         }
     }
 
+    /// Makes code executable; its bytes must be in the SRAM already.
     pub(crate) fn set_code(&mut self, code: Arc<Code>) {
-        self.devices.code = code.bytes().clone();
-        self.core.set_code(code);
+        self.core.sram.protect(code.bytes());
+        self.code = code;
     }
 
     pub(crate) fn set_symbols(&mut self, symbols: Arc<SymbolTable>) {
@@ -97,8 +100,7 @@ impl Pe {
 
     /// Starts from the vector table at a clock, with fresh devices and counters.
     pub(crate) fn start(&mut self, env: &Arc<Environment>, now: u64) -> Result<(), Fault> {
-        let code = std::mem::replace(&mut self.devices, Devices::new(env, self.index)).code;
-        self.devices.code = code;
+        self.devices = Devices::new(env, self.index);
         (self.core.now, self.core.instructions) = (now, 0);
         (self.started_at, self.sleep_cycles, self.interrupts) = (now, 0, 0);
         if let Err(stop) = self.core.reset(env.config.interrupt_lines) {
@@ -269,7 +271,7 @@ impl Pe {
 
     /// Lets the core run; true if it has to wait for something.
     fn execute(&mut self) -> Result<bool, Stop> {
-        match self.core.run(&mut self.devices) {
+        match self.core.run(&self.code, &mut self.devices) {
             Exit::Limit => Ok(false),
             Exit::Sync => Ok(true),
             Exit::Fetch { addr, len } => {

@@ -35,6 +35,8 @@ pub(crate) struct Quad {
     pub(crate) routes: RouteCache,
     /// Order of what each PE sent.
     sequence: [u64; PES],
+    /// When something next happens in each PE, `u64::MAX` for never: kept, as it is asked for more often than it changes.
+    times: [u64; PES],
 }
 
 impl Quad {
@@ -48,12 +50,35 @@ impl Quad {
             router_counters: RouterCounters::default(),
             routes: RouteCache::default(),
             sequence: [0; PES],
+            times: [u64::MAX; PES],
         }
     }
 
-    /// When something next happens here.
-    pub(crate) fn next_time(&self) -> Option<u64> {
-        self.pes.iter().filter_map(Pe::next_time).min()
+    /// When something next happens here, `u64::MAX` for never.
+    pub(crate) fn next_time(&self) -> u64 {
+        self.times.into_iter().fold(u64::MAX, u64::min)
+    }
+
+    /// When something next happens in each PE, `u64::MAX` for never.
+    pub(crate) fn times(&self) -> [u64; PES] {
+        self.times
+    }
+
+    /// A PE, to be changed from outside.
+    pub(crate) fn change<T>(&mut self, i: usize, change: impl FnOnce(&mut Pe) -> T) -> T {
+        let result = change(&mut self.pes[i]);
+        self.look_at(i);
+        result
+    }
+
+    /// Something is on its way to a PE.
+    pub(crate) fn expect(&mut self, i: usize, event: Event) {
+        self.pes[i].devices.inbox.push(Reverse(event));
+        self.look_at(i);
+    }
+
+    fn look_at(&mut self, i: usize) {
+        self.times[i] = self.pes[i].next_time().unwrap_or(u64::MAX);
     }
 
     /// Runs all PEs to `end`, or to where they wait for another quad's memory.
@@ -67,24 +92,27 @@ impl Quad {
         // PEs that cannot go on before another has moved.
         let mut stuck = [false; PES];
         loop {
-            let times = self
-                .pes
-                .each_ref()
-                .map(|pe| pe.next_time().unwrap_or(u64::MAX));
-            let next = (0..PES)
-                .filter(|&i| !stuck[i] && times[i] < end)
-                .min_by_key(|&i| times[i]);
-            let Some(i) = next else { return Ok(()) };
-            let others = (0..PES)
-                .filter(|&j| j != i)
-                .map(|j| times[j])
-                .min()
-                .unwrap_or(u64::MAX);
-            let horizon = others.saturating_add(self.env.distances.least());
+            let times = self.times;
+            let (mut i, mut least) = (PES, end);
+            for (j, &time) in times.iter().enumerate() {
+                if time < least && !stuck[j] {
+                    (i, least) = (j, time);
+                }
+            }
+            if i == PES {
+                return Ok(());
+            }
+            let others = (0..PES).map(|j| if j == i { u64::MAX } else { times[j] });
+            let horizon = others
+                .fold(u64::MAX, u64::min)
+                .saturating_add(self.env.distances.least());
             let pe = &mut self.pes[i];
-            let before = (pe.core.now, pe.core.instructions, pe.next_time());
-            pe.run(horizon, end)?;
-            let moved = before != (pe.core.now, pe.core.instructions, pe.next_time());
+            let before = (pe.core.now, pe.core.instructions, times[i]);
+            let result = pe.run(horizon, end);
+            self.look_at(i);
+            result?;
+            let pe = &mut self.pes[i];
+            let moved = before != (pe.core.now, pe.core.instructions, self.times[i]);
             // A PE that sends while it is alone gives up the privilege of a long quantum, for the whole quad.
             end = end.min(pe.devices.end);
             self.deliver(router, i);
@@ -105,13 +133,16 @@ impl Quad {
             return Ok(false);
         }
         let at = self.pes[i].core.now;
-        let bytes = self.pes[source % PES].lend(at, offset, len)?;
-        self.pes[i].bring(bytes);
+        let bytes = self.change(source % PES, |pe| pe.lend(at, offset, len))?;
+        self.change(i, |pe| pe.bring(bytes));
         Ok(true)
     }
 
     /// Distributes what a PE sent.
     fn deliver(&mut self, router: &Router, i: usize) {
+        if self.pes[i].devices.outbox.is_empty() {
+            return;
+        }
         let mut outbox = std::mem::take(&mut self.pes[i].devices.outbox);
         for sent in outbox.drain(..) {
             match sent.what {
@@ -166,7 +197,7 @@ impl Quad {
             arrival,
         };
         if pe / PES == self.index {
-            self.pes[pe % PES].devices.inbox.push(Reverse(event));
+            self.expect(pe % PES, event);
         } else {
             event.time = event.time.max(self.env.boundary_after(at));
             self.outgoing.push((pe, event));

@@ -1,6 +1,6 @@
 //! Multicast routes, and where packets and accesses take how long.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::config::NocConfig;
 
@@ -146,7 +146,7 @@ impl Router {
 
 /// Remembers what the table said: a key is searched for once.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RouteCache(HashMap<u32, Option<PeSet>>);
+pub(crate) struct RouteCache(FxHashMap<u32, Option<PeSet>>);
 
 impl RouteCache {
     pub(crate) fn find(&mut self, router: &Router, key: u32) -> Option<PeSet> {

@@ -65,10 +65,12 @@ impl Timer {
 
     /// Brings the counter up to a clock.
     pub(crate) fn advance(&mut self, at: u64) {
+        if self.control & ENABLE == 0 {
+            return;
+        }
         let tick = self.tick(at);
         let passed = tick.saturating_sub(self.since);
-        if self.control & ENABLE == 0 || passed == 0 {
-            self.since = tick;
+        if passed == 0 {
             return;
         }
         let value = u64::from(self.value);

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::decode::{Decoded, Fetched, decode, is_wide};
 use super::fp::RUN_WIDTH;
-use super::op::{Fp3, Op};
+use super::op::{Fp3, Op, Width};
 use super::timing::Scoreboard;
 
 /// Longest block, in instructions. It bounds how far a PE overshoots a time limit.
@@ -47,12 +47,14 @@ impl CodeBytes {
         Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
     }
 
-    /// Whether any of `len` bytes from `addr` is code.
-    pub(crate) fn overlaps(&self, addr: u32, len: usize) -> bool {
-        let end = u64::from(addr) + len as u64;
-        self.ranges.iter().any(|(start, bytes)| {
-            u64::from(*start) < end && u64::from(addr) < u64::from(*start) + bytes.len() as u64
-        })
+    /// The word at an aligned address, if all its bytes are code.
+    fn word(&self, addr: u32) -> Option<u32> {
+        if addr & 3 != 0 {
+            return None;
+        }
+        let low = self.halfword(addr)?;
+        let high = self.halfword(addr + 2)?;
+        Some(u32::from(high) << 16 | u32::from(low))
     }
 
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (u32, &[u8])> {
@@ -280,7 +282,7 @@ impl<'a> Builder<'a> {
             self.fpu_checked = true;
         }
         self.ops.extend(check.then_some(Op::CheckFpu));
-        self.ops.push(op);
+        self.ops.push(self.literal(op));
         self.timing.issue(&op);
         if let Some(jump) = jump {
             self.ops.push(jump);
@@ -306,6 +308,25 @@ impl<'a> Builder<'a> {
         }
         self.before.resize(self.ops.len(), before);
         jump.is_some() || op.ends_flow() || op.never_continues() || op.may_unmask()
+    }
+
+    /// A load of a constant that lies among the code, which cannot change, needs no memory.
+    fn literal(&self, op: Op) -> Op {
+        match op {
+            Op::LdrAbs {
+                width: Width::Word,
+                rt,
+                addr,
+            } => match self.code.bytes.word(addr) {
+                Some(imm) => Op::MovImm { rd: rt, imm },
+                None => op,
+            },
+            Op::VldrAbs { d, count: 1, addr } => match self.code.bytes.word(addr) {
+                Some(bits) => Op::VmovImm { d, bits },
+                None => op,
+            },
+            op => op,
+        }
     }
 
     /// Branches to the start of the block itself need no lookup.

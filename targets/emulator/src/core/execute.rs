@@ -4,11 +4,9 @@
 //! turns out not to be simple (a device, another PE, code as data, an unaligned multiple), goes to [`Core::slow`], which does it all.
 //! The clock and the instruction count are brought up to date when a block is left, from totals made when it was decoded.
 
-use std::sync::Arc;
-
-use super::code::{Before, Block};
+use super::code::{Before, Block, Code};
 use super::op::{Index, Op, Width};
-use super::slow::Next;
+use super::slow::{Access, Next};
 use super::{Bus, Core, Exit, Flags, Stop, fp};
 use crate::fault::FaultKind;
 
@@ -16,9 +14,8 @@ use crate::fault::FaultKind;
 pub(super) const EXCEPTION_RETURN_SPACE: u32 = 0xf000_0000;
 
 impl Core {
-    /// Runs until the limit or until something needs the outside.
-    pub(crate) fn run<B: Bus>(&mut self, bus: &mut B) -> Exit {
-        let code = Arc::clone(&self.code);
+    /// Runs `code`, which the SRAM holds and protects, until the limit or until something needs the outside.
+    pub(crate) fn run<B: Bus>(&mut self, code: &Code, bus: &mut B) -> Exit {
         loop {
             if self.now >= self.limit {
                 return Exit::Limit;
@@ -103,7 +100,7 @@ impl Core {
             self.resume_at(block)
         };
         loop {
-            let Some(&op) = ops.get(i) else {
+            let Some(op) = ops.get(i) else {
                 self.leave(before.last()?, block.end);
                 return None;
             };
@@ -117,7 +114,7 @@ impl Core {
                     }
                 };
             }
-            match op {
+            match *op {
                 Op::Nop => {}
                 Op::MovImm { rd, imm } => self.set(rd, imm),
                 Op::MovReg { rd, rm } => self.set(rd, self.reg(rm)),
@@ -153,18 +150,25 @@ impl Core {
                 | Op::Bfi { .. }
                 | Op::Bfc { .. }
                 | Op::Unary { .. }
-                | Op::Extend { .. } => self.integer(op),
+                | Op::Extend { .. } => self.integer(*op),
 
+                // Device registers are read and written this way.
                 Op::LdrWord { rt, rn, off } => {
-                    match self.sram.load_word(self.reg(rn).wrapping_add(off)) {
+                    let addr = self.reg(rn).wrapping_add(off);
+                    match self.sram.load_word(addr) {
                         Some(value) => self.set(rt, value),
-                        None => slow!(),
+                        None => match self.load_outside(addr, &before[i - 1], bus) {
+                            Ok(value) => self.set(rt, value),
+                            Err(stop) => return Some(self.interrupt_block(block, i - 1, stop)),
+                        },
                     }
                 }
                 Op::StrWord { rt, rn, off } => {
                     let (addr, value) = (self.reg(rn).wrapping_add(off), self.reg(rt));
-                    if !self.sram.store_word(addr, value) {
-                        slow!();
+                    if !self.sram.store_word(addr, value)
+                        && let Err(stop) = self.store_outside(addr, value, &before[i - 1], bus)
+                    {
+                        return Some(self.interrupt_block(block, i - 1, stop));
                     }
                 }
                 Op::LdrWordPost { rt, rn, step } => match self.sram.load_word(self.reg(rn)) {
@@ -400,6 +404,24 @@ impl Core {
     #[inline(always)]
     fn set_fp_flags(&mut self, nzcv: u32) {
         self.fpscr = (self.fpscr & 0x0fff_ffff) | nzcv;
+    }
+
+    #[inline(never)]
+    fn load_outside<B: Bus>(&mut self, addr: u32, at: &Before, bus: &mut B) -> Result<u32, Stop> {
+        let at = self.now.wrapping_add(at.cycles.into());
+        self.load_value(&mut Access { at, bus }, Width::Word, addr)
+    }
+
+    #[inline(never)]
+    fn store_outside<B: Bus>(
+        &mut self,
+        addr: u32,
+        value: u32,
+        at: &Before,
+        bus: &mut B,
+    ) -> Result<(), Stop> {
+        let at = self.now.wrapping_add(at.cycles.into());
+        self.store(&mut Access { at, bus }, addr, &value.to_le_bytes())
     }
 
     /// Executes operation `i - 1` the general way; `None` to go on with operation `i`, else what the block's execution returns.

@@ -1,5 +1,7 @@
 //! A PE's own SRAM, with its code protected.
 
+use std::ops::Range;
+
 use super::code::CodeBytes;
 use super::op::Width;
 
@@ -10,6 +12,8 @@ pub(crate) struct Sram {
     /// Addresses `gap_start .. gap_start + gap_len` hold no code: a store there needs no further check.
     gap_start: u32,
     gap_len: u32,
+    /// Where code lies.
+    code: Vec<Range<u32>>,
 }
 
 impl Sram {
@@ -18,6 +22,7 @@ impl Sram {
             bytes: vec![0; bytes as usize],
             gap_start: 0,
             gap_len: bytes,
+            code: Vec::new(),
         }
     }
 
@@ -29,6 +34,23 @@ impl Sram {
     pub(crate) fn protect(&mut self, code: &CodeBytes) {
         let (start, end) = code.widest_gap(self.len());
         (self.gap_start, self.gap_len) = (start, end - start);
+        let ranges = code.ranges();
+        self.code = ranges.map(|(at, b)| at..at + b.len() as u32).collect();
+    }
+
+    /// Whether any of `len` bytes from `addr` is code.
+    pub(crate) fn holds_code(&self, addr: u32, len: usize) -> bool {
+        let end = u64::from(addr) + len as u64;
+        let mut code = self.code.iter();
+        code.any(|range| u64::from(range.start) < end && addr < range.end)
+    }
+
+    /// Data at an address that something arrives at; `None` where there is no SRAM, or code.
+    pub(crate) fn data_mut(&mut self, addr: u32, len: usize) -> Option<&mut [u8]> {
+        if self.holds_code(addr, len) {
+            return None;
+        }
+        self.get_mut(addr, len)
     }
 
     #[inline(always)]
@@ -75,7 +97,7 @@ impl Sram {
         }
     }
 
-    /// Bytes anywhere, code or not: for loaders, the host and arrivals that were checked.
+    /// Bytes anywhere, code or not: for loaders and the host.
     pub(crate) fn get_mut(&mut self, addr: u32, len: usize) -> Option<&mut [u8]> {
         self.bytes.get_mut(addr as usize..)?.get_mut(..len)
     }

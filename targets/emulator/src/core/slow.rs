@@ -296,7 +296,7 @@ impl Core {
         Ok(())
     }
 
-    fn store<B: Bus>(
+    pub(super) fn store<B: Bus>(
         &mut self,
         access: &mut Access<'_, B>,
         addr: u32,
@@ -310,12 +310,9 @@ impl Core {
                 .map_err(|kind| Stop::fault(kind, addr))?;
             self.limit = 0;
         } else if self.sram.get(addr, buf.len()).is_some() {
-            if self.code.bytes().overlaps(addr, buf.len()) {
-                return Err(Stop::fault(FaultKind::StoreToCode, addr));
-            }
-            if let Some(to) = self.sram.get_mut(addr, buf.len()) {
-                to.copy_from_slice(buf);
-            }
+            let to = self.sram.data_mut(addr, buf.len());
+            to.ok_or(Stop::fault(FaultKind::StoreToCode, addr))?
+                .copy_from_slice(buf);
         } else {
             self.now =
                 self.now
@@ -345,7 +342,7 @@ impl Core {
         self.store(access, addr, buf)
     }
 
-    fn load_value<B: Bus>(
+    pub(super) fn load_value<B: Bus>(
         &mut self,
         access: &mut Access<'_, B>,
         width: Width,
@@ -632,9 +629,9 @@ impl Core {
 }
 
 /// One operation's way to the outside: the bus and the clock.
-struct Access<'a, B> {
-    at: u64,
-    bus: &'a mut B,
+pub(super) struct Access<'a, B> {
+    pub(super) at: u64,
+    pub(super) bus: &'a mut B,
 }
 
 fn aligned(addr: u32, to: u32) -> Result<(), Stop> {

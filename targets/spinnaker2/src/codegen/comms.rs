@@ -228,9 +228,9 @@ impl Comms<'_> {
         };
         // In this order, equal pointers mean a full ring, which only a broken bound can bring about.
         asm.emit(Inst::ldr(R0, Addr::Offset(R4, fifo.occupancy)));
+        asm.cbz(R0, empty);
         asm.emit(Inst::ldr(R5, Addr::Offset(R4, fifo.write)));
         asm.emit(Inst::ldr(R6, Addr::Offset(R4, fifo.read)));
-        asm.cbz(R0, empty);
         asm.mov_const(R7, self.memory.end(ring.symbol));
         let next = asm.here();
         if ring.has_payload {

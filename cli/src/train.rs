@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_runtime::config::{Config, Tree};
-use nirc_runtime::jobs::{self, Started, Trained, Watcher};
+use nirc_runtime::jobs::{self, ChipWork, Started, Trained, Watcher};
 use nirc_runtime::training::{Ended, Epoch, Evaluation, Progress};
 
 use crate::args::Train;
@@ -54,6 +54,9 @@ fn conclude(trained: &Trained) {
             trained.weights.sha256()
         ));
     }
+    if let Some(work) = &trained.chip {
+        show_work(work);
+    }
     match (&trained.directory, trained.ended) {
         (Some(directory), Ended::Finished) => {
             show::line(format!(
@@ -69,6 +72,26 @@ fn conclude(trained: &Trained) {
         (None, Ended::Stopped) => show::line("stopped"),
         (None, Ended::Finished) => {}
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn show_work(work: &ChipWork) {
+    let at = |hz: u64| {
+        let ms = work.batch_cycles as f64 * 1e3 / hz as f64;
+        format!("{ms:.2} ms at {} MHz", hz / 1_000_000)
+    };
+    show::line(format!(
+        "the chip: {} cycles for a batch of {}, that is {}",
+        work.batch_cycles,
+        work.batch,
+        work.clocks.map(at).join(" or ")
+    ));
+    show::line(format!(
+        "emulated: {:.3e} instructions and {:.3e} packets, {:.0} million instructions a second",
+        work.instructions as f64,
+        work.packets as f64,
+        work.instructions as f64 * 1e-6 / work.seconds.max(f64::MIN_POSITIVE)
+    ));
 }
 
 fn percent(share: f64) -> String {

@@ -10,4 +10,4 @@ mod train;
 
 pub use gradient::{Gradient, gradient};
 pub use run::{Run, Source, run};
-pub use train::{Started, Train, Trained, Watcher, train};
+pub use train::{ChipWork, Started, Train, Trained, Watcher, train};

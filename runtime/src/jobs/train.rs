@@ -76,6 +76,25 @@ pub struct Trained {
     pub weights: Weights,
     /// Where everything was written.
     pub directory: Option<PathBuf>,
+    /// What an emulated chip did in this run; none on other executors.
+    pub chip: Option<ChipWork>,
+}
+
+/// What an emulated chip did in a run, testing included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChipWork {
+    /// Samples of a batch.
+    pub batch: usize,
+    /// Cycles of the last training batch, from its first command until the chip was quiet.
+    pub batch_cycles: u64,
+    /// Clocks of the target's operating points, Hz.
+    pub clocks: [u64; 2],
+    /// Instructions of all PEs.
+    pub instructions: u64,
+    /// Packets that all PEs sent; one that goes to several PEs counts once.
+    pub packets: u64,
+    /// Seconds that the emulation took.
+    pub seconds: f64,
 }
 
 /// Trains as the configuration says.
@@ -126,10 +145,27 @@ pub fn train(
     };
     // From the first moment on there is something to resume from.
     keeper.save(&trainer)?;
+    let begin = Instant::now();
     let ended = trainer.run(&mut keeper)?;
+    let seconds = begin.elapsed().as_secs_f64();
     keeper.save(&trainer)?;
     let epochs = trainer.progress().epochs.clone();
     let weights = weights(trainer.executor())?;
+    let batch_cycles = keeper.batch_cycles;
+    let chip = match (trainer.executor().chip(), batch_cycles) {
+        (Some(chip), Some(batch_cycles)) => {
+            let pes = chip.pes()?;
+            Some(ChipWork {
+                batch: settings.batch,
+                batch_cycles,
+                clocks: [target.clock.low_hz, target.clock.high_hz],
+                instructions: pes.iter().map(|pe| pe.instructions).sum(),
+                packets: pes.iter().map(|pe| pe.packets_sent).sum(),
+                seconds,
+            })
+        }
+        _ => None,
+    };
     if let Some(directory) = &directory {
         let (bytes, _) = model.export(&weights)?;
         file::write_atomically(&directory.model(), &bytes)?;
@@ -141,7 +177,7 @@ pub fn train(
             progress: &progress,
             test: &sets.test,
             weights: &weights,
-            batch_cycles: keeper.batch_cycles,
+            chip,
         };
         let html = report.render(&mut executor)?;
         file::write_atomically(&directory.report(), html.as_bytes())?;
@@ -151,6 +187,7 @@ pub fn train(
         epochs,
         weights,
         directory: directory.map(|d| d.path().to_owned()),
+        chip,
     })
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::data::DataSet;
+use crate::jobs::ChipWork;
 use crate::training::{Epoch, Evaluation, Progress, Weights, predicted};
 use chart::{Chart, Series};
 use raster::{Band, Raster};
@@ -38,8 +39,8 @@ pub struct Report<'a> {
     pub test: &'a DataSet,
     /// The weights at the end.
     pub weights: &'a Weights,
-    /// Cycles of the last training batch, where it ran on an emulated chip.
-    pub batch_cycles: Option<u64>,
+    /// What the chip did, where training ran on an emulated one.
+    pub chip: Option<ChipWork>,
 }
 
 /// What the template shows.
@@ -158,13 +159,13 @@ impl Report<'_> {
         }
         let planned = self.config.training.map_or(epochs.len(), |t| t.epochs);
         tiles.push(tile(format!("{} of {planned}", epochs.len()), "epochs"));
-        if let Some(cycles) = self.batch_cycles {
-            for hz in [self.target.clock.low_hz, self.target.clock.high_hz] {
+        if let Some(work) = self.chip {
+            for hz in work.clocks {
                 #[expect(clippy::cast_precision_loss, reason = "for people")]
-                let (ms, mhz) = (cycles as f64 * 1e3 / hz as f64, hz as f64 / 1e6);
+                let (ms, mhz) = (work.batch_cycles as f64 * 1e3 / hz as f64, hz as f64 / 1e6);
                 tiles.push(tile(
                     format!("{ms:.2} ms"),
-                    &format!("a batch on the chip at {mhz} MHz"),
+                    &format!("a batch of {} on the chip at {mhz} MHz", work.batch),
                 ));
             }
         }

@@ -90,7 +90,7 @@ pub(crate) struct Train {
     pub(crate) overrides: Overrides,
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
-    /// Passes over the training set (training.epochs)
+    /// Passes over the training set (training.epochs); 0 tests the initial weights
     #[arg(long, value_name = "N")]
     pub(crate) epochs: Option<u32>,
     /// Seed of initial weights and shuffling (training.seed)

@@ -170,7 +170,12 @@ impl Watcher for Terminal {
     }
 
     fn evaluated(&mut self, evaluation: &Evaluation) {
-        if !self.json {
+        if self.json {
+            // Within an epoch it is part of the epoch's object.
+            if self.epochs == 0 {
+                show::json(evaluation);
+            }
+        } else {
             self.print(&format!(
                 "after {:>6} samples  test {}",
                 evaluation.samples,

@@ -161,7 +161,7 @@ pub enum Rule {
 /// `[training]`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Training {
-    /// Passes over the training set.
+    /// Passes over the training set; with 0 the initial weights are tested and nothing else happens.
     pub epochs: usize,
     /// Samples a batch; what is left of an epoch after the last whole batch is dropped.
     pub batch: usize,

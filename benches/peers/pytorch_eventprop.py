@@ -219,8 +219,8 @@ def validate(path, style, check):
     for layer, weight in zip("12", weights):
         current, before, fired = simulate(weight, source, style)
         check(f"L{layer} spikes", fired, golden[f"L{layer}_spikes"], 0)
-        check(f"L{layer} current", current, golden[f"L{layer}_I"], 2e-6)
-        check(f"L{layer} voltage", before, golden[f"L{layer}_Vpre"], 2e-6)
+        check.relative(f"L{layer} current", current, golden[f"L{layer}_I"], 2e-6)
+        check.relative(f"L{layer} voltage", before, golden[f"L{layer}_Vpre"], 2e-6)
         recorded.append((weight, source, fired, current - before))
         source = fired
     error = torch.from_numpy(golden["L2_grad_out"])

@@ -1,7 +1,24 @@
 //! The compiler: from NIR graphs to event programs.
 //!
-//! It imports and exports .nir files, lowers networks to forward programs, derives their adjoints and
-//! adds loss and optimiser. It knows no device, starts no thread and prints nothing.
+//! ```text
+//! .nir ─ nir ─► Network ─ lower ─► forward handlers ─ adjoint ─► + adjoint handlers, loss, optimiser
+//! ```
+//!
+//! - [`nir`]: files in and out. Everything that is wrong with a file is told at once, and what is not
+//!   trained goes back as it came.
+//! - [`lower`]: networks to event programs; a neuron model is described once, by its forward handlers.
+//! - [`adjoint`]: what runs backwards, derived from the forward handlers alone.
+//! - [`options`]: what a program is made for.
+//!
+//! # What it is not
+//! It knows no device, starts no thread and prints nothing. Mapping and code generation belong to the
+//! targets.
+//!
+//! # Invariants
+//! - No semantic choice is made here: each is an attribute of the network's convention.
+//! - The verifier has accepted every program that leaves, in release builds too.
+//! - There is no code per neuron model in the adjoint's derivation.
+//! - The same input gives the same program, to the last digit of its text.
 
 #![forbid(unsafe_code)]
 

@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 
-use common::{bad, good, shared, workspace};
+use common::{bad, good, workspace};
 use ndarray::{Array1, Array3, ArrayD, Axis};
 use ndarray_npy::{NpzReader, ReadableElement, write_npy};
 
@@ -123,9 +123,7 @@ fn gradients_do_not_depend_on_executor_or_rounds() {
 
 #[test]
 fn recorded_runs_are_reproduced() {
-    let Some(golden) = shared("golden/eventprop/init_5_120_3.npz") else {
-        return;
-    };
+    let golden = workspace("tests/golden/init_5_120_3.npz");
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| {
         directory

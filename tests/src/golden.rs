@@ -1,4 +1,4 @@
-//! The recorded arrays of `shared/golden/eventprop`, and the network and program they were made with.
+//! The recorded arrays of PyTorch runs (`tests/golden`), and the network and program they were made with.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,27 +15,18 @@ use nirc_ir::network::{
 /// Names of the two files.
 pub const FILES: [&str; 2] = ["init_5_120_3", "trained_5_30_3"];
 
-/// The directory of shared data beside the workspace, if it is there.
-pub fn shared() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    path.is_dir().then_some(path)
-}
-
 /// One file of recorded arrays.
 pub struct Golden {
     path: PathBuf,
 }
 
 impl Golden {
-    /// Opens a file; `None` where the shared data is absent, with a note.
-    pub fn open(name: &str) -> Option<Self> {
-        let Some(shared) = shared() else {
-            eprintln!("skipped: no shared data beside the workspace");
-            return None;
-        };
-        Some(Self {
-            path: shared.join(format!("golden/eventprop/{name}.npz")),
-        })
+    /// One of [`FILES`].
+    pub fn open(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+        Self {
+            path: folder.join(format!("{name}.npz")),
+        }
     }
 
     /// An array of any shape.

@@ -11,16 +11,6 @@ pub fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// A file of the shared data; a test that needs it is skipped where it is absent.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let shared = workspace("../shared");
-    if !shared.is_dir() {
-        eprintln!("skipped: no shared data beside the workspace");
-        return None;
-    }
-    Some(shared.join(path))
-}
-
 /// The command with these arguments.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nirc"));

@@ -1,5 +1,7 @@
 //! Every .nir file at hand, and what becomes of it: `corpus.txt`, checked by hand, row by row.
 
+use std::collections::BTreeMap;
+
 use nirc_compiler::nir::{ImportOptions, import, read_bytes};
 use nirc_ir::Diagnostics;
 use nirc_ir::network::{Convention, Network};
@@ -53,15 +55,23 @@ fn every_file_has_the_outcome_of_the_table() {
     let Some(files) = shared::files() else {
         return;
     };
-    let mut found = String::new();
-    for (name, path) in &files {
-        found += &format!("{name}\n    {}\n", outcome(shared::bytes(path)));
-    }
     let table = include_str!("corpus.txt");
-    let rows: String = table
-        .lines()
-        .filter(|l| !l.starts_with('#'))
-        .map(|l| format!("{l}\n"))
+    let lines: Vec<&str> = table.lines().filter(|l| !l.starts_with('#')).collect();
+    let rows: BTreeMap<&str, &str> = lines
+        .chunks_exact(2)
+        .map(|row| (row[0], row[1].trim()))
         .collect();
-    assert_eq!(found, rows, "found:\n{found}");
+    let mut seen = 0;
+    for (name, path) in &files {
+        let found = outcome(shared::bytes(path));
+        match rows.get(name.as_str()) {
+            Some(expected) => {
+                assert_eq!(found, *expected, "{name}");
+                seen += 1;
+            }
+            // A file that came later: it must have an outcome, whichever.
+            None => eprintln!("not in the table: {name}\n    {found}"),
+        }
+    }
+    assert_eq!(seen, rows.len(), "files of the table are missing");
 }

@@ -1,12 +1,10 @@
-//! What several tests share: where the shared data is, and a small network.
+//! What several tests share: a small network.
 #![allow(
     dead_code,
     unreachable_pub,
     missing_docs,
     reason = "each test uses its part"
 )]
-
-use std::path::{Path, PathBuf};
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
@@ -19,16 +17,6 @@ use nirc_ir::network::{
 use nirc_runtime::config::Training;
 use nirc_runtime::data::DataSet;
 use nirc_runtime::random::Mt19937;
-
-/// The shared data beside the workspace; a test that needs them is skipped where they are absent.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    if !shared.is_dir() {
-        eprintln!("skipped: no shared data beside the workspace");
-        return None;
-    }
-    Some(shared.join(path))
-}
 
 /// 5 inputs, 12 hidden neurons, 3 outputs, in 20 bins.
 pub fn program(batch: usize, replicas: usize) -> Program {

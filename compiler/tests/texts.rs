@@ -1,13 +1,15 @@
-//! Texts of both IRs: they read back to the same value, and every emit stage is a snapshot.
+//! Texts of both IRs: they read back to the same value; and programs that the verifier must refuse.
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
 use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{HandlerKind, Program};
 use nirc_ir::network::{
     Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
     Projection, Reset, SpikeShape, Synapse, Threshold,
 };
 use nirc_ir::text::{Externals, parse_network, parse_program, print_network, print_program};
+use nirc_ir::verify::verify;
 
 /// Three inputs, two layers; per-neuron parameters, a leak and a bias where the model has them.
 fn network(convention: Convention, cuba: bool) -> Network {
@@ -145,6 +147,46 @@ fn every_bad_line_is_reported() {
     let text = problems.to_string();
     assert!(text.contains("unknown operation `mull`"), "{text}");
     assert!(text.contains("no array is called `y`"), "{text}");
+}
+
+#[test]
+fn what_no_executor_could_run_is_not_verified() {
+    let program = lower(&network(conventions()[0].clone(), true), &options()).expect("lowers");
+    verify(&program).expect("as it was lowered");
+    let refused = |change: &dyn Fn(&mut Program), expected: &str| {
+        let mut broken = program.clone();
+        change(&mut broken);
+        let problems = verify(&broken).expect_err(expected).to_string();
+        assert!(problems.contains(expected), "{problems}");
+    };
+    let hidden = program.processes.keys().nth(1).expect("a population");
+    let out = program.process("out").expect("a population");
+    let (chan, _) = program.incoming(out).next().expect("a channel");
+    let (input, _) = program.incoming(hidden).next().expect("a channel");
+    // An error for the input, which keeps none.
+    let to_input = |broken: &mut Program| {
+        let message = broken.processes[out].handler(HandlerKind::Message(chan));
+        let mut message = message.expect("errors go back").clone();
+        message.kind = HandlerKind::Message(input);
+        broken.processes[hidden].handlers.push(message);
+    };
+    refused(&to_input, "errors go back to neurons, not to `in`");
+    // Weights for other sources than there are.
+    let fewer_rows = |broken: &mut Program| {
+        let tensor = broken.tensors.values_mut().next().expect("weights");
+        tensor.rows -= 1;
+        tensor.values.truncate(tensor.rows * tensor.lanes);
+    };
+    refused(&fewer_rows, "has no such row here");
+    refused(&|broken| broken.replicas = 0, "0 replicas");
+    refused(
+        &|broken| broken.channels[chan].from = broken.channels[chan].to,
+        "spikes go from",
+    );
+    let unknown = |broken: &mut Program| {
+        broken.processes[hidden].handlers[0].body.values += 1;
+    };
+    refused(&unknown, "values are defined");
 }
 
 #[test]

@@ -4,14 +4,15 @@
 //! * **Entities**: every tensor, process, channel, array, coefficient and value that is named exists.
 //! * **Tensors** have `rows * lanes` values, all finite. A process that holds a tensor has its lanes
 //!   (an optimiser: `rows * lanes` of them).
-//! * **Channels** go from a source or neuron process to a later neuron or loss process.
+//! * **Channels** go from a source or neuron process to a later neuron or loss process; errors go back
+//!   to neurons only.
 //! * **Coefficients** are finite and have one value or one a lane.
 //! * **Names** of processes, and of arrays and coefficients within a process, are unique.
 //! * **Handlers**: at most one of a kind, but for `turn`; only of kinds that the role has, only of
 //!   channels that lead into the process; the domain is one the kind can have.
 //! * **Bodies** define each value once, before its use; conditions are comparisons and comparisons are
 //!   used only as conditions; scalars are stored only in the scalar domain and reduced only over lanes;
-//!   rows are those of tensors (by source) and of tables (by bin); payload, fields, spikes, sends and
+//!   rows are those of tensors (by source, of which there are as many as rows) and of tables (by bin); payload, fields, spikes, sends and
 //!   probes stand only in handlers that have them.
 //! * **Messages** send exactly once. **Spikes** record as many fields as the tape has.
 
@@ -132,6 +133,13 @@ impl Verifier<'_> {
             {
                 self.problem(&place, format!("{chan} does not lead into this process"));
             }
+            if let HandlerKind::Message(chan) = handler.kind
+                && let Some(producer) = self.producer(chan)
+                && producer.role != Role::Neurons
+            {
+                let message = format!("errors go back to neurons, not to `{}`", producer.name);
+                self.problem(&place, message);
+            }
             let body = BodyCheck {
                 program: self.program,
                 process,
@@ -143,6 +151,11 @@ impl Verifier<'_> {
                 self.problem(&place, message);
             }
         }
+    }
+
+    fn producer(&self, chan: Chan) -> Option<&Process> {
+        let channel = self.program.channels.get(chan)?;
+        self.program.processes.get(channel.from)
     }
 
     fn declarations(&mut self, place: &str, process: &Process) {
@@ -398,15 +411,26 @@ impl BodyCheck<'_> {
     fn row(&self, array: Array, row: Row) -> Checked {
         let kind = self.array(array)?;
         let fits = match row {
-            Row::Source => {
-                matches!(kind, ArrayKind::Param(_) | ArrayKind::Gradient(_))
-                    && channel_of(self.handler.kind).is_some()
-            }
+            Row::Source => match kind {
+                ArrayKind::Param(tensor) | ArrayKind::Gradient(tensor) => {
+                    self.has_a_row_a_source(tensor)
+                }
+                _ => false,
+            },
             Row::Tick => matches!(kind, ArrayKind::GivenError | ArrayKind::Trace),
         };
         require(fits, || {
             format!("`{}` has no such row here", self.process.arrays[array].name)
         })
+    }
+
+    /// Whether a tensor has a row for each source of the channel that the handler is for.
+    fn has_a_row_a_source(&self, tensor: Tensor) -> bool {
+        let producer = channel_of(self.handler.kind)
+            .and_then(|chan| self.program.channels.get(chan))
+            .and_then(|channel| self.program.processes.get(channel.from));
+        let tensor = self.program.tensors.get(tensor);
+        producer.is_some_and(|p| tensor.is_some_and(|t| t.rows == p.lanes))
     }
 
     /// Whether an element is found by its lane alone.

@@ -23,7 +23,8 @@ pub(crate) fn compile(args: &Compile, json: bool) -> Result<(), Diagnostics> {
     let model = Model::open(&args.file, &config)?;
     show::diagnostics(&model.notes, json);
     let program = bundle::program(&model, &config, &target)?;
-    let mut bundle = bundle::build(&model, &program, &target)?;
+    let (mut bundle, notes) = bundle::build(&model, &program, &target)?;
+    show::diagnostics(&notes, json);
     let texts = texts(&args.emit, &model, &config, &program, &bundle, &target)?;
     bundle.attachments.extend(texts);
     bundle.write(&args.output).map_err(Diagnostic::from)?;

@@ -237,18 +237,66 @@ fn a_bundle_runs_like_its_model() {
         array::<f32>(by_bundle, "first_spike"),
         array::<f32>(by_model, "first_spike")
     );
-    // A bundle is not overwritten, and one of another configuration does not run.
+    // A bundle is not overwritten. It runs as it was compiled, whatever the configuration says of
+    // replicas; its model is compiled anew where traces are asked for.
     assert!(bad(&arguments).contains("N0107"));
-    let mut other = vec![
-        "run",
-        &bundle,
-        "--input",
-        &spikes,
-        "-o",
-        by_model.to_str().expect("UTF-8"),
+    let again = path("again.npz");
+    let mut other = vec!["run", &bundle, "--input", &spikes, "-o", &again];
+    other.extend(["--config", &config, "--record", "hidden.v"]);
+    good(&other);
+    let traced = path("traced.npz");
+    other[1] = &model;
+    other[5] = &traced;
+    good(&other);
+    let trace = |archive: &str| array::<f32>(Path::new(archive), "hidden.v");
+    assert_eq!(trace(&again), trace(&traced));
+}
+
+#[test]
+fn hostile_arrays_and_useless_errors_are_diagnostics() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (spikes, _) = inputs(directory.path());
+    let path = |name: &str| {
+        let path = directory.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (model, config, out) = (example("model.nir"), example("full.toml"), path("o.npz"));
+    for shape in [
+        "(27, 0, 18446744073709551615)",
+        "(27, 4294967296000, 0)",
+        "(0, 4294967296000, 5)",
+        "(27, 99999999999, 5)",
+    ] {
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
+        let header = format!("{header:<117}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(header.as_bytes());
+        let hostile = path("hostile.npy");
+        std::fs::write(&hostile, bytes).expect("written");
+        let run = [
+            "run", &model, "--config", &config, "--input", &hostile, "-o", &out,
+        ];
+        assert!(bad(&run).contains("N0701"), "{shape}");
+    }
+    let gradient = ["gradient", &model, "--config", &config, "-o", &out];
+    let error = path("error.npy");
+    write_npy(&error, &Array3::<f32>::ones((27, 5, 3))).expect("written");
+    let text = bad(&[&gradient[..], &["--input", &spikes, "--error", &error]].concat());
+    assert!(text.contains("last bin"), "{text}");
+    let none = path("none.npy");
+    write_npy(&none, &Array3::<u8>::zeros((27, 0, 5))).expect("written");
+    let labels = path("labels16.npy");
+    write_npy(&labels, &Array1::from_vec(Vec::<i16>::new())).expect("written");
+    let text = bad(&[&gradient[..], &["--input", &none, "--labels", &labels]].concat());
+    assert!(text.contains("no sample"), "{text}");
+    // Short integers are integers; a device or a directory is not written over.
+    write_npy(&labels, &Array1::from_vec(vec![0_i16, 1, 2, 0, 1])).expect("written");
+    good(&[&gradient[..], &["--input", &spikes, "--labels", &labels]].concat());
+    let folder = directory.path().to_str().expect("UTF-8");
+    let run = [
+        "run", &model, "--config", &config, "--input", &spikes, "-o", folder,
     ];
-    other.extend(["--executor", "emulator", "--config", &config]);
-    assert!(bad(&other).contains("N0506"));
+    assert!(bad(&run).contains("N0107"));
 }
 
 #[test]

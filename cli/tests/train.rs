@@ -245,6 +245,35 @@ fn damaged_and_missing_checkpoints_are_diagnostics() {
 }
 
 #[test]
+fn diverged_training_is_an_error() {
+    let base = short_training("44");
+    let far = [
+        "--set",
+        "optimiser.kind=sgd",
+        "--set",
+        "optimiser.weight_decay=1e38",
+        "--set",
+        "optimiser.learning_rate=1e38",
+    ];
+    let text = bad(&with(&base, &far));
+    assert!(
+        text.contains("N0704") && text.contains("learning_rate"),
+        "{text}"
+    );
+}
+
+#[test]
+fn absurd_numbers_of_threads_are_harmless() {
+    let base = short_training("44");
+    let few = ["--epochs", "1", "--json", "--threads", "1000000"];
+    for executor in ["host", "emulator"] {
+        let mut arguments = with(&base, &few);
+        arguments.extend(["--executor", executor]);
+        good(&arguments);
+    }
+}
+
+#[test]
 fn bad_configurations_are_told_key_by_key() {
     let base = short_training("44");
     let text = bad(&with(

@@ -93,6 +93,8 @@ codes! {
     CHECKPOINT = "N0702";
     /// A name of something to record does not exist.
     RECORD_NAME = "N0703";
+    /// Training has diverged: a loss or a weight is no longer a number.
+    DIVERGED = "N0704";
     /// A text of an IR does not parse.
     TEXT_SYNTAX = "N0801";
 }

@@ -362,7 +362,7 @@ pub enum Op {
     Binary(Binary, Value, Value),
     /// `a * b + c`, rounded once.
     Fma(Value, Value, Value),
-    /// A comparison; false when either side is NaN (but `Ne`).
+    /// A comparison; false when either side is NaN.
     Cmp(Cmp, Value, Value),
     /// `cond ? a : b`.
     Select(Value, Value, Value),

@@ -28,16 +28,20 @@ pub fn program(model: &Model, config: &Config, target: &Target) -> Result<Progra
     compile(&model.network, config, job, target)
 }
 
-/// Builds the training program's bundle, with the model in it.
+/// Builds the training program's bundle, with the model in it; also what had to be changed in that.
 ///
 /// # Errors
 /// When the program does not fit the chip.
-pub fn build(model: &Model, program: &Program, target: &Target) -> Result<Bundle, Diagnostics> {
+pub fn build(
+    model: &Model,
+    program: &Program,
+    target: &Target,
+) -> Result<(Bundle, Diagnostics), Diagnostics> {
     let mut bundle = Bundle::build(program, target)?;
-    let (bytes, _) = model.export(&model.weights())?;
+    let (bytes, notes) = model.export(&model.weights())?;
     bundle.attachments.insert(MODEL.to_owned(), bytes);
     bundle.origin.convention = convention(model);
-    Ok(bundle)
+    Ok((bundle, notes))
 }
 
 fn convention(model: &Model) -> BTreeMap<String, String> {

@@ -67,6 +67,7 @@ impl Executors {
         target: &Target,
     ) -> Result<Machine, Diagnostics> {
         if self.kind != Kind::Emulator {
+            bundle.check(program).map_err(Diagnostic::from)?;
             return self.start(program, target);
         }
         let options = EmulatorOptions {

@@ -23,12 +23,29 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
 }
 
 /// Replaces a file: the bytes go to a temporary neighbour, to the disk, and then take its name.
-/// Whatever happens on the way, the old file stays as it was.
+/// Whatever happens on the way, the old file stays as it was; the new one has its permissions. Behind a
+/// symbolic link it is the file that the link names.
 ///
 /// # Errors
-/// When the directory cannot be written or the disk is full.
+/// When the directory cannot be written, the disk is full, or something else than a file has the name.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
-    replace(path, bytes).map_err(|error| unwritable(path, &error))
+    let fail = |error: io::Error| unwritable(path, &error);
+    match fs::symlink_metadata(path) {
+        Err(_) => replace(path, bytes, None).map_err(fail),
+        Ok(_) => {
+            let target = fs::canonicalize(path).map_err(fail)?;
+            let metadata = fs::metadata(&target).map_err(fail)?;
+            if !metadata.is_file() {
+                return Err(Diagnostic::error(
+                    codes::FILE_UNWRITABLE,
+                    path.display().to_string(),
+                    "is a directory or a device, not a file",
+                )
+                .help("name a file, new or to be replaced"));
+            }
+            replace(&target, bytes, Some(metadata.permissions())).map_err(fail)
+        }
+    }
 }
 
 /// Creates a directory and those above it.
@@ -39,12 +56,15 @@ pub fn create_directory(path: &Path) -> Result<(), Diagnostic> {
     fs::create_dir_all(path).map_err(|error| unwritable(path, &error))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let mut file = temporary(directory)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -72,7 +92,11 @@ pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
         path.display().to_string(),
         format!("cannot be written: {error}"),
     )
-    .help("free some space or choose another place; what was there before is unchanged")
+    .help(match error.kind() {
+        io::ErrorKind::NotFound => "create the directory first, or choose another place",
+        io::ErrorKind::PermissionDenied => "choose a place that you may write to",
+        _ => "free some space or choose another place; what was there before is unchanged",
+    })
 }
 
 #[cfg(test)]
@@ -87,6 +111,25 @@ mod tests {
         write_atomically(&path, b"two").expect("written");
         assert_eq!(read(&path).expect("read"), b"two");
         assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_links_and_what_is_no_file_stays() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        fs::write(&file, b"one").expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("set");
+        symlink(&file, &link).expect("linked");
+        write_atomically(&link, b"two").expect("written");
+        assert_eq!(fs::read(&file).expect("read"), b"two");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        let mode = fs::metadata(&file).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = write_atomically(directory.path(), b"").expect_err("a directory");
+        assert!(error.message.contains("not a file"), "{error}");
+        assert!(write_atomically(Path::new("/dev/null"), b"").is_err());
     }
 
     #[test]

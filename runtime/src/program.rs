@@ -61,7 +61,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         ticks: config.time.ticks,
         batch: 1,
         replicas: 1,
-        spike_bound: None,
+        spike_bound: config.mapping.spike_bound,
         loss: None,
         adjoint: true,
         optimiser: None,

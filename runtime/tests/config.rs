@@ -140,7 +140,7 @@ fn every_problem_is_reported_at_once() {
         beta1 = 1
         decay_per_epoch = 1.1
         [training]
-        epochs = 0
+        epochs = -1
         batch = 1.5
         shuffle = "yes"
     "#;
@@ -176,6 +176,16 @@ fn every_problem_is_reported_at_once() {
         );
     }
     assert_eq!(found.len(), 20, "{found:#?}");
+}
+
+#[test]
+fn keys_with_dots_are_set_in_quotes() {
+    let mut tree = Tree::parse("c.toml", PathBuf::new(), GOOD).expect("a tree");
+    tree.set("init.\"0.fc\".mean = 2").expect("set");
+    tree.set("init.\"0.fc\".std = 1").expect("set");
+    let config = Config::from_tree(&tree).expect("a configuration");
+    let found = config.init.iter().find(|rule| rule.node == "0.fc");
+    assert_eq!(found.map(|rule| rule.mean), Some(2.0));
 }
 
 #[test]

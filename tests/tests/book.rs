@@ -1,5 +1,5 @@
 //! The book is held to what it shows: its IR texts parse and print as they stand, every diagnostic code
-//! is in its list, and the commands it gives exist.
+//! is in its list, and every page in its summary.
 
 use std::path::{Path, PathBuf};
 

@@ -59,8 +59,13 @@ fn network(n: &mut Numbers) -> Network {
     }]);
     for layer in 0..layers {
         let size = n.choose(&[1, 2, 3, 5, 8, 13, 20]);
+        // Names that mean something elsewhere: files name their nodes as they like.
+        let name = n.choose(&["layer", "loss", "progress", "optimiser", "config", "a b\nü"]);
         populations.push(Population {
-            name: format!("layer{layer}"),
+            name: match layer {
+                0 => name.to_owned(),
+                layer => format!("{name}{layer}"),
+            },
             size,
             kind: PopulationKind::Neurons(neuron(n, size)),
         });
@@ -88,6 +93,17 @@ fn network(n: &mut Numbers) -> Network {
 }
 
 fn neuron(n: &mut Numbers, size: usize) -> Neuron {
+    // Round numbers, as people choose them, now and then: coefficients of exactly 1 come of them.
+    let mut round = |values: &[f64]| {
+        let draw = |n: &mut Numbers| n.choose(values);
+        match n.below(4) {
+            0 => Some(Parameter::Uniform(draw(n))),
+            1 => Some(Parameter::from_values((0..size).map(|_| draw(n)).collect())),
+            _ => None,
+        }
+    };
+    let round_tau = round(&[0.005, 0.01, 0.02, 0.04]);
+    let round_r = round(&[1.0, 2.0, 5.0, 10.0, 20.0, 40.0]);
     let mut parameter = |low: f64, high: f64| {
         if n.below(2) == 0 {
             Parameter::Uniform(n.between(low, high))
@@ -95,8 +111,8 @@ fn neuron(n: &mut Numbers, size: usize) -> Neuron {
             Parameter::from_values((0..size).map(|_| n.between(low, high)).collect())
         }
     };
-    let tau_mem = parameter(0.005, 0.03);
-    let r = parameter(0.5, 2.0);
+    let tau_mem = round_tau.unwrap_or_else(|| parameter(0.005, 0.03));
+    let r = round_r.unwrap_or_else(|| parameter(0.5, 2.0));
     let v_leak = parameter(0.0, 0.3);
     let threshold = parameter(0.8, 1.2);
     let v_reset = parameter(-0.3, 0.1);

@@ -98,8 +98,13 @@ impl<'a> Emit<'a> {
         {
             return *known;
         }
+        // The forward handlers may have one of this name, whose last digit differs.
+        let mut free = name.to_owned();
+        while self.process.coefs.values().any(|c| c.name == free) {
+            free.push_str(".adjoint");
+        }
         let coef = self.process.coefs.push(Coefficient {
-            name: name.to_owned(),
+            name: free,
             formula: formula.to_owned(),
             value,
         });

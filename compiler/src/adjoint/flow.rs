@@ -405,7 +405,11 @@ fn all(parameter: &Parameter, test: impl Fn(f64) -> bool) -> bool {
     }
 }
 
-/// Removes the rounding of `c / rho` where the formula says exactly 1.
+/// Removes the rounding of `c / rho` where the formula says exactly 1 for all neurons.
 fn snap(parameter: &Parameter) -> Parameter {
-    parameter.map(|x| if (x - 1.0).abs() < 1e-12 { 1.0 } else { x })
+    if all(parameter, |x| (x - 1.0).abs() < 1e-12) {
+        parameter.map(|_| 1.0)
+    } else {
+        parameter.clone()
+    }
 }

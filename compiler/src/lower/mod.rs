@@ -24,7 +24,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 pub use body::BodyBuilder;
 
 use crate::adjoint;
-use crate::options::{Loss, Options};
+use crate::options::Options;
 
 /// Lowers a network to a verified event program.
 ///
@@ -207,7 +207,8 @@ impl<'a> Lowering<'a> {
         if let Some(loss) = &self.options.loss {
             let chan = Chan::new(self.program.channels.len() - 1);
             let lanes = self.network.populations[self.network.output].size;
-            let process = loss::process(loss, self.options, self.network.dt, lanes, chan);
+            let mut process = loss::process(loss, self.options, self.network.dt, lanes, chan);
+            process.name = free_name(&self.program, process.name);
             self.program.processes.push(process);
         }
     }
@@ -227,9 +228,10 @@ impl<'a> Lowering<'a> {
     }
 }
 
-impl Loss {
-    /// Whether the loss reads the sample's label.
-    pub fn needs_label(&self) -> bool {
-        !matches!(self, Self::Given)
+/// The name, or one like it that no process has yet: populations are called as their file calls them.
+fn free_name(program: &Program, mut name: String) -> String {
+    while program.process(&name).is_some() {
+        name.push('_');
     }
+    name
 }

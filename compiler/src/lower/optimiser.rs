@@ -13,6 +13,7 @@ use nirc_ir::event::{
 };
 
 use super::body::BodyBuilder;
+use super::free_name;
 use crate::options::{Optimiser, Rule};
 
 /// Adds an optimiser process for every trainable tensor.
@@ -24,6 +25,7 @@ pub(super) fn add(program: &mut Program, optimiser: &Optimiser) {
         .map(|(id, t)| (id, t.name.clone(), t.rows * t.lanes))
         .collect();
     for (tensor, name, lanes) in trained {
+        let name = free_name(program, name);
         program
             .processes
             .push(process(tensor, name, lanes, optimiser));

@@ -7,7 +7,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::File;
 use super::element;
-use super::tree::{Content, Dataset, Group};
+use super::tree::{Content, Dataset, Group, Packing};
 use super::writer::to_bytes;
 
 /// New values for a Linear or Affine node; `None` leaves a field as it is.
@@ -94,7 +94,19 @@ fn replace(
         return None;
     };
     let count = bytes.len() / element::size(datatype);
-    if count != values.len() {
+    // One value for all neurons has become a value for each.
+    let widened = field == "bias" && count == 1 && values.len() > 1;
+    let (shape, packing) = if widened {
+        let message = format!(
+            "`bias` was one value for all {0} neurons, and is written as {0} values",
+            values.len()
+        );
+        problems.push(Diagnostic::note(codes::GRAPH_REPAIRED, path, message));
+        (vec![values.len() as u64], Packing::default())
+    } else {
+        (old.shape.clone(), old.packing.clone())
+    };
+    if shape.iter().product::<u64>() != values.len() as u64 {
         problems.push(Diagnostic::error(
             codes::NODE_SHAPE,
             path,
@@ -138,9 +150,9 @@ fn replace(
         }
     };
     Some(Dataset {
-        shape: old.shape.clone(),
+        shape,
         content,
-        packing: old.packing.clone(),
+        packing,
     })
 }
 

@@ -106,6 +106,25 @@ fn element_types_stay_where_they_can_hold_trained_values() {
 }
 
 #[test]
+fn a_bias_for_all_neurons_becomes_one_for_each() {
+    for shape in [&[][..], &[1]] {
+        let one = Dataset::f64(shape, &[0.5]).unwrap();
+        let mut fc = affine(3, 2);
+        fc.insert("bias", one);
+        let bias = vec![0.25, 0.5, 0.75];
+        let updates = update(None, Some(bias));
+        let (bytes, notes) = export(&small_with("fc", fc), &updates, &BTreeMap::new()).unwrap();
+        assert_eq!(brief(&notes), ["N0210 fc"]);
+        let (after, _) = read_bytes(bytes).unwrap();
+        let NirNode::Affine(fc) = &after.graph().nodes["fc"] else {
+            panic!();
+        };
+        let expected = Tensor::from_f64(vec![3], vec![0.25, 0.5, 0.75]).unwrap();
+        assert_eq!(fc.bias, expected);
+    }
+}
+
+#[test]
 fn updates_that_fit_nothing_are_all_refused() {
     let (nodes, edges) = small();
     let file = file(&nodes, &edges);

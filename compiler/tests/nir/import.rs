@@ -561,7 +561,7 @@ fn the_time_step_comes_from_the_option_or_the_file() {
     let absent = with_dt(None);
     let problems = import_with(&absent, None).unwrap_err();
     assert_eq!(errors(&problems), ["N0212 metadata/dt"]);
-    assert!(problems.0[0].help.as_ref().unwrap().contains("--dt"));
+    assert!(problems.0[0].help.as_ref().unwrap().contains("time.dt"));
     assert_eq!(import_with(&absent, Some(1e-4)).unwrap(), (1e-4, vec![]));
 
     let stated = with_dt(Some(Dataset::f32(&[], &[0.001]).unwrap()));

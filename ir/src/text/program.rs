@@ -45,8 +45,8 @@ pub fn print_program(program: &Program) -> String {
             channel.from,
             channel.to,
             channel.bound,
-            program.processes[channel.from].name,
-            program.processes[channel.to].name
+            name(&program.processes[channel.from].name),
+            name(&program.processes[channel.to].name)
         );
     }
     for (id, process) in program.processes.iter() {
@@ -567,11 +567,12 @@ impl Names<'_> {
             word => {
                 let value = word
                     .strip_prefix('v')
-                    .and_then(|digits| digits.parse::<usize>().ok())
+                    .and_then(|digits| digits.parse::<u32>().ok())
                     .ok_or_else(|| format!("unknown statement `{word}`"))?;
-                in_order(Value::new(value), values)?;
+                let value = Value::new(value as usize);
+                in_order(value, values)?;
                 line.expect("=")?;
-                Ok(Stmt::Let(Value::new(value), self.op(line)?))
+                Ok(Stmt::Let(value, self.op(line)?))
             }
         }
     }

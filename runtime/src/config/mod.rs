@@ -7,11 +7,11 @@ mod parse;
 mod section;
 mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nirc_compiler::options;
 use nirc_ir::network::Convention;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use tree::Tree;
 
@@ -19,6 +19,7 @@ pub use tree::Tree;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Config {
     /// The .nir file, relative paths resolved against the configuration's own directory.
+    #[serde(serialize_with = "optional_path")]
     pub model: Option<PathBuf>,
     /// What the model's file leaves open.
     pub convention: Convention,
@@ -36,6 +37,22 @@ pub struct Config {
     pub training: Option<Training>,
     /// How the network lies on the chip.
     pub mapping: Mapping,
+}
+
+/// A path as text; what is not UTF-8 in it is replaced, since it is only shown and compared.
+fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn optional_path<S: Serializer>(
+    optional: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match optional {
+        Some(text) => path(text, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// `[time]`
@@ -84,8 +101,10 @@ pub struct Generated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ArrayFiles {
     /// Spikes, (T, B, J) of `u8`.
+    #[serde(serialize_with = "path")]
     pub spikes: PathBuf,
     /// Classes, (B,) of an integer type.
+    #[serde(serialize_with = "path")]
     pub labels: PathBuf,
     /// Only the first so many samples.
     pub samples: Option<usize>,
@@ -182,6 +201,8 @@ pub struct Mapping {
     pub style: Style,
     /// Replicas of the network side by side; none: as many as a batch has samples.
     pub replicas: Option<usize>,
+    /// Most spikes of a population in a sample that tapes have room for; none: every possible one.
+    pub spike_bound: Option<usize>,
 }
 
 /// `mapping.style`

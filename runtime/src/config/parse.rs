@@ -56,6 +56,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
         None => Some(Mapping {
             style: Style::Paper,
             replicas: None,
+            spike_bound: None,
         }),
     };
     Some(Config {
@@ -356,10 +357,12 @@ fn mapping(section: &Section<'_>) -> Option<Mapping> {
         Some(Style::Paper)
     };
     let replicas = section.integer("replicas", "a number of replicas, 1 to 255", 1..=255);
+    let spike_bound = section.integer("spike_bound", "a number of spikes, 1 or more", MANY);
     section.finish();
     Some(Mapping {
         style: style?,
         replicas,
+        spike_bound,
     })
 }
 

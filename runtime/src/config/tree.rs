@@ -71,15 +71,15 @@ impl Tree {
     /// # Errors
     /// When a part of the key is empty or the path leads through a value.
     pub fn set_value(&mut self, key: &str, value: Value) -> Result<(), Diagnostic> {
-        let mut parts: Vec<&str> = key.split('.').collect();
-        if parts.iter().any(|part| part.is_empty()) {
+        let mut parts = key_parts(key);
+        if parts.iter().any(String::is_empty) {
             return Err(override_error(key, "a part of the key is empty"));
         }
-        let last = parts.pop().expect("a split has at least one part");
+        let last = parts.pop().unwrap_or_default();
         let mut table = &mut self.table;
         for part in parts {
             let entry = table
-                .entry(part)
+                .entry(part.clone())
                 .or_insert_with(|| Value::Table(Table::new()));
             let Value::Table(inner) = entry else {
                 return Err(override_error(
@@ -89,9 +89,27 @@ impl Tree {
             };
             table = inner;
         }
-        table.insert(last.to_owned(), value);
+        table.insert(last, value);
         Ok(())
     }
+}
+
+/// The parts of a dotted key; one that has a dot itself stands in quotes, as TOML has it.
+fn key_parts(key: &str) -> Vec<String> {
+    let document: Result<Table, _> = format!("{key} = 0").parse();
+    let Ok(mut table) = document else {
+        return key.split('.').map(str::to_owned).collect();
+    };
+    let mut parts = Vec::new();
+    while let Some(part) = table.keys().next().cloned() {
+        let inner = table.remove(&part);
+        parts.push(part);
+        table = match inner {
+            Some(Value::Table(inner)) => inner,
+            _ => Table::new(),
+        };
+    }
+    parts
 }
 
 /// A TOML value where the text is one, the text itself otherwise.

@@ -74,7 +74,10 @@ pub fn read_labels(path: &Path, samples: usize) -> Result<Vec<u32>, Diagnostic> 
     let bytes = read_bytes(path)?;
     let labels = integers::<i64>(&bytes)
         .or_else(|error| retry::<i32>(error, &bytes))
+        .or_else(|error| retry::<i16>(error, &bytes))
+        .or_else(|error| retry::<i8>(error, &bytes))
         .or_else(|error| retry::<u8>(error, &bytes))
+        .or_else(|error| retry::<u16>(error, &bytes))
         .or_else(|error| retry::<u32>(error, &bytes))
         .or_else(|error| retry::<u64>(error, &bytes))
         .map_err(|error| {
@@ -87,8 +90,10 @@ pub fn read_labels(path: &Path, samples: usize) -> Result<Vec<u32>, Diagnostic> 
         ));
     }
     let class = |(k, label): (usize, i128)| {
-        u32::try_from(label)
-            .map_err(|_| malformed(path, &format!("label {k} is {label}; a class is 0 or more")))
+        u32::try_from(label).map_err(|_| {
+            let message = format!("label {k} is {label}; a class is 0 to {}", u32::MAX);
+            malformed(path, &message)
+        })
     };
     labels.into_iter().enumerate().map(class).collect()
 }
@@ -116,10 +121,13 @@ fn retry<A: ReadableElement + Into<i128>>(
     }
 }
 
+/// So many elements may be claimed by any file.
+const HARMLESS: u128 = 1 << 20;
+
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     let bytes = file::read(path)?;
     match claimed_elements(&bytes) {
-        Some(claimed) if claimed <= bytes.len() as u128 => Ok(bytes),
+        Some(claimed) if claimed <= (bytes.len() as u128).max(HARMLESS) => Ok(bytes),
         Some(claimed) => Err(malformed(
             path,
             &format!(
@@ -133,7 +141,8 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, Diagnostic> {
 }
 
 /// Number of elements that the header claims, to refuse an absurd one before memory is asked for it.
-/// Every type read here takes at least a byte an element.
+/// Every type read here takes at least a byte an element. An extent of 0 counts as 1: beside it the
+/// others are as absurd.
 fn claimed_elements(bytes: &[u8]) -> Option<u128> {
     const HEADER: usize = 64 * 1024;
     if !bytes.starts_with(b"\x93NUMPY") {
@@ -148,7 +157,7 @@ fn claimed_elements(bytes: &[u8]) -> Option<u128> {
         .filter(|extent| !extent.is_empty())
         .try_fold(1_u128, |product, extent| {
             let extent: u128 = extent.trim_end_matches('L').parse().ok()?;
-            Some(product.saturating_mul(extent))
+            Some(product.saturating_mul(extent.max(1)))
         })
 }
 

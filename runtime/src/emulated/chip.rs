@@ -327,24 +327,24 @@ pub fn chip_config(target: &Target, clock: Clock) -> ChipConfig {
         quads: target.chip.quads.clone(),
         pe_hz: hz as u32,
         sram_bytes: target.memory.sram.size,
-        branch_refill: BRANCH_REFILL,
+        branch_refill: target.timing.branch_refill,
         interrupt_lines: target.pe.interrupts,
         quantum: QUANTUM,
         noc: NocConfig {
             hz: target.noc.hz as u32,
             cycles_per_hop: target.noc.cycles_per_hop,
-            fixed_cycles: FIXED_CYCLES,
+            fixed_cycles: target.timing.network_entry,
             router: target.router.position,
             router_cycles: router_cycles(target, hz),
             router_entries: target.router.entries as usize,
         },
         shared: SharedConfig {
             quad_window: target.memory.quad_window.base,
-            quad_wait: QUAD_WAIT,
+            quad_wait: target.timing.quad_access,
             remote: target.memory.remote_sram.base,
             remote_shift: target.remote.id_shift,
-            remote_load: REMOTE_LOAD,
-            remote_store: REMOTE_STORE,
+            remote_load: target.timing.remote_load,
+            remote_store: target.timing.remote_store,
         },
         comms: comms_config(target),
         timers: TimerConfig {
@@ -396,17 +396,5 @@ fn router_cycles(target: &Target, pe_hz: u64) -> u32 {
     cycles.div_ceil(target.router.hz.max(1)) as u32
 }
 
-// What the emulator's model needs and no public source says; the target file has no such values.
-
-/// Cycles to refill the pipeline after a taken branch: 1 to 3 in the core's manual.
-const BRANCH_REFILL: u32 = 2;
-/// Cycles between exchanges of packets among quads.
+/// Cycles between exchanges of packets among quads: how finely the emulation is cut, nothing of the chip's.
 const QUANTUM: u32 = 256;
-/// Cycles to enter and leave the network.
-const FIXED_CYCLES: u32 = 4;
-/// Extra cycles of an access within the quad.
-const QUAD_WAIT: u32 = 2;
-/// Extra cycles of a load from another quad.
-const REMOTE_LOAD: u32 = 4;
-/// Extra cycles of a store to another quad.
-const REMOTE_STORE: u32 = 1;

@@ -4,6 +4,7 @@ use nirc_ir::Diagnostic;
 use nirc_ir::codes::{BUNDLE, DEVICE_FAULT};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::Program;
+use nirc_spinnaker2::abi::PROGRESS;
 use nirc_spinnaker2::bundle::{Bundle, Firmware, ImageId};
 use nirc_spinnaker2::mapping::PeId;
 
@@ -80,9 +81,9 @@ impl Control {
         };
         let status = word("status")?;
         let mut idle = vec![(word("command")?, "command".to_owned())];
-        let symbols = firmware.image.symbols.iter();
-        let progress = symbols.filter(|s| s.name.starts_with("progress."));
-        idle.extend(progress.map(|s| (s.addr, s.name.clone())));
+        // Told by their purpose: symbols carry names of the user's.
+        let progress = firmware.memory.iter().filter(|r| r.purpose == PROGRESS);
+        idle.extend(progress.map(|r| (r.address, r.symbol.clone())));
         let all = || idle.iter().map(|(address, _)| *address).chain([status]);
         let first = all().min().unwrap_or(status);
         let last = all().max().unwrap_or(status);

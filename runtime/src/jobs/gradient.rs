@@ -50,6 +50,15 @@ pub fn gradient(job: &Gradient, config: &Config) -> Result<Diagnostics, Diagnost
         return Err(wrong_bins(&job.input, bins, config.time.ticks).into());
     }
     model.accepts(&job.input.display().to_string(), &set, config.time.ticks)?;
+    if set.is_empty() {
+        return Err(Diagnostic::error(
+            codes::DATA_ARRAY,
+            job.input.display().to_string(),
+            "there is no sample in it, and a gradient needs one",
+        )
+        .help("spikes are (T, B, J): bins, samples, channels")
+        .into());
+    }
     let errors = match &job.error {
         Some(path) => Some(given_errors(path, bins, set.len(), model.outputs())?),
         None if job.labels.is_none() => {
@@ -99,6 +108,19 @@ fn given_errors(
             ),
         )
         .help("errors are (T, B, N): bins, samples, outputs"));
+    }
+    let last = errors.index_axis(Axis(0), bins.saturating_sub(1));
+    if let Some(((b, n), error)) = last.indexed_iter().find(|(_, error)| **error != 0.0) {
+        return Err(Diagnostic::error(
+            codes::DATA_ARRAY,
+            path.display().to_string(),
+            format!(
+                "the error of sample {b}, output {n} in the last bin is {error}, and would not be used: \
+                 nothing follows a spike in bin {}",
+                bins.saturating_sub(1)
+            ),
+        )
+        .help("set the last bin to 0, as the loss does, or raise `time.ticks`"));
     }
     let by_sample = errors.axis_iter(Axis(1));
     Ok(by_sample
@@ -190,7 +212,8 @@ impl Batch {
         for place in &self.places {
             place.store(program, self.outcomes.len(), archive)?;
         }
-        archive.add("first_spike", &first_spikes(&self.outcomes))?;
+        let outputs = self.outcomes.first().map_or(0, |o| o.first_spike.len());
+        archive.add("first_spike", &first_spikes(&self.outcomes, outputs))?;
         if with_loss {
             let losses: Array1<f32> = self.outcomes.iter().map(|o| o.loss).collect();
             archive.add("loss", &mean(losses.iter().copied()))?;
@@ -239,8 +262,7 @@ impl Place {
 }
 
 /// First spikes of the outputs, (B, N).
-pub(super) fn first_spikes(outcomes: &[Outcome]) -> Array2<f32> {
-    let outputs = outcomes.first().map_or(0, |o| o.first_spike.len());
+pub(super) fn first_spikes(outcomes: &[Outcome], outputs: usize) -> Array2<f32> {
     let times = outcomes.iter().flat_map(|o| o.first_spike.iter().copied());
     Array2::from_shape_vec((outcomes.len(), outputs), times.collect())
         .expect("every outcome has a time for each output")

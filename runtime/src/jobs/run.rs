@@ -1,11 +1,11 @@
 //! A forward pass over given spikes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nirc_compiler::options::Record;
-use nirc_ir::Diagnostics;
 use nirc_ir::event::Program;
 use nirc_ir::executor::{Executor, Pass, Sample};
+use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_spinnaker2::target::Target;
 
 use super::gradient::first_spikes;
@@ -25,6 +25,14 @@ pub enum Source {
     Bundle(PathBuf),
 }
 
+impl Source {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Model(path) | Self::Bundle(path) => path,
+        }
+    }
+}
+
 /// What to run on which input.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -42,10 +50,13 @@ pub struct Run {
 
 /// Runs and writes the recordings. Returns the notes of the import.
 ///
+/// The images of a bundle record spikes only. Where traces are asked of a bundle, its model is compiled
+/// with them, and a note says so.
+///
 /// # Errors
 /// When a file is unreadable or does not fit, the network does not compile, or the device fails.
 pub fn run(job: &Run, config: &Config) -> Result<Diagnostics, Diagnostics> {
-    let (model, bundle) = match &job.source {
+    let (mut model, mut bundle) = match &job.source {
         Source::Model(path) => (Model::open(path, config)?, None),
         Source::Bundle(path) => {
             let (model, bundle) = crate::bundle::open(path, config)?;
@@ -58,21 +69,40 @@ pub fn run(job: &Run, config: &Config) -> Result<Diagnostics, Diagnostics> {
     }
     model.accepts(&job.input.display().to_string(), &set, config.time.ticks)?;
     let record = recorded(&job.record, &model)?;
+    let traces = What::traces(&record);
+    if !traces.is_empty() && bundle.take().is_some() {
+        let message = "its images record spikes only: its model is compiled anew, with traces";
+        let place = job.source.path().display().to_string();
+        let note = Diagnostic::note(codes::BUNDLE, place, message);
+        model.notes.push(note);
+    }
     let target = Target::spinnaker2();
-    let mut executor = match bundle {
+    let mut executor = match &bundle {
         None => {
-            let traces = What::traces(&record);
             let program = forward(&model, config, set.len(), traces, &target)?;
             job.executors.start(&program, &target)?
         }
         Some(bundle) => {
-            let program = crate::bundle::program(&model, config, &target)?;
-            job.executors.start_bundle(&program, &bundle, &target)?
+            let program = bundle.program().map_err(Diagnostic::from)?;
+            check_ticks(&program, config)?;
+            job.executors.start_bundle(&program, bundle, &target)?
         }
     };
-    let archive = record_all(&mut executor, &set, record)?;
+    let archive = record_all(&mut executor, &set, record, model.outputs())?;
     archive.write(&job.output)?;
     Ok(model.notes)
+}
+
+fn check_ticks(program: &Program, config: &Config) -> Result<(), Diagnostic> {
+    if program.ticks == config.time.ticks {
+        return Ok(());
+    }
+    let message = format!(
+        "the bundle is made for samples of {} bins, the configuration says {}",
+        program.ticks, config.time.ticks
+    );
+    let problem = Diagnostic::error(codes::BUNDLE, "time.ticks", message);
+    Err(problem.help("use the configuration that the bundle was compiled with"))
 }
 
 fn recorded(names: &[String], model: &Model) -> Result<Vec<What>, Diagnostics> {
@@ -112,6 +142,7 @@ fn record_all(
     executor: &mut dyn Executor,
     set: &DataSet,
     record: Vec<What>,
+    outputs: usize,
 ) -> Result<Archive, Diagnostics> {
     let mut recordings: Vec<Recording> = record
         .into_iter()
@@ -130,7 +161,7 @@ fn record_all(
         }
     }
     let mut archive = Archive::new();
-    archive.add("first_spike", &first_spikes(&outcomes))?;
+    archive.add("first_spike", &first_spikes(&outcomes, outputs))?;
     for recording in &recordings {
         recording.store(&mut archive)?;
     }

@@ -1,6 +1,6 @@
 //! Training runs: from a configuration to a directory with everything that came out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nirc_ir::executor::Executor;
@@ -167,7 +167,10 @@ pub fn train(
         _ => None,
     };
     if let Some(directory) = &directory {
-        let (bytes, _) = model.export(&weights)?;
+        let (bytes, notes) = model.export(&weights)?;
+        for note in &notes.0 {
+            keeper.watcher.note(note);
+        }
         file::write_atomically(&directory.model(), &bytes)?;
         let progress = trainer.progress().clone();
         let report = Report {
@@ -215,13 +218,23 @@ fn place(
         None => None,
     };
     let out = match &job.out {
-        Some(path) if job.resume.as_ref() != Some(path) => Some(Directory::create(path)?),
+        Some(path) if !job.resume.as_ref().is_some_and(|r| same(r, path)) => {
+            Some(Directory::create(path)?)
+        }
         _ => None,
     };
     Ok(match (out, resumed) {
         (None, Some((directory, checkpoint))) => (Some(directory), Some(checkpoint)),
         (out, resumed) => (out, resumed.map(|(_, checkpoint)| checkpoint)),
     })
+}
+
+/// Whether two paths lead to one directory.
+fn same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
 }
 
 fn started(

@@ -250,9 +250,23 @@ impl<'a, E: Executor> Trainer<'a, E> {
         for (outcome, sample) in outcomes.iter().zip(batch) {
             self.progress.tally.count(outcome, sample.label);
         }
+        if outcomes.iter().any(|outcome| !outcome.loss.is_finite()) {
+            return Err(self.diverged("a loss"));
+        }
         self.progress.position += batch.len();
         self.progress.seconds += begin.elapsed().as_secs_f64();
         Ok(())
+    }
+
+    /// Something is no number any more: all that would follow were none either.
+    fn diverged(&self, what: &str) -> Diagnostic {
+        let message = format!(
+            "training has diverged: {what} is no finite number in epoch {}, by sample {}",
+            self.progress.epochs.len() + 1,
+            self.progress.position,
+        );
+        Diagnostic::error(codes::DIVERGED, "training", message)
+            .help("lower `optimiser.learning_rate`, or look at the scales in [loss] and [init]")
     }
 
     /// Training samples seen over all epochs.
@@ -296,6 +310,15 @@ impl<'a, E: Executor> Trainer<'a, E> {
         let Some(test) = evaluate(self.executor, self.test, &|| observer.stop())? else {
             return Ok(Ended::Stopped);
         };
+        let weights = weights::weights(self.executor)?;
+        if weights
+            .0
+            .values()
+            .flatten()
+            .any(|weight| !weight.is_finite())
+        {
+            return Err(self.diverged("a weight"));
+        }
         let progress = &mut self.progress;
         let tally = std::mem::take(&mut progress.tally);
         let epoch = Epoch {
@@ -308,7 +331,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
             test_seconds: std::mem::take(&mut progress.test_seconds)
                 + begin.elapsed().as_secs_f64(),
             executor: self.executor.name().to_owned(),
-            weights_sha256: weights::weights(self.executor)?.sha256(),
+            weights_sha256: weights.sha256(),
             evaluations: std::mem::take(&mut progress.evaluations),
         };
         progress.position = 0;

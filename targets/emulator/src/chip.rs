@@ -346,11 +346,12 @@ impl Chip {
 
     /// The pool of so many threads; none for one.
     fn take_pool(&mut self, threads: usize) -> Result<Option<rayon::ThreadPool>, ChipError> {
-        let threads = if threads == 0 {
-            rayon::current_num_threads()
-        } else {
-            threads
+        let threads = match threads {
+            0 => rayon::current_num_threads(),
+            threads => threads,
         };
+        // A quad is simulated by one thread.
+        let threads = threads.min(self.quads.len());
         if threads == 1 {
             return Ok(None);
         }

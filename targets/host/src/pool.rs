@@ -33,6 +33,8 @@ struct Shared<J> {
     /// Counts rounds; odd or even, it only has to change.
     round: AtomicU64,
     stop: AtomicBool,
+    /// Whether a job has panicked.
+    broken: AtomicBool,
     /// Jobs of the round that are not done.
     open: AtomicUsize,
     /// Jobs that are reserved for each thread until others have run out of their own.
@@ -69,12 +71,15 @@ impl Share {
     }
 }
 
-/// Counts a job as done however it ends.
-struct Done<'a>(&'a AtomicUsize);
+/// Counts a job as done however it ends, so that nobody waits for ever.
+struct Done<'a, J>(&'a Shared<J>);
 
-impl Drop for Done<'_> {
+impl<J> Drop for Done<'_, J> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        if thread::panicking() {
+            self.0.broken.store(true, Ordering::SeqCst);
+        }
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -86,6 +91,7 @@ impl<J: Jobs> Pool<J> {
             jobs,
             round: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             open: AtomicUsize::new(0),
             shares: (0..threads).map(|_| Share::default()).collect(),
             sleeping: (1..threads).map(|_| AtomicBool::new(false)).collect(),
@@ -115,6 +121,9 @@ impl<J: Jobs> Pool<J> {
     }
 
     /// Does jobs 0 to `count` and returns when all are done.
+    ///
+    /// # Panics
+    /// If a job does, on whichever thread.
     pub(crate) fn run(&self, count: usize) {
         let shared = &*self.shared;
         let threads = shared.shares.len();
@@ -137,6 +146,7 @@ impl<J: Jobs> Pool<J> {
         while shared.open.load(Ordering::SeqCst) > 0 {
             pause(&mut spins);
         }
+        assert!(!shared.broken.load(Ordering::SeqCst), "a job panicked");
     }
 }
 
@@ -169,7 +179,7 @@ impl<J: Jobs> Shared<J> {
         let threads = self.shares.len();
         for share in (0..threads).map(|k| &self.shares[(index + k) % threads]) {
             while let Some(job) = share.take() {
-                let _done = Done(&self.open);
+                let _done = Done(self);
                 self.jobs.run(job);
             }
         }
@@ -214,7 +224,7 @@ impl<J> Drop for Pool<J> {
         for (worker, sleeping) in self.workers.drain(..).zip(&self.shared.sleeping) {
             sleeping.store(false, Ordering::SeqCst);
             worker.thread().unpark();
-            // A worker that panicked has left its job undone, which its caller has seen.
+            // If it panicked, its caller has been told.
             let _ = worker.join();
         }
     }

@@ -81,6 +81,9 @@ pub enum Status {
     Fault = 4,
 }
 
+/// Purpose of the words that count a neighbour's steps, one a neighbour; they are 0 when no work is left.
+pub const PROGRESS: &str = "steps that this neighbour has finished";
+
 /// Names of tape symbols.
 pub mod tape {
     /// `u32`: own spikes so far.

@@ -145,6 +145,7 @@ fn all_problems_are_reported_at_once() {
     let text = FILE
         .replace("pes_per_quad", "pes_per_qad")
         .replace("trust = \"assumed\"", "trust = \"guess\"");
+    let guesses = text.matches("trust = \"guess\"").count();
     let problems = Target::parse(&text).expect_err("the file should be refused");
     assert!(problems.contains(&TargetProblem::Missing("chip.pes_per_quad".into())));
     assert!(problems.contains(&TargetProblem::Unknown("chip.pes_per_qad".into())));
@@ -152,7 +153,7 @@ fn all_problems_are_reported_at_once() {
         .iter()
         .filter(|problem| matches!(problem, TargetProblem::Trust { .. }))
         .count();
-    assert_eq!(trust, 4);
+    assert!(guesses > 0 && trust == guesses, "{trust} of {guesses}");
     assert!(matches!(
         Target::parse("= nothing").as_ref().map_err(Vec::as_slice),
         Err([TargetProblem::Toml(_)])

@@ -159,7 +159,7 @@ pub(super) fn dt(graph: &NirGraph, option: Option<f64>, problems: &mut Diagnosti
                     place,
                     format!("expected the length of a tick in seconds, found {found}"),
                 )
-                .help("NIR files carry no time step of their own: give it, for instance --dt 1e-3, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
+                .help("NIR files carry no time step of their own: give it, with `time.dt` in the configuration, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
             );
             None
         }

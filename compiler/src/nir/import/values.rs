@@ -219,7 +219,7 @@ fn to_f32(
         place,
         field,
         &wide,
-        |v| (v as f32).is_finite(),
+        in_f32,
         "finite numbers in the range of f32",
         problems,
     );
@@ -239,6 +239,11 @@ fn to_f32(
         ));
     }
     is_fine.then_some(values)
+}
+
+/// Whether a chip that computes in `f32` can hold it.
+fn in_f32(value: f64) -> bool {
+    (value as f32).is_finite()
 }
 
 /// Reports the first value that is not good, and how many there are.
@@ -319,8 +324,11 @@ fn parameters<'a>(
     for (field, tensor) in fields.fields() {
         let values = to_f64(tensor);
         let (is_good, expected): (fn(f64) -> bool, _) = match field {
-            "tau" | "tau_mem" | "tau_syn" => (|v| v.is_finite() && v > 0.0, "finite times above 0"),
-            _ => (f64::is_finite, "finite numbers"),
+            "tau" | "tau_mem" | "tau_syn" => (
+                |v| in_f32(v) && v > 0.0,
+                "times above 0 in the range of f32",
+            ),
+            _ => (in_f32, "finite numbers in the range of f32"),
         };
         is_fine &= report_bad(name, field, &values, is_good, expected, problems);
         match vector_len(tensor.shape()) {

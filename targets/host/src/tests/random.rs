@@ -348,7 +348,7 @@ impl BodyWriter<'_> {
                         .program
                         .tensors
                         .get(t)
-                        .is_some_and(|t| t.rows >= self.sources) =>
+                        .is_some_and(|t| t.rows == self.sources) =>
             {
                 Some(Row::Source)
             }

@@ -61,7 +61,9 @@ fn images(
 /// A name for an image's files: what file systems take, and no other image has.
 fn file_name(name: &str, images: &PrimaryMap<ImageId, Firmware>) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let plain = name.chars().map(|c| if harmless(c) { c } else { '_' });
+    // Far below what any file system takes, with room for an ending.
+    let plain = name.chars().take(64);
+    let plain = plain.map(|c| if harmless(c) { c } else { '_' });
     let mut name: String = plain.collect();
     while name.is_empty() || images.values().any(|i| i.name.eq_ignore_ascii_case(&name)) {
         name.push('_');
@@ -72,7 +74,13 @@ fn file_name(name: &str, images: &PrimaryMap<ImageId, Firmware>) -> String {
 fn firmware(program: &Program, procs: &[Proc], target: &Target) -> Result<Firmware, Diagnostic> {
     let generated = codegen::compile(program, procs, target);
     let generated = generated.map_err(|e| generation(&program.name, &e))?;
-    let broken = |e: ElfError| Diagnostic::error(CODEGEN, &generated.name, e.to_string());
+    let broken = |e: ElfError| {
+        let problem = Diagnostic::error(CODEGEN, &generated.name, e.to_string());
+        match e {
+            ElfError::SymbolName(_) => problem.help("rename the node in the .nir file"),
+            _ => problem,
+        }
+    };
     let elf = generated.image.write().map_err(broken)?;
     let regions = generated.memory.regions.iter().map(|region| RegionEntry {
         symbol: region.symbol.clone(),

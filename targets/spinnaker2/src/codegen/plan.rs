@@ -21,7 +21,7 @@ use super::context::Context;
 use super::error::CodegenError;
 use super::memory::Plan;
 use super::names;
-use crate::abi::{WINDOW, tape};
+use crate::abi::{self, WINDOW, tape};
 
 /// Steps of a neighbour whose packets can wait at the same time.
 const STEPS_IN_FLIGHT: usize = WINDOW as usize + 2;
@@ -123,7 +123,7 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
     control(&mut plan);
     for &neighbour in &neighbours(program, proc) {
         let name = names::progress(&program.processes[neighbour]);
-        plan.values(name, vec![0], "steps that this neighbour has finished");
+        plan.values(name, vec![0], abi::PROGRESS);
     }
     for (chan, _) in program.incoming(proc) {
         let source = names::input_source(process, chan);

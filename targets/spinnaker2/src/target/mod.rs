@@ -11,7 +11,7 @@ mod tables;
 
 pub use tables::{
     Chip, Clock, Comms, EventProp, ExpLog, Fifo, Irq, Layout, Memory, Noc, Pe, Power, Region,
-    Remote, Router, Tcr, Timer,
+    Remote, Router, Tcr, Timer, Timing,
 };
 
 use read::Reader;
@@ -144,6 +144,8 @@ pub struct Target {
     pub noc: Noc,
     /// The router.
     pub router: Router,
+    /// What the emulator's clock needs beyond the documents.
+    pub timing: Timing,
     /// A processing element.
     pub pe: Pe,
     /// Its address map.
@@ -196,6 +198,7 @@ impl Target {
             clock: reader.get("clock"),
             noc: reader.get("noc"),
             router: reader.get("router"),
+            timing: reader.get("timing"),
             pe: reader.get("pe"),
             memory: reader.get("memory"),
             remote: reader.get("remote"),

@@ -85,6 +85,20 @@ tables! {
         diagnostic_counters: u32,
     }
 
+    /// What the emulator's clock needs beyond the documents.
+    Timing {
+        /// Cycles to refill the pipeline after a taken branch.
+        branch_refill: u32,
+        /// Cycles to enter and leave the network.
+        network_entry: u32,
+        /// Extra cycles of an access to another PE of the quad.
+        quad_access: u32,
+        /// Extra cycles of a load from another quad.
+        remote_load: u32,
+        /// Extra cycles of a store to another quad.
+        remote_store: u32,
+    }
+
     /// A processing element.
     Pe {
         /// Banks of its SRAM.

@@ -17,6 +17,8 @@ pub(crate) fn run(tool: &str, args: &[&str]) -> Option<String> {
             Some(text)
         }
         Err(error) => {
+            let required = std::env::var("NIRC_ORACLES").is_ok_and(|value| value == "required");
+            assert!(!required, "{tool}: {error}, and NIRC_ORACLES=required");
             println!("skipped: {tool} cannot be run: {error}");
             None
         }

@@ -10,6 +10,7 @@ use nirc_ir::network::{
 };
 use nirc_ir::text::{Externals, parse_network, parse_program, print_network, print_program};
 use nirc_ir::verify::verify;
+use nirc_ir::verify_network::verify_network;
 
 /// Three inputs, two layers; per-neuron parameters, a leak and a bias where the model has them.
 fn network(convention: Convention, cuba: bool) -> Network {
@@ -147,6 +148,41 @@ fn every_bad_line_is_reported() {
     let text = problems.to_string();
     assert!(text.contains("unknown operation `mull`"), "{text}");
     assert!(text.contains("no array is called `y`"), "{text}");
+}
+
+#[test]
+fn networks_with_a_broken_invariant_are_not_lowered() {
+    let network = network(conventions()[0].clone(), true);
+    verify_network(&network).expect("as it stands");
+    let refused = |change: &dyn Fn(&mut Network), expected: &str| {
+        let mut broken = network.clone();
+        change(&mut broken);
+        let problems = lower(&broken, &options()).expect_err(expected).to_string();
+        assert!(problems.contains(expected), "{problems}");
+    };
+    let (source, hidden) = (Pop::new(0), Pop::new(1));
+    let fc1 = nirc_ir::network::Proj::new(0);
+    refused(&|n| n.dt = f64::NAN, "dt = NaN");
+    refused(&|n| n.output = source, "no population of neurons");
+    refused(
+        &|n| n.populations[hidden].name = "in".into(),
+        "stands twice",
+    );
+    refused(&|n| n.populations[hidden].size = 7, "values of tau_mem");
+    refused(&|n| n.projections[fc1].post = source, "a later population");
+    refused(&|n| n.projections[fc1].post = Pop::new(9), "does not exist");
+    refused(&|n| n.projections[fc1].weights.truncate(5), "5 weights");
+    refused(&|n| n.projections[fc1].weights[3] = f32::INFINITY, "finite");
+    refused(
+        &|n| n.projections[fc1].bias = Some(vec![0.0]),
+        "a bias of 1",
+    );
+    refused(&|n| n.projections[fc1].delay = 0, "0 ticks");
+    let slow = |n: &mut Network| match &mut n.populations[hidden].kind {
+        PopulationKind::Neurons(neuron) => neuron.tau_mem = Parameter::Uniform(0.0),
+        PopulationKind::Source => {}
+    };
+    refused(&slow, "tau_mem is 0");
 }
 
 #[test]

@@ -25,5 +25,6 @@ pub mod math;
 pub mod network;
 pub mod text;
 pub mod verify;
+pub mod verify_network;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

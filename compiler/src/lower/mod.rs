@@ -19,6 +19,7 @@ use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{Chan, Channel, Proc, Process, Program, Role, Tensor, TensorDecl};
 use nirc_ir::network::{Network, Pop, PopulationKind, Proj};
 use nirc_ir::verify::verify;
+use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub use body::BodyBuilder;
@@ -31,6 +32,7 @@ use crate::options::Options;
 /// # Errors
 /// Everything that is wrong with the options or cannot be lowered, all at once.
 pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostics> {
+    verify_network(network)?;
     check(network, options)?;
     let mut lowering = Lowering::new(network, options);
     lowering.tensors();

@@ -10,6 +10,7 @@ mod topology;
 mod values;
 
 use nirc_ir::network::{Convention, Network};
+use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub use convention::metadata as convention_metadata;
@@ -56,7 +57,10 @@ pub fn import(file: &File, options: &ImportOptions) -> Result<(Network, Diagnost
         _ => None,
     };
     match network {
-        Some(network) => Ok((network, problems)),
+        Some(network) => {
+            verify_network(&network)?;
+            Ok((network, problems))
+        }
         None => Err(problems),
     }
 }

@@ -86,11 +86,12 @@ fn show_work(work: &ChipWork) {
         work.batch,
         work.clocks.map(at).join(" or ")
     ));
+    let total = work.stats.total();
     show::line(format!(
         "emulated: {:.3e} instructions and {:.3e} packets, {:.0} million instructions a second",
-        work.instructions as f64,
-        work.packets as f64,
-        work.instructions as f64 * 1e-6 / work.seconds.max(f64::MIN_POSITIVE)
+        total.instructions as f64,
+        total.packets_sent as f64,
+        total.instructions as f64 * 1e-6 / work.seconds.max(f64::MIN_POSITIVE)
     ));
 }
 

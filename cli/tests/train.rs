@@ -165,9 +165,12 @@ fn killing_a_run_loses_nothing() {
         sleep(Duration::from_millis(wait));
         child.kill().expect("killed");
         child.wait().expect("ended");
+        let torn = Path::new(out).join(".nirc-torn.tmp");
+        fs::write(&torn, "half of it").expect("written");
         good(&with(&base, &["--epochs", "3", "--resume", out]));
         let metrics = fs::read_to_string(Path::new(out).join("metrics.jsonl")).expect("metrics");
         assert_eq!(hashes(&metrics), whole, "killed after {wait} ms");
+        assert!(!torn.exists(), "what the kill left is swept");
     }
 }
 

@@ -8,7 +8,7 @@ use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::target::Target;
 
-use crate::emulated::{Emulated, EmulatedChip, EmulatorOptions};
+use crate::emulated::{Emulated, EmulatedChip, EmulatorOptions, Stats};
 
 /// Which executor, and how many threads of this machine it may use (0: one a core).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,17 @@ impl Machine {
         match self {
             Self::Emulator(session) => Some(session.device()),
             _ => None,
+        }
+    }
+
+    /// What the emulated chip counted, if it is one.
+    ///
+    /// # Errors
+    /// When the chip cannot be read.
+    pub fn stats(&self) -> Result<Option<Stats>, Diagnostic> {
+        match self {
+            Self::Emulator(session) => session.stats().map(Some),
+            _ => Ok(None),
         }
     }
 

@@ -66,6 +66,7 @@ impl Directory {
             .help("--resume takes the directory that an earlier run had as --out"));
         }
         let checkpoint = Checkpoint::read(&checkpoint)?;
+        file::sweep(path);
         Ok((directory, checkpoint))
     }
 

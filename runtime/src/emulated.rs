@@ -63,11 +63,6 @@ impl Emulated {
     /// If the chip cannot be read.
     pub fn stats(&self) -> Result<Stats, Diagnostic> {
         let chip = self.device();
-        Ok(Stats::new(
-            chip.hz(),
-            chip.batch_cycles(),
-            self.placements(),
-            chip.pes()?,
-        ))
+        Ok(Stats::new(self.placements(), chip.pes()?))
     }
 }

@@ -7,6 +7,10 @@ use std::path::Path;
 use nirc_ir::{Diagnostic, codes};
 use tempfile::NamedTempFile;
 
+/// How temporary files are called, so that left ones are known again.
+const PREFIX: &str = ".nirc-";
+const SUFFIX: &str = ".tmp";
+
 /// Reads a file.
 ///
 /// # Errors
@@ -76,14 +80,33 @@ fn replace(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> i
 #[cfg(unix)]
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new()
+    builder()
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(directory)
 }
 
 #[cfg(not(unix))]
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
-    NamedTempFile::new_in(directory)
+    builder().tempfile_in(directory)
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    builder
+}
+
+/// Removes the temporary files that processes which were killed have left in a directory of ours.
+pub(crate) fn sweep(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            // One that cannot be removed does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {

@@ -110,17 +110,25 @@ impl Model {
         weights
     }
 
-    /// Whether the samples are ones that this network can take.
+    /// Whether the samples, of which `spikes` and `labels` name the places, are ones that this network
+    /// can take.
     ///
     /// # Errors
     /// When the number of channels or classes differs, or a spike lies beyond the last bin.
-    pub fn accepts(&self, what: &str, set: &DataSet, ticks: u32) -> Result<(), Diagnostics> {
+    pub fn accepts(
+        &self,
+        [spikes, labels]: [&str; 2],
+        set: &DataSet,
+        ticks: u32,
+    ) -> Result<(), Diagnostics> {
         let mut problems = Diagnostics::new();
-        let mut contradiction = |message: String, help: &str| {
-            problems.push(Diagnostic::error(codes::CONFIG_CONTRADICTION, what, message).help(help));
+        let mut contradiction = |place: &str, message: String, help: &str| {
+            problems
+                .push(Diagnostic::error(codes::CONFIG_CONTRADICTION, place, message).help(help));
         };
         if set.channels() != self.inputs() {
             contradiction(
+                spikes,
                 format!(
                     "samples have {} channels, the network has {} inputs",
                     set.channels(),
@@ -133,6 +141,7 @@ impl Model {
             && *label as usize >= self.outputs()
         {
             contradiction(
+                labels,
                 format!(
                     "there is a sample of class {label}, the network has {} outputs",
                     self.outputs()
@@ -144,6 +153,7 @@ impl Model {
             && tick >= ticks
         {
             contradiction(
+                spikes,
                 format!("there is a spike in bin {tick}, a sample has {ticks} bins"),
                 "raise time.ticks",
             );

@@ -32,6 +32,10 @@ impl Origin {
             serde_json::to_value(config).expect("a configuration has text keys and no maps else");
         if let Value::Object(keys) = &mut value {
             keys.remove("model");
+            // Compared as the number that it came to.
+            if let Some(Value::Object(mapping)) = keys.get_mut("mapping") {
+                mapping.remove("replicas");
+            }
             if let Some(Value::Object(training)) = keys.get_mut("training") {
                 training.remove("epochs");
                 training.remove("checkpoint_seconds");

@@ -328,7 +328,8 @@ fn optimiser(section: &Section<'_>) -> Option<Optimiser> {
 }
 
 fn training(section: &Section<'_>) -> Option<Training> {
-    let epochs = section.required_integer("epochs", "a number of epochs, 0 or more", 0..=1_000_000);
+    let epochs =
+        section.required_integer("epochs", "a number of epochs, 0 to 1000000", 0..=1_000_000);
     let batch = section.required_integer("batch", "a number of samples, 1 or more", MANY);
     let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
     let shuffle = section.boolean_or("shuffle", true);

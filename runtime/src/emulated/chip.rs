@@ -129,11 +129,6 @@ impl EmulatedChip {
         Ok(())
     }
 
-    /// Clock of the PEs in Hz.
-    pub fn hz(&self) -> u32 {
-        self.config.pe_hz
-    }
-
     /// Cycles since the last [`Device::begin`].
     pub fn batch_cycles(&self) -> u64 {
         self.chip.now() - self.batch_start

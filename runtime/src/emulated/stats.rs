@@ -1,6 +1,6 @@
 //! What the emulated chip counted, by PE and by role.
 
-use nirc_ir::event::{Proc, Program, Role};
+use nirc_ir::event::Proc;
 use nirc_spinnaker2::mapping::{Instance, PeId, Placement};
 
 /// What a PE did since the chip was loaded.
@@ -46,34 +46,18 @@ pub struct Totals {
 /// Statistics of an emulated chip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// Clock of the PEs in Hz.
-    pub hz: u32,
-    /// Cycles of the last batch: from its first command until the chip was quiet.
-    pub batch_cycles: u64,
     /// Every PE in use, in the order of the mapping, with whose it is.
     pub pes: Vec<(Instance, Vec<Proc>, PeStats)>,
 }
 
 impl Stats {
-    pub(super) fn new(
-        hz: u32,
-        batch_cycles: u64,
-        placements: &[Placement],
-        pes: Vec<PeStats>,
-    ) -> Self {
+    pub(super) fn new(placements: &[Placement], pes: Vec<PeStats>) -> Self {
         let placed = placements.iter().zip(pes);
         Self {
-            hz,
-            batch_cycles,
             pes: placed
                 .map(|(p, stats)| (p.instance, p.procs.clone(), stats))
                 .collect(),
         }
-    }
-
-    /// The last batch in seconds of the chip's time.
-    pub fn batch_seconds(&self) -> f64 {
-        self.batch_cycles as f64 / f64::from(self.hz)
     }
 
     /// Sums over all PEs.
@@ -81,10 +65,9 @@ impl Stats {
         self.sum(|_| true)
     }
 
-    /// Sums over the PEs that run processes of this role (any optimiser for [`Role::Optimiser`]).
-    pub fn of_role(&self, program: &Program, role: Role) -> Totals {
-        let same = |other: Role| std::mem::discriminant(&other) == std::mem::discriminant(&role);
-        self.sum(|procs| procs.iter().any(|&p| same(program.processes[p].role)))
+    /// Sums over the PEs that run these processes, in every replica.
+    pub fn of(&self, procs: &[Proc]) -> Totals {
+        self.sum(|found| found == procs)
     }
 
     fn sum(&self, wanted: impl Fn(&[Proc]) -> bool) -> Totals {

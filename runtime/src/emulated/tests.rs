@@ -498,10 +498,11 @@ fn statistics_cover_every_pe() {
     assert_eq!(stats.pes.len(), 2 * 4 + 1);
     let total = stats.total();
     assert_eq!(total.pes, 9);
-    let neurons = stats.of_role(&program, Role::Neurons);
-    assert_eq!(neurons.pes, 4);
+    let hidden = program.process("layer0").expect("a population");
+    let neurons = stats.of(&[hidden]);
+    assert_eq!(neurons.pes, 2);
     assert!(neurons.instructions > 0 && neurons.instructions < total.instructions);
-    assert!(stats.batch_cycles > 0 && stats.batch_seconds() < 1.0);
+    assert!(chip.device().batch_cycles() > 0);
     let all = stats
         .pes
         .iter()

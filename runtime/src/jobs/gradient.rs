@@ -49,11 +49,14 @@ pub fn gradient(job: &Gradient, config: &Config) -> Result<Diagnostics, Diagnost
     if bins != config.time.ticks as usize {
         return Err(wrong_bins(&job.input, bins, config.time.ticks).into());
     }
-    model.accepts(&job.input.display().to_string(), &set, config.time.ticks)?;
+    let input = job.input.display().to_string();
+    let labels = job.labels.as_ref().unwrap_or(&job.input);
+    let labels = labels.display().to_string();
+    model.accepts([&input, &labels], &set, config.time.ticks)?;
     if set.is_empty() {
         return Err(Diagnostic::error(
             codes::DATA_ARRAY,
-            job.input.display().to_string(),
+            input,
             "there is no sample in it, and a gradient needs one",
         )
         .help("spikes are (T, B, J): bins, samples, channels")

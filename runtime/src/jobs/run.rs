@@ -67,7 +67,8 @@ pub fn run(job: &Run, config: &Config) -> Result<Diagnostics, Diagnostics> {
     if bins != config.time.ticks as usize {
         return Err(wrong_bins(&job.input, bins, config.time.ticks).into());
     }
-    model.accepts(&job.input.display().to_string(), &set, config.time.ticks)?;
+    let input = job.input.display().to_string();
+    model.accepts([&input; 2], &set, config.time.ticks)?;
     let record = recorded(&job.record, &model)?;
     let traces = What::traces(&record);
     if !traces.is_empty() && bundle.take().is_some() {

@@ -12,7 +12,7 @@ use crate::config::{Config, Training};
 use crate::data::Sets;
 use crate::device::{Executors, Machine};
 use crate::directory::Directory;
-use crate::emulated::EmulatedChip;
+use crate::emulated::{EmulatedChip, Stats};
 use crate::file;
 use crate::model::Model;
 use crate::program::{self, Job, compile, missing};
@@ -81,7 +81,7 @@ pub struct Trained {
 }
 
 /// What an emulated chip did in a run, testing included.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChipWork {
     /// Samples of a batch.
     pub batch: usize,
@@ -89,10 +89,8 @@ pub struct ChipWork {
     pub batch_cycles: u64,
     /// Clocks of the target's operating points, Hz.
     pub clocks: [u64; 2],
-    /// Instructions of all PEs.
-    pub instructions: u64,
-    /// Packets that all PEs sent; one that goes to several PEs counts once.
-    pub packets: u64,
+    /// What each PE did.
+    pub stats: Stats,
     /// Seconds that the emulation took.
     pub seconds: f64,
 }
@@ -131,9 +129,6 @@ pub fn train(
     if let Some(checkpoint) = &checkpoint {
         trainer.restore(&checkpoint.snapshot)?;
     }
-    if let Some(directory) = &directory {
-        directory.rewrite_metrics(&trainer.progress().epochs)?;
-    }
     watcher.started(&started(&trainer, &model, settings, sets.test.len()));
     let mut keeper = Keeper {
         directory: directory.as_ref(),
@@ -145,6 +140,9 @@ pub fn train(
     };
     // From the first moment on there is something to resume from.
     keeper.save(&trainer)?;
+    if let Some(directory) = &directory {
+        directory.rewrite_metrics(&trainer.progress().epochs)?;
+    }
     let begin = Instant::now();
     let ended = trainer.run(&mut keeper)?;
     let seconds = begin.elapsed().as_secs_f64();
@@ -152,18 +150,14 @@ pub fn train(
     let epochs = trainer.progress().epochs.clone();
     let weights = weights(trainer.executor())?;
     let batch_cycles = keeper.batch_cycles;
-    let chip = match (trainer.executor().chip(), batch_cycles) {
-        (Some(chip), Some(batch_cycles)) => {
-            let pes = chip.pes()?;
-            Some(ChipWork {
-                batch: settings.batch,
-                batch_cycles,
-                clocks: [target.clock.low_hz, target.clock.high_hz],
-                instructions: pes.iter().map(|pe| pe.instructions).sum(),
-                packets: pes.iter().map(|pe| pe.packets_sent).sum(),
-                seconds,
-            })
-        }
+    let chip = match (trainer.executor().stats()?, batch_cycles) {
+        (Some(stats), Some(batch_cycles)) => Some(ChipWork {
+            batch: settings.batch,
+            batch_cycles,
+            clocks: [target.clock.low_hz, target.clock.high_hz],
+            stats,
+            seconds,
+        }),
         _ => None,
     };
     if let Some(directory) = &directory {
@@ -180,7 +174,7 @@ pub fn train(
             progress: &progress,
             test: &sets.test,
             weights: &weights,
-            chip,
+            chip: chip.as_ref(),
         };
         let html = report.render(&mut executor)?;
         file::write_atomically(&directory.report(), html.as_bytes())?;
@@ -197,7 +191,7 @@ pub fn train(
 fn check_samples(model: &Model, sets: &Sets, ticks: u32) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::new();
     for (what, set) in [("data.train", &sets.train), ("data.test", &sets.test)] {
-        if let Err(more) = model.accepts(what, set, ticks) {
+        if let Err(more) = model.accepts([what; 2], set, ticks) {
             problems.0.extend(more.0);
         }
     }

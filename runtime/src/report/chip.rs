@@ -9,6 +9,7 @@ use nirc_spinnaker2::target::Target;
 use serde::Serialize;
 
 use super::svg::Svg;
+use crate::emulated::{Stats, Totals};
 
 const CELL: f64 = 17.0;
 const QUAD: f64 = 2.0 * CELL + 9.0;
@@ -86,10 +87,26 @@ pub(super) struct Kind {
     class: &'static str,
     name: String,
     count: usize,
+    /// What its PEs did on an emulated chip, testing included.
+    work: Option<Work>,
 }
 
-/// What the colours mean, with the number of PEs of each.
-pub(super) fn legend(bundle: &Bundle, program: &Program, target: &Target) -> Vec<Kind> {
+/// What the PEs of a kind did, for people.
+#[derive(Serialize)]
+struct Work {
+    instructions: String,
+    awake: String,
+    sent: String,
+    received: String,
+}
+
+/// What the colours mean, with the number of PEs of each and what they did.
+pub(super) fn legend(
+    bundle: &Bundle,
+    program: &Program,
+    target: &Target,
+    stats: Option<&Stats>,
+) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = Vec::new();
     for (placement, load) in bundle.mapping.placements.iter().zip(&bundle.loads) {
         let proc = placement.procs[0];
@@ -101,6 +118,7 @@ pub(super) fn legend(bundle: &Bundle, program: &Program, target: &Target) -> Vec
                 class,
                 name: name.clone(),
                 count: 1,
+                work: stats.map(|stats| Work::new(&stats.of(&placement.procs))),
             }),
         }
     }
@@ -108,9 +126,36 @@ pub(super) fn legend(bundle: &Bundle, program: &Program, target: &Target) -> Vec
     kinds.push(Kind {
         class: "free",
         name: "free".to_owned(),
+        work: None,
         count: all.saturating_sub(bundle.mapping.placements.len()),
     });
     kinds
+}
+
+impl Work {
+    fn new(totals: &Totals) -> Self {
+        let cycles = (totals.busy_cycles + totals.sleep_cycles).max(1);
+        let share = totals.busy_cycles as f64 / cycles as f64;
+        Self {
+            instructions: counted(totals.instructions),
+            awake: format!("{:.1} %", 100.0 * share),
+            sent: counted(totals.packets_sent),
+            received: counted(totals.packets_received),
+        }
+    }
+}
+
+/// A large number in three digits.
+fn counted(number: u64) -> String {
+    let (unit, scale) = match number {
+        0..1_000 => ("", 1.0),
+        1_000..1_000_000 => (" k", 1e3),
+        1_000_000..1_000_000_000 => (" M", 1e6),
+        _ => (" G", 1e9),
+    };
+    let value = number as f64 / scale;
+    let decimals = usize::from(scale > 1.0 && value < 100.0);
+    format!("{value:.decimals$}{unit}")
 }
 
 fn class(program: &Program, role: Role, proc: nirc_ir::event::Proc) -> &'static str {

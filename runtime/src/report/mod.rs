@@ -40,7 +40,7 @@ pub struct Report<'a> {
     /// The weights at the end.
     pub weights: &'a Weights,
     /// What the chip did, where training ran on an emulated one.
-    pub chip: Option<ChipWork>,
+    pub chip: Option<&'a ChipWork>,
 }
 
 /// What the template shows.
@@ -56,6 +56,8 @@ struct Page<'a> {
     charts: Vec<String>,
     rasters: Vec<Pair>,
     chip: ChipPart,
+    /// Whether it ran on an emulated chip.
+    worked: bool,
     settings: Vec<(String, String)>,
     weights_sha256: String,
     version: &'static str,
@@ -105,6 +107,7 @@ impl Report<'_> {
             charts: self.charts(),
             rasters,
             chip,
+            worked: self.chip.is_some(),
             settings: self.settings(),
             weights_sha256: self.weights.sha256(),
             version: env!("CARGO_PKG_VERSION"),
@@ -126,7 +129,10 @@ impl Report<'_> {
         match Bundle::build(self.program, self.target) {
             Ok(bundle) => ChipPart::Fits {
                 map: chip::map(&bundle, self.program, self.target).to_string(),
-                legend: chip::legend(&bundle, self.program, self.target),
+                legend: {
+                    let stats = self.chip.map(|work| &work.stats);
+                    chip::legend(&bundle, self.program, self.target, stats)
+                },
                 ledgers: chip::ledgers(&bundle, self.target),
             },
             Err(problems) => ChipPart::Refused(problems.to_string()),

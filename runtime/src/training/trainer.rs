@@ -188,7 +188,9 @@ impl<'a, E: Executor> Trainer<'a, E> {
     /// # Errors
     /// When the executor or the observer fails.
     pub fn run(&mut self, observer: &mut dyn Observer<E>) -> Result<Ended, Diagnostic> {
-        let only_test = self.settings.epochs == 0 && self.progress.evaluations.is_empty();
+        let only_test = self.settings.epochs == 0
+            && self.samples_seen() == 0
+            && self.progress.evaluations.is_empty();
         if only_test && self.evaluate_within(observer)? == Ended::Stopped {
             return Ok(Ended::Stopped);
         }

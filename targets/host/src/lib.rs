@@ -32,7 +32,6 @@
 #![deny(unsafe_code)]
 
 mod arena;
-mod check;
 mod code;
 mod compile;
 mod facts;

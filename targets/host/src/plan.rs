@@ -7,8 +7,8 @@ use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
     Array, ArrayKind, Handler, HandlerKind, Proc, Process, Program, Role, Stmt, Tensor,
 };
+use nirc_ir::verify::verify;
 
-use crate::check;
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::frame::FIELDS;
@@ -130,7 +130,7 @@ pub(crate) struct OptimiserPlan {
 impl Plan {
     /// Checks and compiles a program.
     pub(crate) fn new(program: &Program, isa: Isa) -> Result<Self, Diagnostic> {
-        check::program(program)?;
+        verified(program)?;
         let weights = Weights::new(program);
         let mut layout = Layout::new(program, &weights);
         let states =
@@ -184,6 +184,14 @@ impl Plan {
             optimisers,
         })
     }
+}
+
+/// Compiled code names memory by offsets and looks at nothing twice; the first problem is as good as all.
+fn verified(program: &Program) -> Result<(), Diagnostic> {
+    let first = verify(program)
+        .err()
+        .and_then(|all| all.0.into_iter().next());
+    first.map_or(Ok(()), Err)
 }
 
 /// Reserves the arrays of all processes of a replica.

@@ -122,8 +122,9 @@ impl Writer {
             .map(|(id, c)| (id, self.sizes[c.from.index()]))
             .collect();
         if role == Role::Neurons {
-            let tensors = program.tensors.iter().filter(|(_, t)| t.lanes == lanes);
-            for (tensor, _) in tensors {
+            // Two tensors each, in the order of `Self::program`.
+            let tensors = program.tensors.keys();
+            for tensor in tensors.filter(|t| 1 + t.index() / 2 == k) {
                 kinds.extend([ArrayKind::Param(tensor), ArrayKind::Gradient(tensor)]);
             }
             let bound = if self.rng.below(8) == 0 { 10 } else { 10_000 };
@@ -253,6 +254,9 @@ impl Writer {
             body: Body::default(),
             numbers: Vec::new(),
             truths: Vec::new(),
+            in_lanes: Vec::new(),
+            in_rows: Vec::new(),
+            folded: Vec::new(),
         }
         .write();
         process.handlers.push(Handler { kind, domain, body });
@@ -277,12 +281,20 @@ struct BodyWriter<'a> {
     body: Body,
     numbers: Vec<Value>,
     truths: Vec<Value>,
+    /// Arrays that the body names by their lanes or as scalars, by rows, and as scalars of folds.
+    in_lanes: Vec<Array>,
+    in_rows: Vec<Array>,
+    folded: Vec<Array>,
 }
 
 impl BodyWriter<'_> {
     fn write(mut self) -> Body {
         let x = self.body.push(Op::Const(0.75));
-        let y = self.body.push(Op::Tick);
+        let y = self.body.push(if self.has_bin() {
+            Op::Tick
+        } else {
+            Op::Const(3.0)
+        });
         let z = self.body.push(Op::Coef(Coef::new(0)));
         self.numbers.extend([x, y, z]);
         for _ in 0..3 + self.rng.below(20) {
@@ -301,6 +313,14 @@ impl BodyWriter<'_> {
             self.store();
         }
         self.body
+    }
+
+    /// Whether there is a current bin.
+    fn has_bin(&self) -> bool {
+        !matches!(
+            self.kind,
+            HandlerKind::Turn | HandlerKind::Gather | HandlerKind::Schedule | HandlerKind::Update
+        )
     }
 
     fn number(&mut self) -> Value {
@@ -352,9 +372,24 @@ impl BodyWriter<'_> {
             {
                 Some(Row::Source)
             }
-            ArrayKind::Trace | ArrayKind::GivenError => Some(Row::Tick),
+            ArrayKind::Trace | ArrayKind::GivenError if self.has_bin() => Some(Row::Tick),
             _ => None,
         }
+    }
+
+    /// Arrays that this body can still name by their lanes, or fold into.
+    fn elements(&self, folds: bool, which: impl Fn(ArrayKind) -> bool) -> Vec<Array> {
+        let mut arrays = self.arrays(which);
+        arrays.retain(|a| !self.folded.contains(a) && !self.in_rows.contains(a));
+        arrays.retain(|a| !folds || !self.in_lanes.contains(a));
+        arrays
+    }
+
+    /// Arrays that this body can still name by a row.
+    fn tables(&self, which: impl Fn(ArrayKind) -> bool) -> Vec<Array> {
+        let mut arrays = self.arrays(|k| self.rows(k).is_some() && which(k));
+        arrays.retain(|a| !self.in_lanes.contains(a));
+        arrays
     }
 
     fn load(&mut self) {
@@ -373,17 +408,22 @@ impl BodyWriter<'_> {
                 }
             }
             4 | 5 => {
-                let arrays = self.arrays(|kind| self.rows(kind).is_some());
+                let arrays = self.tables(|_| true);
                 if !arrays.is_empty() {
                     let array = *self.rng.pick(&arrays);
+                    self.in_rows.push(array);
                     let row = self.rows(self.process.arrays[array].kind);
                     self.define(Op::LoadRow(array, row.unwrap_or(Row::Tick)));
                 }
             }
             _ => {
-                let arrays = self.arrays(|kind| self.flat(kind) && (lanes || kind.is_scalar()));
-                let array = *self.rng.pick(&arrays);
-                self.define(Op::Load(array));
+                let arrays =
+                    self.elements(false, |kind| self.flat(kind) && (lanes || kind.is_scalar()));
+                if !arrays.is_empty() {
+                    let array = *self.rng.pick(&arrays);
+                    self.in_lanes.push(array);
+                    self.define(Op::Load(array));
+                }
             }
         }
     }
@@ -438,25 +478,39 @@ impl BodyWriter<'_> {
         let writable = |kind| optimiser || !matches!(kind, ArrayKind::Param(_));
         let stmt = match self.rng.below(6) {
             0 if !scalar => {
-                let arrays = self.arrays(|k| self.rows(k).is_some() && writable(k));
+                let arrays = self.tables(writable);
                 if arrays.is_empty() {
                     return;
                 }
                 let array = *self.rng.pick(&arrays);
+                self.in_rows.push(array);
                 let row = self.rows(self.process.arrays[array].kind);
                 Stmt::StoreRow(array, row.unwrap_or(Row::Tick), v)
             }
             1 if self.domain == Domain::Lanes => {
-                let arrays = self.arrays(ArrayKind::is_scalar);
-                Stmt::Reduce(*self.rng.pick(&arrays), self.fold())
+                let arrays = self.elements(true, ArrayKind::is_scalar);
+                if arrays.is_empty() {
+                    return;
+                }
+                let array = *self.rng.pick(&arrays);
+                self.folded.push(array);
+                Stmt::Reduce(array, self.fold())
             }
-            2 if !scalar => match self.arrays(|k| k == ArrayKind::Trace).first() {
-                Some(array) => Stmt::Probe(*array, v),
-                None => return,
-            },
+            2 if !scalar && self.has_bin() => {
+                match self.arrays(|k| k == ArrayKind::Trace).first() {
+                    Some(array) => Stmt::Probe(*array, v),
+                    None => return,
+                }
+            }
             _ => {
-                let flat = self.arrays(|k| self.flat(k) && writable(k) && k.is_scalar() == scalar);
-                Stmt::Store(*self.rng.pick(&flat), v)
+                let which = |k| self.flat(k) && writable(k) && k.is_scalar() == scalar;
+                let flat = self.elements(false, which);
+                if flat.is_empty() {
+                    return;
+                }
+                let array = *self.rng.pick(&flat);
+                self.in_lanes.push(array);
+                Stmt::Store(array, v)
             }
         };
         self.body.stmts.push(stmt);

@@ -1,0 +1,326 @@
+//! One body: names, types, and what its handler and domain can do.
+
+use super::{access, channel_of};
+use crate::entity::Entity;
+use crate::event::{
+    Array, ArrayKind, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing,
+    Process, Program, Role, Row, Stmt, Tensor, Value,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Number,
+    Truth,
+}
+
+/// Checks one body.
+struct BodyCheck<'a> {
+    program: &'a Program,
+    process: &'a Process,
+    handler: &'a Handler,
+    types: Vec<Type>,
+    sends: usize,
+    spikes: usize,
+}
+
+/// Everything that is wrong with the body of a handler of `process`.
+pub(super) fn problems(program: &Program, process: &Process, handler: &Handler) -> Vec<String> {
+    let body = BodyCheck {
+        program,
+        process,
+        handler,
+        types: Vec::new(),
+        sends: 0,
+        spikes: 0,
+    };
+    body.run()
+}
+
+type Checked = Result<(), String>;
+
+impl BodyCheck<'_> {
+    fn run(mut self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !self.domain_fits() {
+            problems.push(format!("it cannot run over {:?}", self.handler.domain));
+        }
+        problems.extend(self.event_lanes());
+        for (i, stmt) in self.handler.body.stmts.iter().enumerate() {
+            if let Err(message) = self.stmt(stmt) {
+                problems.push(format!("statement {i}: {message}"));
+            }
+        }
+        if self.types.len() != self.handler.body.values {
+            problems.push(format!(
+                "{} values are defined, {} declared",
+                self.types.len(),
+                self.handler.body.values
+            ));
+        }
+        let due = usize::from(matches!(self.handler.kind, HandlerKind::Message(_)));
+        if self.sends != due {
+            problems.push(format!("it sends {} times, not {due}", self.sends));
+        }
+        if self.spikes > 1 {
+            problems.push(format!("a lane spikes {} times, not once", self.spikes));
+        }
+        problems.extend(access::conflicts(self.process, &self.handler.body));
+        problems
+    }
+
+    /// The lane that an event names has to be one of the process.
+    fn event_lanes(&self) -> Option<String> {
+        let sources = self.producer()?.lanes;
+        let lanes = self.process.lanes;
+        (self.handler.domain == Domain::Lane && sources > lanes)
+            .then(|| format!("an event names one of {sources} lanes, the process has {lanes}"))
+    }
+
+    /// The producer of the channel that the handler is for.
+    fn producer(&self) -> Option<&Process> {
+        let channel = self.program.channels.get(channel_of(self.handler.kind)?)?;
+        self.program.processes.get(channel.from)
+    }
+
+    /// Whether there is a current bin: not between the passes, and not between batches.
+    fn has_bin(&self) -> bool {
+        use HandlerKind as K;
+        !matches!(
+            self.handler.kind,
+            K::Turn | K::Gather | K::Schedule | K::Update
+        )
+    }
+
+    fn domain_fits(&self) -> bool {
+        use HandlerKind as K;
+        match self.handler.kind {
+            K::Event(_) | K::Message(_) => self.handler.domain != Domain::Scalar,
+            K::Spike => self.handler.domain == Domain::Lane,
+            K::Turn => self.handler.domain != Domain::Lane,
+            K::Schedule => self.handler.domain == Domain::Scalar,
+            _ => self.handler.domain == Domain::Lanes,
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Checked {
+        match stmt {
+            Stmt::Let(value, op) => {
+                if value.index() != self.types.len() {
+                    return Err(format!("{value} is defined out of order"));
+                }
+                let result = self.op(op);
+                self.types.push(match op {
+                    Op::Cmp(..) => Type::Truth,
+                    _ => Type::Number,
+                });
+                result
+            }
+            Stmt::Store(array, value) => {
+                self.number(*value)?;
+                let kind = self.array(*array)?;
+                let scalar_domain = self.handler.domain == Domain::Scalar;
+                require(kind.is_scalar() == scalar_domain, || {
+                    "scalars are stored in the scalar domain, lanes in the others".into()
+                })?;
+                require(self.is_single_row(kind), || "it has rows".into())?;
+                self.writable(*array)
+            }
+            Stmt::StoreRow(array, row, value) => {
+                self.number(*value)?;
+                self.row(*array, *row)?;
+                self.writable(*array)
+            }
+            Stmt::Reduce(array, fold) => {
+                self.fold(*fold)?;
+                let scalar = self.array(*array)?.is_scalar();
+                require(scalar && self.handler.domain == Domain::Lanes, || {
+                    "a fold goes over lanes into a scalar".into()
+                })
+            }
+            Stmt::Send(outgoing) => {
+                self.sends += 1;
+                match outgoing {
+                    Outgoing::Value(value) => {
+                        self.number(*value)?;
+                        require(self.handler.domain == Domain::Lane, || {
+                            "one value is sent from one lane".into()
+                        })
+                    }
+                    Outgoing::Fold(fold) => {
+                        self.fold(*fold)?;
+                        require(self.handler.domain == Domain::Lanes, || {
+                            "a fold goes over lanes".into()
+                        })
+                    }
+                }
+            }
+            Stmt::Spike { cond, fields } => self.spike(*cond, fields),
+            Stmt::Probe(array, value) => {
+                self.number(*value)?;
+                require(self.array(*array)? == ArrayKind::Trace, || {
+                    "only traces are probed".into()
+                })?;
+                self.bin()
+            }
+        }
+    }
+
+    fn spike(&mut self, cond: Value, fields: &[Op]) -> Checked {
+        self.spikes += 1;
+        require(self.handler.kind == HandlerKind::Tick, || {
+            "spikes happen in tick handlers".into()
+        })?;
+        require(self.type_of(cond)? == Type::Truth, || {
+            format!("{cond} is no comparison")
+        })?;
+        let tape = self.process.tape.as_ref();
+        let recorded = tape.ok_or("there is no tape that it could be recorded on")?;
+        let recorded = recorded.fields.len();
+        require(fields.len() == recorded, || {
+            format!("{} fields for a tape of {recorded}", fields.len())
+        })?;
+        fields.iter().try_for_each(|op| {
+            require(!matches!(op, Op::Cmp(..)), || {
+                "a field is a comparison, not a number".into()
+            })?;
+            self.op(op)
+        })
+    }
+
+    /// A parameter changes between batches only, and for all replicas at once.
+    fn writable(&self, array: Array) -> Checked {
+        let parameter = matches!(self.array(array)?, ArrayKind::Param(_));
+        let optimiser = matches!(self.process.role, Role::Optimiser(_));
+        require(!parameter || optimiser, || {
+            let name = &self.process.arrays[array].name;
+            format!("`{name}` is written by its optimiser alone")
+        })
+    }
+
+    fn bin(&self) -> Checked {
+        require(self.has_bin(), || "there is no current bin here".into())
+    }
+
+    fn op(&self, op: &Op) -> Checked {
+        match *op {
+            Op::Const(_) => Ok(()),
+            Op::Tick => self.bin(),
+            Op::Lane => require(self.handler.domain != Domain::Scalar, || {
+                "there are no lanes".into()
+            }),
+            Op::Coef(c) => self.coef(c),
+            Op::Load(array) => {
+                let kind = self.array(array)?;
+                require(self.is_single_row(kind), || "it has rows".into())?;
+                require(
+                    kind.is_scalar() || self.handler.domain != Domain::Scalar,
+                    || "there are no lanes".into(),
+                )
+            }
+            Op::LoadRow(array, row) => self.row(array, row),
+            Op::Field(i) => {
+                let fields = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
+                require(
+                    self.handler.kind == HandlerKind::Spike && i < fields,
+                    || format!("there is no field {i}"),
+                )
+            }
+            Op::Payload => require(
+                matches!(self.handler.kind, HandlerKind::Spike | HandlerKind::Gather),
+                || "nothing arrives here".into(),
+            ),
+            Op::Unary(_, a) => self.number(a),
+            Op::Binary(_, a, b) | Op::Cmp(_, a, b) => self.number(a).and(self.number(b)),
+            Op::Fma(a, b, c) => self.number(a).and(self.number(b)).and(self.number(c)),
+            Op::Select(cond, a, b) => {
+                require(self.type_of(cond)? == Type::Truth, || {
+                    format!("{cond} is no comparison")
+                })?;
+                self.number(a).and(self.number(b))
+            }
+        }
+    }
+
+    fn coef(&self, coef: Coef) -> Checked {
+        let Some(found) = self.process.coefs.get(coef) else {
+            return Err(format!("{coef} does not exist"));
+        };
+        let per_lane = matches!(found.value, CoefficientValue::PerLane(_));
+        require(!per_lane || self.handler.domain != Domain::Scalar, || {
+            format!(
+                "`{}` has a value a lane, and there are no lanes",
+                found.name
+            )
+        })
+    }
+
+    fn fold(&self, fold: Fold) -> Checked {
+        match fold {
+            Fold::Add(x) | Fold::Max(x) => self.number(x),
+            Fold::Fma(x, y) => self.number(x).and(self.number(y)),
+        }
+    }
+
+    fn row(&self, array: Array, row: Row) -> Checked {
+        let kind = self.array(array)?;
+        let fits = match row {
+            Row::Source => match kind {
+                ArrayKind::Param(tensor) | ArrayKind::Gradient(tensor) => {
+                    self.has_a_row_a_source(tensor)
+                }
+                _ => false,
+            },
+            Row::Tick => {
+                self.bin()?;
+                matches!(kind, ArrayKind::GivenError | ArrayKind::Trace)
+            }
+        };
+        require(fits, || {
+            format!("`{}` has no such row here", self.process.arrays[array].name)
+        })
+    }
+
+    /// Whether a tensor has a row for each source of the channel that the handler is for.
+    fn has_a_row_a_source(&self, tensor: Tensor) -> bool {
+        let tensor = self.program.tensors.get(tensor);
+        self.producer()
+            .is_some_and(|p| tensor.is_some_and(|t| t.rows == p.lanes))
+    }
+
+    /// Whether an element is found by its lane alone.
+    fn is_single_row(&self, kind: ArrayKind) -> bool {
+        match kind {
+            ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
+                matches!(self.process.role, Role::Optimiser(_))
+                    || self.program.tensors.get(t).is_some_and(|t| t.rows == 1)
+            }
+            ArrayKind::GivenError | ArrayKind::Trace => false,
+            _ => true,
+        }
+    }
+
+    fn array(&self, array: Array) -> Result<ArrayKind, String> {
+        self.process
+            .arrays
+            .get(array)
+            .map(|a| a.kind)
+            .ok_or_else(|| format!("{array} does not exist"))
+    }
+
+    fn number(&self, value: Value) -> Checked {
+        require(self.type_of(value)? == Type::Number, || {
+            format!("{value} is a comparison, not a number")
+        })
+    }
+
+    fn type_of(&self, value: Value) -> Result<Type, String> {
+        self.types
+            .get(value.index())
+            .copied()
+            .ok_or_else(|| format!("{value} is used before it is defined"))
+    }
+}
+
+fn require(holds: bool, message: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(message()) }
+}

@@ -2,8 +2,9 @@
 //!
 //! They differ in speed and in what they can tell about the hardware; never in a bit of a result.
 
+use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::event::{Array, Proc, Program};
+use crate::event::{Array, ArrayKind, Proc, Process, Program, Role};
 
 /// A spike of the input: bin and channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,10 +20,87 @@ pub struct InputSpike {
 pub struct Sample<'a> {
     /// Input spikes, strictly ascending by (bin, channel).
     pub spikes: &'a [InputSpike],
-    /// Class index; read only by programs whose loss has a label.
+    /// Class index, below the outputs; read only by programs whose loss has a label.
     pub label: u32,
     /// `T * lanes` errors, for programs whose loss takes them as given; empty otherwise.
     pub error: &'a [f32],
+}
+
+/// Whether a program can run this sample.
+///
+/// # Errors
+/// The first thing that is wrong with it: spikes that do not ascend or that come from nowhere, a label that
+/// is no output, too few or too many given errors.
+pub fn check_sample(program: &Program, sample: &Sample<'_>) -> Result<(), Diagnostic> {
+    let checks = [check_order, check_spikes, check_label, check_errors];
+    checks.iter().try_for_each(|check| {
+        check(program, sample)
+            .map_err(|message| Diagnostic::error(codes::DATA_ARRAY, "sample", message))
+    })
+}
+
+/// Whether a program can run all of these samples.
+///
+/// # Errors
+/// What [`check_sample`] says of the first that it cannot, with its number.
+pub fn check_batch(program: &Program, batch: &[Sample<'_>]) -> Result<(), Diagnostic> {
+    let mut samples = batch.iter().enumerate();
+    samples.try_for_each(|(k, sample)| {
+        check_sample(program, sample).map_err(|problem| Diagnostic {
+            place: format!("sample {k}"),
+            ..problem
+        })
+    })
+}
+
+fn check_order(_: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    match sample.spikes.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) => Err(format!(
+            "input spikes must ascend by bin and channel; found {:?} before {:?}",
+            pair[0], pair[1]
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_spikes(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    let ticks = program.ticks;
+    let mut sources = program.processes.values();
+    let source = sources.find(|p| p.role == Role::Source);
+    let channels = source.map_or(0, |p| p.lanes);
+    let outside = |s: &&InputSpike| s.tick >= ticks || s.channel as usize >= channels;
+    match sample.spikes.iter().find(outside) {
+        Some(spike) => Err(format!(
+            "{spike:?} is outside {ticks} bins of {channels} channels"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_label(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    match loss_with(program, ArrayKind::Label) {
+        Some(loss) if sample.label as usize >= loss.lanes => Err(format!(
+            "label {} of {} outputs, which count from 0",
+            sample.label, loss.lanes
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_errors(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    let loss = loss_with(program, ArrayKind::GivenError);
+    let expected = loss.map_or(0, |loss| program.ticks as usize * loss.lanes);
+    let found = sample.error.len();
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{found} given errors, expected {expected}"))
+}
+
+/// The loss process, if it has an array of this kind.
+fn loss_with(program: &Program, kind: ArrayKind) -> Option<&Process> {
+    let loss = &program.processes[program.loss()?];
+    loss.array_of(kind).map(|_| loss)
 }
 
 /// What the loss process holds after a sample.
@@ -68,7 +146,8 @@ pub trait Executor {
     /// appends an outcome per sample, in order.
     ///
     /// # Errors
-    /// A tape overflow, a lost packet or a fault of the device; weights are then as before the call.
+    /// A sample that [`check_sample`] refuses, a tape overflow, a lost packet or a fault of the device;
+    /// weights and `outcomes` are then as before the call.
     fn run(
         &mut self,
         pass: Pass,
@@ -94,4 +173,98 @@ pub trait Executor {
     /// # Errors
     /// When the device cannot be read.
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interpreter::Interpreter;
+    use crate::text::{Externals, parse_program};
+
+    const PROGRAM: &str = include_str!("verify/tests/sound.nirp");
+
+    fn parsed(text: &str) -> Program {
+        parse_program(text, &Externals::new()).expect("it parses")
+    }
+
+    const fn spike(tick: u32, channel: u32) -> InputSpike {
+        InputSpike { tick, channel }
+    }
+
+    fn sample(spikes: &[InputSpike]) -> Sample<'_> {
+        Sample {
+            spikes,
+            label: 2,
+            error: &[],
+        }
+    }
+
+    fn problem(program: &Program, sample: &Sample<'_>) -> String {
+        let problem = check_sample(program, sample).expect_err("it is refused");
+        assert_eq!(problem.code, codes::DATA_ARRAY);
+        problem.message
+    }
+
+    #[test]
+    fn a_sample_says_what_is_wrong_with_it() {
+        let program = parsed(PROGRAM);
+        let good = [spike(0, 1), spike(9, 0), spike(9, 1)];
+        check_sample(&program, &sample(&good)).expect("it fits");
+        for (spikes, expected) in [
+            ([spike(3, 0), spike(2, 0)], "must ascend"),
+            ([spike(3, 1), spike(3, 1)], "must ascend"),
+            ([spike(3, 0), spike(10, 0)], "outside 10 bins of 2 channels"),
+            ([spike(3, 0), spike(3, 2)], "outside 10 bins of 2 channels"),
+        ] {
+            let message = problem(&program, &sample(&spikes));
+            assert!(message.contains(expected), "{message}");
+        }
+        let label = Sample {
+            label: 3,
+            ..sample(&[])
+        };
+        assert!(problem(&program, &label).contains("label 3 of 3 outputs"));
+        let given = parsed(&PROGRAM.replace("label : label", "label : given_error"));
+        check_sample(
+            &given,
+            &Sample {
+                error: &[0.5; 30],
+                ..label
+            },
+        )
+        .expect("it fits");
+        for (program, error) in [(&given, &[0.5; 29][..]), (&program, &[0.5; 30])] {
+            let message = problem(
+                program,
+                &Sample {
+                    error,
+                    ..sample(&[])
+                },
+            );
+            assert!(message.contains("given errors, expected"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_bad_sample_stops_a_batch_before_it_runs() {
+        let mut interpreter = Interpreter::new(&parsed(PROGRAM));
+        let (good, bad) = ([spike(0, 0)], [spike(0, 7)]);
+        let batch = [sample(&good), sample(&bad)];
+        let mut outcomes = Vec::new();
+        let problem = interpreter.run(Pass::Train, &batch, &mut outcomes);
+        assert_eq!(problem.expect_err("it is refused").place, "sample 1");
+        assert_eq!(outcomes, []);
+    }
+
+    #[test]
+    fn a_batch_that_overflows_leaves_no_outcome() {
+        let text = PROGRAM.replace("proc1 bound 20", "proc1 bound 1");
+        let mut interpreter = Interpreter::new(&parsed(&text));
+        let (few, many) = ([spike(0, 0)], [spike(0, 0), spike(0, 1)]);
+        let mut outcomes = Vec::new();
+        interpreter
+            .run(Pass::Train, &[sample(&few), sample(&many)], &mut outcomes)
+            .expect_err("the tape is full");
+        assert_eq!(outcomes, []);
+    }
 }

@@ -10,7 +10,7 @@ use crate::event::{
     Array, ArrayKind, Binary, Chan, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Proc,
     Process, Program, Role, Row, Stmt, Tensor, Unary,
 };
-use crate::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
+use crate::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch};
 use crate::math;
 
 /// Executes event programs by their definition.
@@ -205,6 +205,7 @@ impl Executor for Interpreter {
         batch: &[Sample<'_>],
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Diagnostic> {
+        check_batch(&self.program, batch)?;
         for replica in &mut self.replicas {
             for (id, process) in self.program.processes.iter() {
                 for (array, decl) in process.arrays.iter() {
@@ -214,11 +215,13 @@ impl Executor for Interpreter {
                 }
             }
         }
+        let mut found = Vec::with_capacity(batch.len());
         for (k, sample) in batch.iter().enumerate() {
             let replica = k % self.program.replicas;
             self.sample(replica, pass, sample)?;
-            outcomes.push(self.outcome(replica));
+            found.push(self.outcome(replica));
         }
+        outcomes.append(&mut found);
         if pass == Pass::Train {
             self.update(batch.len().min(self.program.replicas));
         }

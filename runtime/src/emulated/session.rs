@@ -9,7 +9,7 @@ use nirc_ir::Diagnostic;
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program};
-use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch};
 use nirc_spinnaker2::abi::{self, Kind};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::mapping::{Placement, traffic};
@@ -252,8 +252,9 @@ impl<D: Device> Executor for Session<D> {
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Diagnostic> {
         let before = outcomes.len();
+        check_batch(&self.program, batch)?;
         for sample in batch {
-            trouble::sample(&self.program, &self.layout, sample)?;
+            trouble::sample(&self.layout, sample)?;
         }
         self.device.begin();
         let mut ran = self.run_rounds(pass, batch, outcomes);

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{Array, ArrayKind, Proc, Program, Role};
-use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
+use nirc_ir::event::{Array, ArrayKind, Proc, Program};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch};
 use nirc_ir::{Diagnostic, codes};
 
 use crate::compile::Home;
@@ -93,48 +93,6 @@ impl HostSimulator {
 
     fn plan(&self) -> &Plan {
         &self.pool.jobs().plan
-    }
-
-    fn check(&self, batch: &[Sample<'_>]) -> Result<(), Diagnostic> {
-        let plan = self.plan();
-        let sources = plan.processes.iter().filter(|p| p.role == Role::Source);
-        let channels = sources.map(|p| p.shape.lanes).min().unwrap_or(usize::MAX);
-        let errors = plan.given.first().map(|(_, shape)| shape.lanes);
-        let errors = errors.map(|lanes| lanes * plan.program.ticks as usize);
-        for (k, sample) in batch.iter().enumerate() {
-            let bad = |message| {
-                Err(Diagnostic::error(
-                    codes::DATA_ARRAY,
-                    format!("sample {k}"),
-                    message,
-                ))
-            };
-            for pair in sample.spikes.windows(2) {
-                if pair[0] >= pair[1] {
-                    return bad(format!(
-                        "spikes are to ascend by bin and channel, but {:?} stands before {:?}",
-                        pair[0], pair[1]
-                    ));
-                }
-            }
-            for spike in sample.spikes {
-                if spike.tick >= plan.program.ticks || spike.channel as usize >= channels {
-                    return bad(format!(
-                        "a spike in bin {} of channel {}; there are {} bins and {channels} channels",
-                        spike.tick, spike.channel, plan.program.ticks
-                    ));
-                }
-            }
-            if let Some(expected) = errors
-                && sample.error.len() != expected
-            {
-                return bad(format!(
-                    "{} given errors; the loss takes {expected}",
-                    sample.error.len()
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// The failure of the earliest sample.
@@ -239,8 +197,8 @@ impl Executor for HostSimulator {
         batch: &[Sample<'_>],
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Diagnostic> {
-        self.check(batch)?;
         let jobs = self.pool.jobs();
+        check_batch(&jobs.plan.program, batch)?;
         let count = jobs.plan.program.replicas;
         for index in 0..count {
             let samples = batch.iter().skip(index).step_by(count);

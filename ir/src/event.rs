@@ -15,9 +15,11 @@
 //! nothing in bin 0; in each bin `t` = 1 ..= T-1 it runs, for each incoming channel in ascending
 //! order, [`HandlerKind::Event`] for each spike of the channel's source in bin `t-1` in ascending
 //! source order (and appends it to the channel's tape), then [`HandlerKind::Tick`]. The loss process
-//! runs its `Event` handlers for bins 0 ..= T-1 alike, with [`Op::Tick`] = the spike's bin.
+//! runs its `Event` handlers for bins 0 ..= T-1 alike. In `Event` handlers of both, [`Op::Tick`],
+//! [`Row::Tick`] and [`Stmt::Probe`] mean the spike's bin: in a neuron process `t-1`.
 //!
-//! **Turn.** The loss process runs its [`HandlerKind::Turn`] handlers in the order of declaration.
+//! **Turn.** The loss process runs its [`HandlerKind::Turn`] handlers in the order of declaration. There
+//! is no current bin, here and in an update.
 //!
 //! **Adjoint.** For bin `i` = T-2 down to 0, consumers before producers:
 //! 1. [`HandlerKind::Message`] for each received spike of bin `i`, per channel ascending and in tape
@@ -137,7 +139,7 @@ pub struct Process {
     pub coefs: PrimaryMap<Coef, Coefficient>,
     /// Arrays.
     pub arrays: PrimaryMap<Array, ArrayDecl>,
-    /// Tape of own spikes; `None` where nothing is recorded.
+    /// Tape of own spikes; `None` where nothing spikes (sources have their samples).
     pub tape: Option<SpikeTape>,
     /// Handlers; at most one of a kind, but for [`HandlerKind::Turn`].
     pub handlers: Vec<Handler>,
@@ -177,7 +179,8 @@ pub enum CoefficientValue {
 pub struct ArrayDecl {
     /// Name, unique in the process.
     pub name: String,
-    /// What it holds and how long it lives; gives the shape.
+    /// What it holds and how long it lives; gives the shape. Roles have the kinds that
+    /// [`crate::verify`] lists.
     pub kind: ArrayKind,
 }
 
@@ -293,7 +296,8 @@ pub enum Stmt {
     /// Stores into the lane's element of a row.
     StoreRow(Array, Row, Value),
     /// Folds over the lanes, ascending, into a scalar: `acc = init; acc = op(acc, …)`.
-    /// The scalar holds the result after the last lane. Only in [`Domain::Lanes`].
+    /// The scalar holds the result after the last lane, and the body names it nowhere else. Only in
+    /// [`Domain::Lanes`].
     Reduce(Array, Fold),
     /// The error sent to the producer of the spike. Only in a `Message` handler.
     Send(Outgoing),
@@ -352,7 +356,8 @@ pub enum Op {
     Field(usize),
     /// What arrived: the error of the own spike, or the replica's gradient element.
     Payload,
-    /// The current bin as a number; in `Event` handlers the spike's bin.
+    /// The current bin as a number; in `Event` handlers the spike's bin. Not between the passes (`Turn`)
+    /// nor between batches (optimisers).
     Tick,
     /// The lane's index as a number.
     Lane,

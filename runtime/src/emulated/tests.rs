@@ -2,12 +2,13 @@ use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_FAULT, DEVICE_LOSS, DEVICE_TIMEOUT};
 use nirc_ir::entity::{Entity, PrimaryMap};
-use nirc_ir::event::{ArrayKind, Program, Role};
+use nirc_ir::event::{ArrayDecl, ArrayKind, HandlerKind, Op, Program, Role, Stmt};
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{
     Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
 };
+use nirc_ir::verify::verify;
 use nirc_spinnaker2::abi;
 use nirc_spinnaker2::mapping::PeSet;
 use nirc_spinnaker2::target::Target;
@@ -288,6 +289,34 @@ fn spikes_and_errors_fork_and_join() {
         );
         assert_same(&chip, &reference, 3);
     }
+}
+
+#[test]
+fn an_event_knows_the_bin_of_its_spike() {
+    let mut program = training(&[6], 2);
+    let layer = program.process("layer0").expect("a population");
+    let process = &mut program.processes[layer];
+    let array = |name: &str, kind| ArrayDecl {
+        name: name.to_owned(),
+        kind,
+    };
+    let state = array("last", ArrayKind::State { init: 0.0 });
+    let last = process.arrays.push(state);
+    let seen = process.arrays.push(array("seen", ArrayKind::Trace));
+    let body = &mut process.handlers[0].body;
+    let bin = body.push(Op::Tick);
+    body.stmts.push(Stmt::Store(last, bin));
+    body.stmts.push(Stmt::Probe(seen, bin));
+    assert!(matches!(process.handlers[0].kind, HandlerKind::Event(_)));
+    verify(&program).expect("a sound program");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let batch = Batch::new(&mut Numbers(14), 2);
+    assert_eq!(
+        run(&mut chip, Pass::Train, &batch),
+        run(&mut reference, Pass::Train, &batch)
+    );
+    assert_same(&chip, &reference, 2);
 }
 
 #[test]

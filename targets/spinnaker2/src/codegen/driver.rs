@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{ArrayKind, Chan, HandlerKind, Proc, Role};
+use nirc_ir::event::{ArrayKind, Body, Chan, HandlerKind, Op, Proc, Role, Row, Stmt};
 
 use super::comms::{Comms, Exits, Packet, word_at, words};
 use super::context::Context;
@@ -294,12 +294,7 @@ impl<'a> Driver<'a> {
         let silent = asm.label();
         asm.emit(Inst::cmp(R11, 0));
         asm.b_if(Cond::Eq, silent);
-        for (chan, _) in self.context.program.incoming(self.context.proc) {
-            if let Some(event) = self.handlers.get(HandlerKind::Event(chan)) {
-                asm.emit(Inst::sub(R0, R11, 1));
-                self.for_inputs(asm, chan, event, |_, _| {});
-            }
-        }
+        self.neuron_events(asm);
         if let Some(tick) = self.handlers.get(HandlerKind::Tick) {
             asm.bl(tick);
         }
@@ -314,6 +309,29 @@ impl<'a> Driver<'a> {
             asm.mov_const(R1, self.context.memory.addr(&names::own_start(process)));
             asm.emit(Inst::add(R1, R1, words(R11)));
             asm.emit(Inst::str(R0, Addr::Offset(R1, 4)));
+        }
+    }
+
+    /// Spikes that arrive are of the bin before this one, and so is what their handlers call the bin.
+    fn neuron_events(&self, asm: &mut Assembler) {
+        let bin = self.comms.control(names::BIN);
+        let handlers = &self.context.process().handlers;
+        let mut events = handlers
+            .iter()
+            .filter(|h| matches!(h.kind, HandlerKind::Event(_)));
+        let told = events.any(|h| names_bin(&h.body));
+        if told {
+            asm.emit(Inst::sub(R0, R11, 1));
+            asm.emit(Inst::str(R0, bin));
+        }
+        for (chan, _) in self.context.program.incoming(self.context.proc) {
+            if let Some(event) = self.handlers.get(HandlerKind::Event(chan)) {
+                asm.emit(Inst::sub(R0, R11, 1));
+                self.for_inputs(asm, chan, event, |_, _| {});
+            }
+        }
+        if told {
+            asm.emit(Inst::str(R11, bin));
         }
     }
 
@@ -677,7 +695,7 @@ impl Driver<'_> {
         for chan in self.channels_from(from) {
             let process = self.context.process();
             let next = self.comms.control(&names::input_next(process, chan));
-            let bound = 2 * self.context.program.channels[chan].bound;
+            let bound = self.context.program.channels[chan].bound.saturating_mul(2);
             let end = self
                 .input(names::input_source, chan)
                 .saturating_add(word(bound));
@@ -857,6 +875,18 @@ impl Driver<'_> {
         asm.emit(Inst::orr(R0, R0, R1));
         asm.b(self.routines.send_payload);
     }
+}
+
+/// Whether a body asks which bin it is.
+fn names_bin(body: &Body) -> bool {
+    body.stmts.iter().any(|stmt| {
+        matches!(
+            stmt,
+            Stmt::Let(_, Op::Tick | Op::LoadRow(_, Row::Tick))
+                | Stmt::StoreRow(_, Row::Tick, _)
+                | Stmt::Probe(..)
+        )
+    })
 }
 
 /// `fill`: r1 words from r0 on become s0. Changes r0 to r2 and s1 to s15.

@@ -84,7 +84,7 @@ impl Plan {
         words: usize,
         purpose: impl Into<String>,
     ) {
-        self.bytes(symbol, words as u64 * 4, purpose);
+        self.bytes(symbol, (words as u64).saturating_mul(4), purpose);
     }
 
     /// Zeroed bytes, rounded up to whole words.
@@ -97,7 +97,7 @@ impl Plan {
         self.add(
             symbol,
             Section::Bss,
-            bytes.next_multiple_of(4),
+            bytes.checked_next_multiple_of(4).unwrap_or(u64::MAX),
             purpose,
             Init::Zero,
         );
@@ -168,7 +168,8 @@ impl Plan {
         };
         for section in [Section::Data, Section::Bss, Section::Stack] {
             if section == Section::Stack {
-                placed.end = placed.end.next_multiple_of(8);
+                let end = placed.end.checked_next_multiple_of(8);
+                placed.end = end.unwrap_or(u64::MAX);
             }
             for wanted in self.wanted.iter().filter(|w| w.section == section) {
                 placed.add(wanted);
@@ -208,7 +209,7 @@ impl Placed {
             purpose: wanted.purpose.clone(),
         });
         self.inits.push(wanted.init.clone());
-        self.end += wanted.len;
+        self.end = self.end.saturating_add(wanted.len);
     }
 
     /// Address of a region.

@@ -32,6 +32,9 @@ const NUMBERS: u64 = 1 << 6;
 /// Bins, lanes and tape entries that half a word can count.
 const HALF: u64 = 1 << 16;
 
+/// Fields of an own spike: each is in a register when it is recorded.
+const FIELDS: u64 = 32;
+
 /// A range of words with the same initial value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Fill {
@@ -97,7 +100,7 @@ pub(super) fn fills(context: &Context<'_>, which: impl Fn(ArrayKind) -> bool) ->
     fills.sort_by_key(|fill| fill.addr);
     fills.dedup_by(|next, fill| {
         let joined =
-            fill.addr + 4 * fill.words == next.addr && fill.value.to_bits() == next.value.to_bits();
+            fill.addr.saturating_add(fill.words.saturating_mul(4)) == next.addr && fill.value.to_bits() == next.value.to_bits();
         if joined {
             fill.words += next.words;
         }
@@ -161,7 +164,7 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
         let source = names::input_source(process, chan);
         plan.bytes(
             source,
-            2 * channel.bound as u64,
+            (channel.bound as u64).saturating_mul(2),
             "sources of spikes received",
         );
         let start = names::input_start(process, chan);
@@ -176,7 +179,7 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
         ring(plain_packets(program, proc)),
         "ring: packets without payload",
     );
-    let payload = 2 * ring(payload_packets(program, proc));
+    let payload = ring(payload_packets(program, proc)).saturating_mul(2);
     plan.words(names::FIFO_PAYLOAD, payload, "ring: packets with payload");
     plan.stack(STACK);
     plan.check()?;
@@ -418,6 +421,8 @@ fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
     if !matches!(process.role, Role::Optimiser(_)) {
         check("lanes", process.lanes, HALF)?;
     }
+    let fields = process.tape.as_ref().map_or(0, |t| t.fields.len());
+    check("recorded fields", fields, FIELDS)?;
     for (chan, channel) in program.channels.iter() {
         if channel.from == proc || channel.to == proc {
             check("number of a channel", chan.index(), NUMBERS - 1)?;

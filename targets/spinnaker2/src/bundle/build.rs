@@ -7,6 +7,7 @@ use nirc_ir::codes::{CODEGEN, MAP_SRAM};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
 use nirc_ir::text::print_program;
+use nirc_ir::verify::verify;
 use nirc_ir::{Diagnostic, Diagnostics};
 
 use super::manifest::{ArrayEntry, KeyEntry, ProcessEntry, RegionEntry, Words};
@@ -22,8 +23,9 @@ impl Bundle {
     /// Maps a program, generates the firmware of each distinct PE, and puts them together.
     ///
     /// # Errors
-    /// What does not fit or cannot be generated: all of it, not only the first.
+    /// What is wrong with the program, does not fit or cannot be generated: all of it, not only the first.
     pub fn build(program: &Program, target: &Target) -> Result<Self, Diagnostics> {
+        verify(program)?;
         let mapping = mapping::map(program, target)?;
         let builder = Builder {
             images: images(program, target, &mapping)?,

@@ -78,7 +78,7 @@ pub enum BundleError {
         /// Fingerprint in the bundle.
         found: String,
     },
-    /// The program's text does not read back.
+    /// The program's text does not read back, or breaks a rule of programs.
     #[error("program.txt: {0}")]
     Program(Diagnostics),
     /// Placement and routes do not fit the program.

@@ -154,7 +154,7 @@ impl Bundle {
     /// The event program, with the tensors as the images have them.
     ///
     /// # Errors
-    /// If the bundle's parts contradict each other.
+    /// If the bundle's parts contradict each other, or its program is none that can run.
     pub fn program(&self) -> Result<Program, BundleError> {
         let parameters = self.index.processes.iter().flat_map(|process| {
             let arrays = process.arrays.iter();
@@ -167,6 +167,7 @@ impl Bundle {
         });
         let program = parse_program(&self.index.program_text, &externals.collect());
         let program = program.map_err(BundleError::Program)?;
+        nirc_ir::verify::verify(&program).map_err(BundleError::Program)?;
         self.check(&program)?;
         Ok(program)
     }

@@ -14,16 +14,6 @@ pub enum CodegenError {
         /// What the group holds.
         found: String,
     },
-    /// A body that no event program from a verified source has.
-    #[error("{process}: {handler}: {what}")]
-    Unsupported {
-        /// The process.
-        process: String,
-        /// The handler.
-        handler: String,
-        /// What is not supported.
-        what: String,
-    },
     /// A body keeps too many values alive.
     #[error(
         "{process}: {handler}: the values alive at once need more than the {available} {kind} registers"

@@ -4,14 +4,15 @@
 //! place stands, and equal operations are one node. What is left may be ordered freely, lane by lane, as
 //! long as a place is loaded before it is stored. No rounding changes: every arithmetic node is an
 //! operation of the body.
+//!
+//! That names exist, that places are told apart by their names and that a fold's scalar stands alone is what
+//! the verifier has seen to.
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, ArrayKind, Binary, Chan, Cmp, Coef, CoefficientValue, Domain, Fold, Handler,
-    HandlerKind, Op, Outgoing, Proc, Process, Program, Role, Row, Stmt, Unary, Value,
+    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op,
+    Outgoing, Proc, Process, Program, Role, Row, Stmt, Unary, Value,
 };
-
-use super::error::CodegenError;
 
 /// A node of the graph.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -118,11 +119,7 @@ impl Slot {
 
 impl Graph {
     /// The graph of a handler of `proc`.
-    pub(super) fn new(
-        program: &Program,
-        proc: Proc,
-        handler: &Handler,
-    ) -> Result<Self, CodegenError> {
+    pub(super) fn new(program: &Program, proc: Proc, handler: &Handler) -> Self {
         let mut builder = Builder {
             program,
             proc,
@@ -135,13 +132,13 @@ impl Graph {
                 slots: Vec::new(),
                 roots: Vec::new(),
             },
-            values: vec![None; handler.body.values],
+            values: Vec::with_capacity(handler.body.values),
             memory: Vec::new(),
         };
         for stmt in &handler.body.stmts {
-            builder.stmt(stmt)?;
+            builder.stmt(stmt);
         }
-        builder.finish()
+        builder.graph
     }
 
     pub(super) fn node(&self, id: Id) -> Node {
@@ -204,7 +201,6 @@ struct Memory {
     place: Place,
     slot: Slot,
     value: Option<Id>,
-    stored: bool,
     /// Position in the roots of its store.
     root: Option<usize>,
 }
@@ -215,65 +211,31 @@ struct Builder<'a> {
     process: &'a Process,
     handler: &'a Handler,
     graph: Graph,
-    values: Vec<Option<Id>>,
+    values: Vec<Id>,
     memory: Vec<Memory>,
 }
 
 impl Builder<'_> {
-    fn unsupported(&self, what: impl Into<String>) -> CodegenError {
-        CodegenError::Unsupported {
-            process: self.process.name.clone(),
-            handler: super::names::handler(self.handler.kind),
-            what: what.into(),
-        }
+    fn value(&self, value: Value) -> Id {
+        self.values[value.index()]
     }
 
-    fn value(&self, value: Value) -> Result<Id, CodegenError> {
-        self.values
-            .get(value.index())
-            .copied()
-            .flatten()
-            .ok_or_else(|| self.unsupported(format!("{value} is used before it is defined")))
-    }
-
-    /// A value that is a number.
-    fn number(&self, value: Value) -> Result<Id, CodegenError> {
-        let id = self.value(value)?;
-        if matches!(self.graph.nodes[id.0], Node::Cmp(..)) {
-            return Err(self.unsupported(format!("{value} is a boolean, a number is expected")));
-        }
-        Ok(id)
-    }
-
-    /// A value that is a boolean.
-    fn boolean(&self, value: Value) -> Result<Id, CodegenError> {
-        let id = self.value(value)?;
-        if !matches!(self.graph.nodes[id.0], Node::Cmp(..)) {
-            return Err(self.unsupported(format!("{value} is a number, a boolean is expected")));
-        }
-        Ok(id)
-    }
-
-    fn stmt(&mut self, stmt: &Stmt) -> Result<(), CodegenError> {
+    fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Let(value, op) => {
-                let id = self.op(op)?;
-                match self.values.get_mut(value.index()) {
-                    Some(place) => *place = Some(id),
-                    None => return Err(self.unsupported(format!("{value} is out of range"))),
-                }
+            Stmt::Let(_, op) => {
+                let id = self.op(op);
+                self.values.push(id);
             }
-            Stmt::Store(array, value) => self.store(Place::Element(*array), *value)?,
-            Stmt::StoreRow(array, row, value) => self.store(Place::Row(*array, *row), *value)?,
-            Stmt::Probe(array, value) => self.store(Place::Row(*array, Row::Tick), *value)?,
-            Stmt::Reduce(array, fold) => self.reduce(*array, *fold)?,
-            Stmt::Send(outgoing) => self.send(*outgoing)?,
-            Stmt::Spike { cond, fields } => self.spike(*cond, fields)?,
+            Stmt::Store(array, value) => self.store(Place::Element(*array), *value),
+            Stmt::StoreRow(array, row, value) => self.store(Place::Row(*array, *row), *value),
+            Stmt::Probe(array, value) => self.store(Place::Row(*array, Row::Tick), *value),
+            Stmt::Reduce(array, fold) => self.reduce(*array, *fold),
+            Stmt::Send(outgoing) => self.send(*outgoing),
+            Stmt::Spike { cond, fields } => self.spike(*cond, fields),
         }
-        Ok(())
     }
 
-    fn op(&mut self, op: &Op) -> Result<Id, CodegenError> {
+    fn op(&mut self, op: &Op) -> Id {
         let node = match *op {
             Op::Const(x) => Node::Const(x.to_bits()),
             Op::Coef(coef) => match &self.process.coefs[coef].value {
@@ -288,13 +250,13 @@ impl Builder<'_> {
             Op::Payload => return self.payload(),
             Op::Tick => Node::Tick,
             Op::Lane => Node::Lane,
-            Op::Unary(op, a) => Node::Unary(op, self.number(a)?),
-            Op::Binary(op, a, b) => Node::Binary(op, self.number(a)?, self.number(b)?),
-            Op::Fma(a, b, c) => Node::Fma(self.number(a)?, self.number(b)?, self.number(c)?),
-            Op::Cmp(op, a, b) => Node::Cmp(op, self.number(a)?, self.number(b)?),
-            Op::Select(c, a, b) => Node::Select(self.boolean(c)?, self.number(a)?, self.number(b)?),
+            Op::Unary(op, a) => Node::Unary(op, self.value(a)),
+            Op::Binary(op, a, b) => Node::Binary(op, self.value(a), self.value(b)),
+            Op::Fma(a, b, c) => Node::Fma(self.value(a), self.value(b), self.value(c)),
+            Op::Cmp(op, a, b) => Node::Cmp(op, self.value(a), self.value(b)),
+            Op::Select(c, a, b) => Node::Select(self.value(c), self.value(a), self.value(b)),
         };
-        Ok(self.node(node))
+        self.node(node)
     }
 
     /// The node, an equal one if there is one.
@@ -329,44 +291,36 @@ impl Builder<'_> {
     }
 
     /// What a payload is depends on who runs the handler.
-    fn payload(&mut self) -> Result<Id, CodegenError> {
-        match self.handler.kind {
-            HandlerKind::Gather => self.load(Place::Remote),
-            HandlerKind::Spike => {
-                let errors: Vec<Chan> = super::names::error_channels(self.program, self.proc);
-                let mut sum = None;
-                for chan in errors {
-                    let error = self.load(Place::Error(chan))?;
-                    sum = Some(match sum {
-                        None => error,
-                        Some(sum) => self.node(Node::Binary(Binary::Add, sum, error)),
-                    });
-                }
-                Ok(sum.unwrap_or_else(|| self.node(Node::Const(0))))
-            }
-            _ => Err(self.unsupported("a payload where nothing arrives")),
+    fn payload(&mut self) -> Id {
+        if self.handler.kind == HandlerKind::Gather {
+            return self.load(Place::Remote);
         }
+        let mut sum = None;
+        for chan in super::names::error_channels(self.program, self.proc) {
+            let error = self.load(Place::Error(chan));
+            sum = Some(match sum {
+                None => error,
+                Some(sum) => self.node(Node::Binary(Binary::Add, sum, error)),
+            });
+        }
+        sum.unwrap_or_else(|| self.node(Node::Const(0)))
     }
 
-    fn load(&mut self, place: Place) -> Result<Id, CodegenError> {
-        let at = self.memory(place)?;
+    fn load(&mut self, place: Place) -> Id {
+        let at = self.memory(place);
         if let Some(value) = self.memory[at].value {
-            return Ok(value);
+            return value;
         }
         let id = self.node(Node::Load(self.memory[at].slot));
         self.memory[at].value = Some(id);
-        Ok(id)
+        id
     }
 
-    fn store(&mut self, place: Place, value: Value) -> Result<(), CodegenError> {
-        let value = self.number(value)?;
-        if self.handler.domain == Domain::Lanes && self.is_scalar(place) {
-            return Err(self.unsupported("a scalar stored on every lane"));
-        }
-        let at = self.memory(place)?;
+    fn store(&mut self, place: Place, value: Value) {
+        let value = self.value(value);
+        let at = self.memory(place);
         let memory = &mut self.memory[at];
         memory.value = Some(value);
-        memory.stored = true;
         let root = Root::Store(memory.slot, value);
         match memory.root {
             Some(index) => self.graph.roots[index] = root,
@@ -375,159 +329,48 @@ impl Builder<'_> {
                 self.graph.roots.push(root);
             }
         }
-        Ok(())
     }
 
     /// The record of a place, made at its first use.
-    fn memory(&mut self, place: Place) -> Result<usize, CodegenError> {
-        self.check(place)?;
+    fn memory(&mut self, place: Place) -> usize {
         if let Some(at) = self.memory.iter().position(|m| m.place == place) {
-            return Ok(at);
+            return at;
         }
         self.graph.slots.push(place);
         self.memory.push(Memory {
             place,
             slot: Slot(self.graph.slots.len() - 1),
             value: None,
-            stored: false,
             root: None,
         });
-        Ok(self.memory.len() - 1)
+        self.memory.len() - 1
     }
 
-    /// Whether the place exists and the domain can name it.
-    fn check(&self, place: Place) -> Result<(), CodegenError> {
-        let (array, in_rows) = match place {
-            Place::Element(array) => (array, false),
-            Place::Row(array, _) => (array, true),
-            Place::Field(field) => {
-                let fields = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
-                return if self.handler.kind == HandlerKind::Spike && field < fields {
-                    Ok(())
-                } else {
-                    Err(self.unsupported(format!("field {field} of a spike that is not at hand")))
-                };
-            }
-            Place::Coef(_) | Place::Remote if self.handler.domain == Domain::Scalar => {
-                return Err(self.unsupported("an element of a lane outside lanes"));
-            }
-            Place::Coef(_) | Place::Error(_) | Place::Remote => return Ok(()),
-        };
-        let Some(decl) = self.process.arrays.get(array) else {
-            return Err(self.unsupported(format!("{array} does not exist")));
-        };
-        let flat = match decl.kind {
-            ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
-                // One row is as good as a flat array; the optimiser sees its tensor flat.
-                !matches!(self.process.role, Role::Optimiser(_)) && self.program.tensors[t].rows > 1
-            }
-            ArrayKind::GivenError | ArrayKind::Trace => true,
-            _ => false,
-        };
-        if flat && !in_rows {
-            return Err(
-                self.unsupported(format!("`{}` has rows; which one is not said", decl.name))
-            );
-        }
-        if in_rows
-            && !matches!(
-                decl.kind,
-                ArrayKind::Param(_)
-                    | ArrayKind::Gradient(_)
-                    | ArrayKind::GivenError
-                    | ArrayKind::Trace
-            )
-        {
-            return Err(self.unsupported(format!("`{}` has no rows", decl.name)));
-        }
-        if self.handler.domain == Domain::Scalar && !decl.kind.is_scalar() {
-            return Err(self.unsupported(format!("`{}` is no scalar", decl.name)));
-        }
-        Ok(())
+    fn reduce(&mut self, array: Array, fold: Fold) {
+        let at = self.memory(Place::Element(array));
+        let root = Root::Reduce(self.memory[at].slot, self.fold(fold));
+        self.graph.roots.push(root);
     }
 
-    fn reduce(&mut self, array: Array, fold: Fold) -> Result<(), CodegenError> {
-        if self.handler.domain != Domain::Lanes || !self.is_scalar(Place::Element(array)) {
-            return Err(self.unsupported("a fold that is not over lanes into a scalar"));
+    fn fold(&self, fold: Fold) -> Folded {
+        match fold {
+            Fold::Add(x) => Folded::Add(self.value(x)),
+            Fold::Max(x) => Folded::Max(self.value(x)),
+            Fold::Fma(x, y) => Folded::Fma(self.value(x), self.value(y)),
         }
-        let place = Place::Element(array);
-        if self.memory.iter().any(|m| m.place == place) {
-            return Err(self.unsupported("a fold's scalar that the same body uses"));
-        }
-        let at = self.memory(place)?;
-        self.memory[at].stored = true;
-        let slot = self.memory[at].slot;
-        let folded = self.fold(fold)?;
-        self.graph.roots.push(Root::Reduce(slot, folded));
-        Ok(())
     }
 
-    fn fold(&self, fold: Fold) -> Result<Folded, CodegenError> {
-        Ok(match fold {
-            Fold::Add(x) => Folded::Add(self.number(x)?),
-            Fold::Max(x) => Folded::Max(self.number(x)?),
-            Fold::Fma(x, y) => Folded::Fma(self.number(x)?, self.number(y)?),
-        })
-    }
-
-    fn send(&mut self, outgoing: Outgoing) -> Result<(), CodegenError> {
-        let sent = |r: &Root| matches!(r, Root::Send(_) | Root::SendFold(_));
-        if !matches!(self.handler.kind, HandlerKind::Message(_))
-            || self.graph.roots.iter().any(sent)
-        {
-            return Err(self.unsupported("a second error for a spike, or one outside a message"));
-        }
-        let root = match (outgoing, self.handler.domain) {
-            (Outgoing::Value(value), Domain::Lane) => Root::Send(self.number(value)?),
-            (Outgoing::Fold(fold), Domain::Lanes) => Root::SendFold(self.fold(fold)?),
-            _ => return Err(self.unsupported("one error for many lanes")),
+    fn send(&mut self, outgoing: Outgoing) {
+        let root = match outgoing {
+            Outgoing::Value(value) => Root::Send(self.value(value)),
+            Outgoing::Fold(fold) => Root::SendFold(self.fold(fold)),
         };
         self.graph.roots.push(root);
-        Ok(())
     }
 
-    fn spike(&mut self, cond: Value, fields: &[Op]) -> Result<(), CodegenError> {
-        let again = |r: &Root| matches!(r, Root::Spike { .. });
-        if self.handler.kind != HandlerKind::Tick
-            || self.handler.domain != Domain::Lanes
-            || self.graph.roots.iter().any(again)
-        {
-            return Err(self.unsupported("a second spike of a lane, or one outside a tick"));
-        }
-        let recorded = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
-        if fields.len() != recorded {
-            return Err(self.unsupported(format!(
-                "{} fields recorded, the tape has {recorded}",
-                fields.len()
-            )));
-        }
-        let cond = self.boolean(cond)?;
-        let mut ids = Vec::new();
-        for field in fields {
-            let id = self.op(field)?;
-            if matches!(self.graph.nodes[id.0], Node::Cmp(..)) {
-                return Err(self.unsupported("a boolean on the tape"));
-            }
-            ids.push(id);
-        }
-        self.graph.roots.push(Root::Spike { cond, fields: ids });
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Graph, CodegenError> {
-        for memory in &self.memory {
-            let Place::Row(array, row) = memory.place else {
-                continue;
-            };
-            let other = |m: &Memory| matches!(m.place, Place::Row(a, r) if a == array && r != row);
-            let both = self
-                .memory
-                .iter()
-                .any(|m| other(m) && (m.stored || memory.stored));
-            if both {
-                return Err(self.unsupported("a row by source and one by bin of the same array"));
-            }
-        }
-        Ok(self.graph)
+    fn spike(&mut self, cond: Value, fields: &[Op]) {
+        let cond = self.value(cond);
+        let fields = fields.iter().map(|field| self.op(field)).collect();
+        self.graph.roots.push(Root::Spike { cond, fields });
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn emit(
     symbol: &str,
     label: Label,
 ) -> Result<(), CodegenError> {
-    let graph = Graph::new(context.program, context.proc, handler)?;
+    let graph = Graph::new(context.program, context.proc, handler);
     let schedule = Schedule::new(&graph);
     let name = names::handler(handler.kind);
     let too_few = |kind, available| CodegenError::Registers {

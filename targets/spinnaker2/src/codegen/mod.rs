@@ -26,7 +26,7 @@ mod plan;
 mod registers;
 mod schedule;
 
-use nirc_ir::event::{Handler, HandlerKind, Op, Proc, Program, Role, Stmt, Unary};
+use nirc_ir::event::{HandlerKind, Op, Proc, Program, Stmt, Unary};
 
 pub use error::CodegenError;
 pub use memory::{MemoryMap, Region, Section};
@@ -79,7 +79,7 @@ impl Firmware {
 /// optimisers. The program must have passed the verifier.
 ///
 /// # Errors
-/// What does not fit, with everything that takes room, or what no verified program has.
+/// What does not fit, with everything that takes room.
 pub fn compile(
     program: &Program,
     group: &[Proc],
@@ -267,7 +267,6 @@ fn handlers(asm: &mut Assembler, context: &Context<'_>) -> Result<Handlers, Code
     let process = context.process();
     let mut labels: Vec<(HandlerKind, Label)> = Vec::new();
     for handler in &process.handlers {
-        check(context, handler, &labels)?;
         let turns = labels
             .iter()
             .filter(|(k, _)| *k == HandlerKind::Turn)
@@ -281,48 +280,6 @@ fn handlers(asm: &mut Assembler, context: &Context<'_>) -> Result<Handlers, Code
         labels.push((handler.kind, label));
     }
     Ok(Handlers::new(labels))
-}
-
-/// Whether the handler ever runs in its process, and is the only one of its kind.
-fn check(
-    context: &Context<'_>,
-    handler: &Handler,
-    known: &[(HandlerKind, Label)],
-) -> Result<(), CodegenError> {
-    use HandlerKind as K;
-    let process = context.process();
-    let unsupported = |what: String| {
-        Err(CodegenError::Unsupported {
-            process: process.name.clone(),
-            handler: names::handler(handler.kind),
-            what,
-        })
-    };
-    let runs = match process.role {
-        Role::Source => false,
-        Role::Neurons => !matches!(handler.kind, K::Turn | K::Gather | K::Schedule | K::Update),
-        Role::Loss => matches!(handler.kind, K::Event(_) | K::Turn | K::Message(_)),
-        Role::Optimiser(_) => matches!(handler.kind, K::Gather | K::Schedule | K::Update),
-    };
-    if !runs {
-        return unsupported(format!(
-            "never runs in a process with the role {:?}",
-            process.role
-        ));
-    }
-    if let K::Event(chan) | K::Message(chan) | K::Gradient(chan) = handler.kind
-        && context
-            .program
-            .channels
-            .get(chan)
-            .is_none_or(|c| c.to != context.proc)
-    {
-        return unsupported("the channel does not lead here".to_owned());
-    }
-    if handler.kind != K::Turn && known.iter().any(|(kind, _)| *kind == handler.kind) {
-        return unsupported("the process has two of these".to_owned());
-    }
-    Ok(())
 }
 
 /// `fault`: notes the exception in `status` and sleeps for good.

@@ -99,8 +99,8 @@ pub(super) fn fills(context: &Context<'_>, which: impl Fn(ArrayKind) -> bool) ->
         .collect();
     fills.sort_by_key(|fill| fill.addr);
     fills.dedup_by(|next, fill| {
-        let joined =
-            fill.addr.saturating_add(fill.words.saturating_mul(4)) == next.addr && fill.value.to_bits() == next.value.to_bits();
+        let joined = fill.addr.saturating_add(fill.words.saturating_mul(4)) == next.addr
+            && fill.value.to_bits() == next.value.to_bits();
         if joined {
             fill.words += next.words;
         }
@@ -427,13 +427,6 @@ fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
         if channel.from == proc || channel.to == proc {
             check("number of a channel", chan.index(), NUMBERS - 1)?;
         }
-    }
-    if program.ticks == 0 || process.lanes == 0 {
-        return Err(CodegenError::Unsupported {
-            process: process.name.clone(),
-            handler: "all".to_owned(),
-            what: format!("{} bins of {} lanes", program.ticks, process.lanes),
-        });
     }
     Ok(())
 }

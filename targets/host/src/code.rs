@@ -86,12 +86,6 @@ pub(crate) enum ScalarOp {
     Eq,
     /// `a ? b : c`.
     Select,
-    /// `b > a ? b : a`.
-    Max,
-    /// Leaves out this many of the steps that follow unless `a` holds.
-    SkipUnless(u16),
-    /// The lane spikes; its fields stand in their slots.
-    Fire,
 }
 
 /// An operand of a vector step.
@@ -204,13 +198,8 @@ pub(crate) enum Vector {
 /// A compiled handler.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Routine {
-    /// For one lane.
+    /// For one lane, or for scalars.
     Lane(Box<[Scalar]>),
-    /// `start` once, then `each` lane by lane: for bodies whose lanes depend on one another.
-    Loop {
-        start: Box<[Scalar]>,
-        each: Box<[Scalar]>,
-    },
     /// Over all lanes, step by step.
     Vector(VectorCode),
 }

@@ -6,8 +6,7 @@
 
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, Binary, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Process, Row, Stmt,
-    Unary, Value,
+    Array, Binary, Cmp, Fold, Handler, HandlerKind, Op, Outgoing, Process, Row, Stmt, Unary, Value,
 };
 
 use crate::code::{
@@ -66,13 +65,12 @@ pub(crate) fn compile(context: &mut Context<'_>, handler: &Handler) -> Routine {
         aliases: Vec::new(),
         scalars: Temps::default(),
         vectors: Temps::default(),
-        start: Vec::new(),
         code: Vec::new(),
         context,
         facts,
     };
     compiler.run();
-    compiler.routine(handler.domain)
+    compiler.routine()
 }
 
 /// Where a value is found.
@@ -126,7 +124,6 @@ struct Compiler<'c, 'p, 'b> {
     aliases: Vec<(Array, Value)>,
     scalars: Temps,
     vectors: Temps,
-    start: Vec<Scalar>,
     code: Vec<Vector>,
 }
 
@@ -141,7 +138,7 @@ impl Compiler<'_, '_, '_> {
         }
     }
 
-    fn routine(self, domain: Domain) -> Routine {
+    fn routine(self) -> Routine {
         if self.facts.vector {
             return Routine::Vector(VectorCode::new(self.code));
         }
@@ -149,15 +146,7 @@ impl Compiler<'_, '_, '_> {
             Vector::Scalar(step) => Some(step),
             _ => None,
         });
-        match domain {
-            Domain::Lanes => Routine::Loop {
-                start: self.start.into(),
-                each: steps.collect(),
-            },
-            Domain::Lane | Domain::Scalar => {
-                Routine::Lane(self.start.into_iter().chain(steps).collect())
-            }
-        }
+        Routine::Lane(steps.collect())
     }
 
     fn statement(&mut self, at: usize, stmt: &Stmt) {
@@ -551,27 +540,12 @@ impl Compiler<'_, '_, '_> {
     // Folds and spikes.
 
     fn fold(&mut self, at: usize, to: Addr, fold: Fold) {
-        if self.facts.vector {
-            let fold = match fold {
-                Fold::Add(x) => Folding::Add(self.spread(at, x)),
-                Fold::Max(x) => Folding::Max(self.spread(at, x)),
-                Fold::Fma(x, y) => self.dot(at, x, y),
-            };
-            self.code.push(Vector::Fold { to, fold });
-            return;
-        }
-        let identity = match fold {
-            Fold::Add(_) | Fold::Fma(..) => 0.0,
-            Fold::Max(_) => f32::NEG_INFINITY,
+        let fold = match fold {
+            Fold::Add(x) => Folding::Add(self.spread(at, x)),
+            Fold::Max(x) => Folding::Max(self.spread(at, x)),
+            Fold::Fma(x, y) => self.dot(at, x, y),
         };
-        let identity = self.context.space.constant(identity);
-        self.start.push(step(ScalarOp::Copy, to, [identity; 3]));
-        let step = match fold {
-            Fold::Add(x) => step(ScalarOp::Add, to, [to, self.addr(x), to]),
-            Fold::Max(x) => step(ScalarOp::Max, to, [to, self.addr(x), to]),
-            Fold::Fma(x, y) => step(ScalarOp::Fma, to, [self.addr(x), self.addr(y), to]),
-        };
-        self.code.push(Vector::Scalar(step));
+        self.code.push(Vector::Fold { to, fold });
     }
 
     fn dot(&mut self, at: usize, x: Value, y: Value) -> Folding {
@@ -583,22 +557,9 @@ impl Compiler<'_, '_, '_> {
     }
 
     fn spike(&mut self, at: usize, cond: Value, fields: &[Op]) {
-        if self.facts.vector {
-            let cond = self.cond(at, cond);
-            let fields = self.fields(fields);
-            self.code.push(Vector::Spike {
-                cond,
-                fields: fields.into(),
-            });
-            return;
-        }
-        let cond = self.addr(cond);
-        let fields = self.fields(fields);
-        let steps = u16::try_from(fields.len() + 1).unwrap_or(u16::MAX);
-        let skip = step(ScalarOp::SkipUnless(steps), cond, [cond; 3]);
-        let fire = step(ScalarOp::Fire, cond, [cond; 3]);
-        let steps = std::iter::once(skip).chain(fields).chain([fire]);
-        self.code.extend(steps.map(Vector::Scalar));
+        let cond = self.cond(at, cond);
+        let fields = self.fields(fields).into();
+        self.code.push(Vector::Spike { cond, fields });
     }
 
     fn fields(&mut self, fields: &[Op]) -> Vec<Scalar> {

@@ -9,7 +9,8 @@ use nirc_ir::event::{
 /// Facts about the values and statements of a body.
 pub(crate) struct Facts<'a> {
     pub(crate) stmts: &'a [Stmt],
-    /// Whether the vector machine runs it; otherwise all values are scalars.
+    /// Whether the vector machine runs it, each statement over all lanes before the next: no statement
+    /// sees what another lane left. Otherwise all values are scalars.
     pub(crate) vector: bool,
     /// Definition of each value.
     pub(crate) ops: Vec<Op>,
@@ -47,12 +48,7 @@ impl<'a> Facts<'a> {
         facts.find_users();
         if facts.vector {
             facts.find_varying(process, kind);
-            facts.vector = facts.lanes_are_independent(process);
-        }
-        if facts.vector {
             facts.find_fused();
-        } else {
-            facts.varying.fill(false);
         }
         facts.find_last_uses();
         facts
@@ -102,34 +98,6 @@ impl<'a> Facts<'a> {
                 op => operands(&op).iter().any(|a| self.varying[a.index()]),
             };
         }
-    }
-
-    /// Whether running a statement over all lanes before the next statement means the same as running
-    /// the body lane by lane. It does unless a scalar carries something from one lane to another.
-    fn lanes_are_independent(&self, process: &Process) -> bool {
-        let mut written: Vec<Array> = Vec::new();
-        let mut read: Vec<Array> = Vec::new();
-        let (mut sends, mut spikes) = (0, 0);
-        for stmt in self.stmts.iter().filter(|s| self.is_live(s)) {
-            match stmt {
-                Stmt::Store(array, v) if process.arrays[*array].kind.is_scalar() => {
-                    if self.varying[v.index()] {
-                        return false;
-                    }
-                    written.push(*array);
-                }
-                Stmt::Reduce(array, _) => written.push(*array),
-                Stmt::Send(Outgoing::Value(_)) => return false,
-                Stmt::Send(Outgoing::Fold(_)) => sends += 1,
-                Stmt::Spike { .. } => spikes += 1,
-                _ => {}
-            }
-            read.extend(loads(stmt));
-        }
-        written.sort();
-        let repeated = written.windows(2).any(|pair| pair[0] == pair[1]);
-        let fed_back = written.iter().any(|array| read.contains(array));
-        !repeated && !fed_back && sends <= 1 && spikes <= 1
     }
 
     fn find_fused(&mut self) {

@@ -88,8 +88,9 @@ impl Frame<'_> {
         [
             0,
             position,
-            event.source * stride + position,
-            event.tick * stride + position,
+            // These wrap only where there is no such row, and nobody looks.
+            event.source.wrapping_mul(stride).wrapping_add(position),
+            event.tick.wrapping_mul(stride).wrapping_add(position),
         ]
     }
 

@@ -85,27 +85,21 @@ impl Isa {
     }
 
     /// Runs a scalar routine for one lane.
-    pub(crate) fn scalar(
-        self,
-        steps: &[Scalar],
-        offsets: &Offsets,
-        lane: u32,
-        frame: &mut Frame<'_>,
-    ) {
+    pub(crate) fn scalar(self, steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
         match self.0 {
-            Level::Portable => scalar::run(steps, offsets, lane, frame),
+            Level::Portable => scalar::run(steps, offsets, frame),
             // SAFETY: `detect` makes these levels only where the processor has the features; the
             // second one includes those of the first.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 | Level::Avx512 => unsafe { scalar_avx2(steps, offsets, lane, frame) },
+            Level::Avx2 | Level::Avx512 => unsafe { scalar_avx2(steps, offsets, frame) },
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn scalar_avx2(steps: &[Scalar], offsets: &Offsets, lane: u32, frame: &mut Frame<'_>) {
-    scalar::run(steps, offsets, lane, frame);
+fn scalar_avx2(steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
+    scalar::run(steps, offsets, frame);
 }
 
 #[cfg(target_arch = "x86_64")]

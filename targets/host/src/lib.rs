@@ -6,8 +6,8 @@
 //! # How it works
 //! * `compile` turns a body into a few steps over all lanes of a process. A loaded value *is* its
 //!   array and a stored value is computed in place, so the decay `i = i * a + x` is one step that
-//!   reads two arrays and writes one. Bodies whose lanes depend on one another, and handlers of one
-//!   lane, become steps of a scalar machine instead.
+//!   reads two arrays and writes one. Handlers of one lane, and of scalars, become steps of a scalar
+//!   machine instead.
 //! * `space` lays the arrays of a replica out in one block, padded to whole cache lines.
 //! * `vector` runs the steps. It is plain Rust over fixed-size chunks, compiled three times (`isa`):
 //!   for what every machine has, for AVX2 and for AVX-512.

@@ -27,19 +27,7 @@ impl Routine {
             Self::Lane(steps) => {
                 for (k, source) in events.sources.iter().enumerate() {
                     let event = Event::at(*source, events.tick);
-                    isa.scalar(steps, &frame.offsets_at(event, *source), *source, frame);
-                    if let Some(sent) = events.sent.get_mut(k * events.step) {
-                        *sent = frame.mem[SENT as usize];
-                    }
-                }
-            }
-            Self::Loop { start, each } => {
-                for (k, source) in events.sources.iter().enumerate() {
-                    let event = Event::at(*source, events.tick);
-                    isa.scalar(start, &frame.offsets_at(event, 0), 0, frame);
-                    for lane in (0..).take(frame.shape.count()) {
-                        isa.scalar(each, &frame.offsets_at(event, lane), lane, frame);
-                    }
+                    isa.scalar(steps, &frame.offsets_at(event, *source), frame);
                     if let Some(sent) = events.sent.get_mut(k * events.step) {
                         *sent = frame.mem[SENT as usize];
                     }

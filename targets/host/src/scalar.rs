@@ -5,12 +5,10 @@ use nirc_ir::math;
 use crate::code::{Addr, Offsets, Scalar, ScalarOp};
 use crate::frame::Frame;
 
-/// Runs `steps` with these offsets; `lane` is the lane that spikes where a step fires.
+/// Runs `steps` with these offsets.
 #[inline(always)]
-pub(crate) fn run(steps: &[Scalar], offsets: &Offsets, lane: u32, frame: &mut Frame<'_>) {
-    let mut next = 0;
-    while let Some(step) = steps.get(next) {
-        next += 1;
+pub(crate) fn run(steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
+    for step in steps {
         let at = |addr: Addr| frame.mem[addr.index(offsets)];
         let result = match step.op {
             ScalarOp::Copy => at(step.a),
@@ -29,20 +27,6 @@ pub(crate) fn run(steps: &[Scalar], offsets: &Offsets, lane: u32, frame: &mut Fr
             ScalarOp::Lt => truth(at(step.a) < at(step.b)),
             ScalarOp::Eq => truth(at(step.a) == at(step.b)),
             ScalarOp::Select => at(if at(step.a) != 0.0 { step.b } else { step.c }),
-            ScalarOp::Max => {
-                let (acc, x) = (at(step.a), at(step.b));
-                if x > acc { x } else { acc }
-            }
-            ScalarOp::SkipUnless(count) => {
-                if at(step.a) == 0.0 {
-                    next += usize::from(count);
-                }
-                continue;
-            }
-            ScalarOp::Fire => {
-                frame.fire(lane);
-                continue;
-            }
         };
         frame.mem[step.to.index(offsets)] = result;
     }

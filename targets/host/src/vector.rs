@@ -32,7 +32,7 @@ pub(crate) fn run<const W: usize>(
         for step in steps {
             match step {
                 Vector::Scalar(step) => {
-                    scalar::run(std::slice::from_ref(step), &offsets, 0, frame);
+                    scalar::run(std::slice::from_ref(step), &offsets, frame);
                 }
                 Vector::Spike { cond, fields } => spike::<W>(cond, fields, event, &offsets, frame),
                 Vector::Fold { to, fold } => {
@@ -425,7 +425,7 @@ impl<const W: usize> Search<'_, '_, W> {
 
     fn fire(&mut self, lane: u32) {
         let offsets = self.frame.offsets_at(self.event, lane);
-        scalar::run(self.fields, &offsets, lane, self.frame);
+        scalar::run(self.fields, &offsets, self.frame);
         self.frame.fire(lane);
     }
 }

@@ -11,7 +11,7 @@
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
     Array, Binary, Chan, Cmp, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op,
-    Outgoing, Proc, Process, Program, Role, Row, Stmt, Unary, Value,
+    Outgoing, Proc, Process, Program, Row, Stmt, Unary, Value,
 };
 
 /// A node of the graph.

@@ -15,7 +15,8 @@
 //! nothing in bin 0; in each bin `t` = 1 ..= T-1 it runs, for each incoming channel in ascending
 //! order, [`HandlerKind::Event`] for each spike of the channel's source in bin `t-1` in ascending
 //! source order (and appends it to the channel's tape), then [`HandlerKind::Tick`]. The loss process
-//! runs its `Event` handlers for bins 0 ..= T-1 alike. In `Event` handlers of both, [`Op::Tick`],
+//! runs its `Event` handlers for bins 0 ..= T-1 alike. Spikes of bin T-1 run nothing in neurons, but they
+//! are sent, and count where a channel has a bound. In `Event` handlers of both, [`Op::Tick`],
 //! [`Row::Tick`] and [`Stmt::Probe`] mean the spike's bin: in a neuron process `t-1`.
 //!
 //! **Turn.** The loss process runs its [`HandlerKind::Turn`] handlers in the order of declaration. There

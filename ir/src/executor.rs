@@ -257,6 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn spikes_of_the_last_bin_count() {
+        let text = PROGRAM.replace("proc1 bound 20", "proc1 bound 1");
+        let mut interpreter = Interpreter::new(&parsed(&text));
+        let spikes = [spike(0, 0), spike(9, 0)];
+        let run = interpreter.run(Pass::Forward, &[sample(&spikes)], &mut Vec::new());
+        let problem = run.expect_err("the tape holds one");
+        assert_eq!(
+            (problem.code, &*problem.place),
+            (codes::DEVICE_LOSS, "cells")
+        );
+    }
+
+    #[test]
     fn a_batch_that_overflows_leaves_no_outcome() {
         let text = PROGRAM.replace("proc1 bound 20", "proc1 bound 1");
         let mut interpreter = Interpreter::new(&parsed(&text));

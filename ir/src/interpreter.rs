@@ -325,6 +325,33 @@ impl<'a> SampleRun<'a> {
                 }
             }
         }
+        self.late_arrivals()
+    }
+
+    /// Spikes of the last bin are on the tapes of neurons, though nothing runs for them.
+    fn late_arrivals(&mut self) -> Result<(), Diagnostic> {
+        let program = self.program;
+        for (id, process) in program.processes.iter() {
+            if process.role != Role::Neurons {
+                continue;
+            }
+            for (chan, channel) in program.incoming(id) {
+                let late = self.spikes_of(channel.from, program.ticks - 1).len();
+                self.arrived(chan, late)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts spikes that a channel brought.
+    fn arrived(&mut self, chan: Chan, spikes: usize) -> Result<(), Diagnostic> {
+        let channel = &self.program.channels[chan];
+        let received = &mut self.replica.received[chan];
+        *received += spikes;
+        if *received > channel.bound {
+            let process = &self.program.processes[channel.to];
+            return Err(overflow(process, "received spikes", channel.bound));
+        }
         Ok(())
     }
 
@@ -333,14 +360,7 @@ impl<'a> SampleRun<'a> {
         let program = self.program;
         for (chan, channel) in program.incoming(proc) {
             for source in self.spikes_of(channel.from, bin) {
-                self.replica.received[chan] += 1;
-                if self.replica.received[chan] > channel.bound {
-                    return Err(overflow(
-                        &program.processes[proc],
-                        "received spikes",
-                        channel.bound,
-                    ));
-                }
+                self.arrived(chan, 1)?;
                 let event = Event::at(source, bin);
                 self.run(proc, HandlerKind::Event(chan), event);
             }

@@ -225,7 +225,23 @@ impl Replica {
                 failure = Some(failed);
             }
         }
-        failure
+        failure.or_else(|| self.late_arrivals(plan))
+    }
+
+    /// Spikes of the last bin are on the tapes of neurons, though nothing runs for them.
+    fn late_arrivals(&self, plan: &Plan) -> Option<Failure> {
+        let last = plan.program.ticks - 1;
+        let mut neurons = plan.processes.iter().enumerate();
+        neurons.find_map(|(index, process)| {
+            let full = |input: &&Input| self.tapes[input.from].range(last).end > input.bound;
+            let input = process.inputs.iter().find(full)?;
+            Some(Failure {
+                round: 0,
+                process: index,
+                what: "received spikes",
+                bound: input.bound,
+            })
+        })
     }
 
     fn forward_process(

@@ -352,8 +352,9 @@ fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
 /// Most spikes that a source can be given.
 fn source_bound(program: &Program, proc: Proc) -> usize {
     let channels = program.outgoing(proc).map(|(_, c)| c.bound).max();
-    let own = program.processes[proc].tape.as_ref().map(|t| t.bound);
-    own.or(channels).unwrap_or(0)
+    // Nobody counts what goes nowhere.
+    let possible = program.processes[proc].lanes * program.ticks as usize;
+    channels.unwrap_or(possible)
 }
 
 /// Most spikes or errors of a process that can wait at once.

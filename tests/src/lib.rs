@@ -1,8 +1,12 @@
-//! What the suites that cross crates share: the recorded arrays and the networks they belong to, and foreign tools.
+//! What suites share: the recorded arrays and the networks they belong to, random programs, the comparison of an
+//! executor with the interpreter, and foreign tools.
 //!
 //! It holds no test itself; the suites are in `tests/`.
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod golden;
+pub mod random;
+pub mod rng;
 pub mod tools;

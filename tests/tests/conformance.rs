@@ -4,6 +4,7 @@
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
 use nirc_host::HostSimulator;
+use nirc_ir::codes;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{ArrayKind, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
@@ -12,8 +13,11 @@ use nirc_ir::network::{
     Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
     Projection, Reset, SpikeShape, Synapse, Threshold,
 };
+use nirc_ir::verify::verify;
 use nirc_runtime::emulated::{Emulated, EmulatorOptions};
 use nirc_spinnaker2::target::Target;
+use nirc_tests::agreement::assert_agrees;
+use nirc_tests::random::Writer;
 
 /// A small generator of reproducible numbers (SplitMix64).
 struct Numbers(u64);
@@ -329,4 +333,46 @@ fn random_networks_train_with_the_same_bits_everywhere() {
     for seed in 0..60 {
         check(seed);
     }
+}
+
+/// With tapes that fit a PE; some samples then overflow them, which every executor has to notice.
+fn small(mut program: Program) -> Program {
+    const BOUND: usize = 700;
+    for channel in program.channels.values_mut() {
+        channel.bound = channel.bound.min(BOUND);
+    }
+    for process in program.processes.values_mut() {
+        if let Some(tape) = &mut process.tape {
+            tape.bound = tape.bound.min(BOUND);
+        }
+    }
+    program
+}
+
+/// What no network lowers to is run all the same: the chip's code is made from the program alone.
+#[test]
+fn programs_that_no_compiler_writes_agree_on_the_chip() {
+    let mut ran = 0;
+    for seed in 0..150 {
+        let program = small(Writer::new(seed).program());
+        verify(&program).expect("the writer keeps the rules");
+        let options = EmulatorOptions {
+            threads: 1 + (seed % 2) as usize,
+            ..EmulatorOptions::default()
+        };
+        let target = Target::spinnaker2();
+        let mut chip = match Emulated::new(&program, &target, options) {
+            Ok(chip) => chip,
+            // Some are larger than a PE.
+            Err(problems) => {
+                let too_large = problems.0.iter().all(|p| p.code == codes::MAP_SRAM);
+                assert!(too_large, "seed {seed}: {problems}");
+                continue;
+            }
+        };
+        println!("seed {seed}");
+        assert_agrees(&mut chip, seed);
+        ran += 1;
+    }
+    assert!(ran >= 100, "only {ran} programs ran");
 }

@@ -6,8 +6,9 @@ use nirc_ir::event::{Chan, Domain, HandlerKind, Op, Proc, Program, Role, Row, St
 use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
 
 use super::networks::yin_yang;
-use super::{Batch, Rng, assert_same_values};
 use crate::HostSimulator;
+use nirc_tests::agreement::{Batch, assert_same_values};
+use nirc_tests::rng::Rng;
 
 fn weights(host: &HostSimulator) -> Vec<f32> {
     let program = host.program();

@@ -1,147 +1,17 @@
-//! The simulator against the interpreter, which is the meaning of a program: every array of every
-//! replica, every spike and every outcome, to the bit.
+//! The simulator against the interpreter.
 
 mod failures;
 mod networks;
 mod random;
-mod rng;
 
-use nirc_ir::event::{ArrayKind, Program, Role};
-use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
-use nirc_ir::interpreter::Interpreter;
+use nirc_ir::event::Program;
+use nirc_tests::agreement;
 
 use crate::HostSimulator;
 use crate::isa::Isa;
-use rng::Rng;
 
-/// A batch that owns its samples.
-struct Batch {
-    samples: Vec<(Vec<InputSpike>, u32, Vec<f32>)>,
-}
-
-impl Batch {
-    /// Random spikes, labels and errors for `program`.
-    fn random(program: &Program, samples: usize, rng: &mut Rng) -> Self {
-        let lanes = |role| {
-            let process = program.processes.values().find(|p| p.role == role);
-            process.map_or(0, |p| p.lanes)
-        };
-        let given = program
-            .processes
-            .values()
-            .any(|p| p.array_of(ArrayKind::GivenError).is_some());
-        let errors = if given {
-            lanes(Role::Loss) * program.ticks as usize
-        } else {
-            0
-        };
-        let sample = |_| {
-            let mut spikes = Vec::new();
-            for tick in 0..program.ticks {
-                for channel in 0..lanes(Role::Source) as u32 {
-                    if rng.below(6) == 0 {
-                        spikes.push(InputSpike { tick, channel });
-                    }
-                }
-            }
-            let label = rng.below(lanes(Role::Loss).max(1)) as u32;
-            let error = (0..errors).map(|_| rng.normal() * 0.1).collect();
-            (spikes, label, error)
-        };
-        Self {
-            samples: (0..samples).map(sample).collect(),
-        }
-    }
-
-    fn samples(&self) -> Vec<Sample<'_>> {
-        self.samples
-            .iter()
-            .map(|(spikes, label, error)| Sample {
-                spikes,
-                label: *label,
-                error,
-            })
-            .collect()
-    }
-}
-
-fn run(executor: &mut dyn Executor, pass: Pass, batch: &Batch) -> Result<Vec<Outcome>, String> {
-    let mut outcomes = Vec::new();
-    match executor.run(pass, &batch.samples(), &mut outcomes) {
-        Ok(()) => Ok(outcomes),
-        Err(problem) => Err(problem.place),
-    }
-}
-
-fn same_bits(a: f32, b: f32) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-fn assert_same_values(what: &str, got: &[f32], expected: &[f32]) {
-    assert_eq!(got.len(), expected.len(), "{what}: length");
-    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
-        assert!(
-            same_bits(*a, *b),
-            "{what}[{i}] is {a:e}, the interpreter says {b:e}"
-        );
-    }
-}
-
-fn assert_same_outcomes(got: &[Outcome], expected: &[Outcome]) {
-    assert_eq!(got.len(), expected.len());
-    for (k, (a, b)) in got.iter().zip(expected).enumerate() {
-        let values = |o: &Outcome| [&o.first_spike[..], &[o.loss, o.cross_entropy]].concat();
-        assert_same_values(&format!("outcome {k}"), &values(a), &values(b));
-    }
-}
-
-/// Compares all that can be read.
-fn assert_same_state(got: &dyn Executor, expected: &dyn Executor) {
-    let program = expected.program();
-    for (proc, process) in program.processes.iter() {
-        let replicas = match process.role {
-            Role::Optimiser(_) => 1,
-            _ => program.replicas,
-        };
-        for replica in 0..replicas {
-            for (array, decl) in process.arrays.iter() {
-                let what = format!("{}.{} of replica {replica}", process.name, decl.name);
-                let a = got.read(replica, proc, array).expect("readable");
-                let b = expected.read(replica, proc, array).expect("readable");
-                assert_same_values(&what, &a, &b);
-            }
-            let spikes = [got, expected].map(|e| e.spikes(replica, proc).expect("readable"));
-            assert_eq!(spikes[0], spikes[1], "spikes of {}", process.name);
-        }
-    }
-}
-
-/// Runs the same batches on both and compares after each.
+/// Compares the simulator, on so many threads and with these instructions, with the interpreter.
 fn assert_agrees(program: &Program, seed: u64, threads: usize, isa: Isa) {
     let mut host = HostSimulator::with_isa(program, threads, isa).expect("a sound program");
-    let mut interpreter = Interpreter::new(program);
-    let mut rng = Rng::new(seed);
-    let passes = [
-        Pass::Train,
-        Pass::Forward,
-        Pass::Gradient,
-        Pass::Train,
-        Pass::Train,
-    ];
-    for (k, pass) in passes.into_iter().enumerate() {
-        let samples = 1 + (program.replicas * 2 + k) % (program.replicas * 3);
-        let batch = Batch::random(program, samples, &mut rng);
-        let got = run(&mut host, pass, &batch);
-        let expected = run(&mut interpreter, pass, &batch);
-        match (got, expected) {
-            (Ok(got), Ok(expected)) => {
-                assert_same_outcomes(&got, &expected);
-                assert_same_state(&host, &interpreter);
-            }
-            (got, expected) => {
-                assert_eq!(got.err(), expected.err());
-                return;
-            }
-        }
-    }
+    agreement::assert_agrees(&mut host, seed);
 }

@@ -9,7 +9,9 @@ use nirc_ir::network::{
     Projection, Reset, SpikeShape, Synapse, Threshold,
 };
 
-use super::{Rng, assert_agrees};
+use nirc_tests::rng::Rng;
+
+use super::assert_agrees;
 use crate::isa::Isa;
 
 /// Which of a neuron's features a network has.

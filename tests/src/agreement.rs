@@ -1,0 +1,150 @@
+//! Whether an executor agrees with the interpreter, which is the meaning of a program: every array of
+//! every replica, every spike and every outcome, to the bit.
+
+use nirc_ir::event::{ArrayKind, Program, Role};
+use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
+use nirc_ir::interpreter::Interpreter;
+
+use crate::rng::Rng;
+
+/// A batch that owns its samples.
+pub struct Batch {
+    samples: Vec<(Vec<InputSpike>, u32, Vec<f32>)>,
+}
+
+impl Batch {
+    /// Random spikes, labels and errors for `program`.
+    pub fn random(program: &Program, samples: usize, rng: &mut Rng) -> Self {
+        let lanes = |role| {
+            let process = program.processes.values().find(|p| p.role == role);
+            process.map_or(0, |p| p.lanes)
+        };
+        let given = program
+            .processes
+            .values()
+            .any(|p| p.array_of(ArrayKind::GivenError).is_some());
+        let errors = if given {
+            lanes(Role::Loss) * program.ticks as usize
+        } else {
+            0
+        };
+        let sample = |_| {
+            let mut spikes = Vec::new();
+            for tick in 0..program.ticks {
+                for channel in 0..lanes(Role::Source) as u32 {
+                    if rng.below(6) == 0 {
+                        spikes.push(InputSpike { tick, channel });
+                    }
+                }
+            }
+            let label = rng.below(lanes(Role::Loss).max(1)) as u32;
+            let error = (0..errors).map(|_| rng.normal() * 0.1).collect();
+            (spikes, label, error)
+        };
+        Self {
+            samples: (0..samples).map(sample).collect(),
+        }
+    }
+
+    /// As executors take them.
+    pub fn samples(&self) -> Vec<Sample<'_>> {
+        self.samples
+            .iter()
+            .map(|(spikes, label, error)| Sample {
+                spikes,
+                label: *label,
+                error,
+            })
+            .collect()
+    }
+}
+
+fn run(executor: &mut dyn Executor, pass: Pass, batch: &Batch) -> Result<Vec<Outcome>, String> {
+    let mut outcomes = Vec::new();
+    match executor.run(pass, &batch.samples(), &mut outcomes) {
+        Ok(()) => Ok(outcomes),
+        Err(problem) => Err(problem.place),
+    }
+}
+
+fn same_bits(a: f32, b: f32) -> bool {
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+}
+
+/// Compares values bit by bit; any NaN is like any other.
+///
+/// # Panics
+/// Where they differ.
+pub fn assert_same_values(what: &str, got: &[f32], expected: &[f32]) {
+    assert_eq!(got.len(), expected.len(), "{what}: length");
+    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
+        assert!(
+            same_bits(*a, *b),
+            "{what}[{i}] is {a:e}, the interpreter says {b:e}"
+        );
+    }
+}
+
+fn assert_same_outcomes(got: &[Outcome], expected: &[Outcome]) {
+    assert_eq!(got.len(), expected.len());
+    for (k, (a, b)) in got.iter().zip(expected).enumerate() {
+        let values = |o: &Outcome| [&o.first_spike[..], &[o.loss, o.cross_entropy]].concat();
+        assert_same_values(&format!("outcome {k}"), &values(a), &values(b));
+    }
+}
+
+/// Compares all that can be read of the replicas that had a sample.
+fn assert_same_state(got: &dyn Executor, expected: &dyn Executor, replicas: usize) {
+    let program = expected.program();
+    for (proc, process) in program.processes.iter() {
+        let replicas = match process.role {
+            Role::Optimiser(_) => 1,
+            _ => replicas,
+        };
+        for replica in 0..replicas {
+            for (array, decl) in process.arrays.iter() {
+                let what = format!("{}.{} of replica {replica}", process.name, decl.name);
+                let a = got.read(replica, proc, array).expect("readable");
+                let b = expected.read(replica, proc, array).expect("readable");
+                assert_same_values(&what, &a, &b);
+            }
+            if matches!(process.role, Role::Source | Role::Neurons) {
+                let spikes = [got, expected].map(|e| e.spikes(replica, proc).expect("readable"));
+                assert_eq!(spikes[0], spikes[1], "spikes of {}", process.name);
+            }
+        }
+    }
+}
+
+/// Runs the same random batches on both and compares after each; stops where both refuse one.
+///
+/// # Panics
+/// Where they differ.
+pub fn assert_agrees(executor: &mut dyn Executor, seed: u64) {
+    let program = executor.program().clone();
+    let mut interpreter = Interpreter::new(&program);
+    let mut rng = Rng::new(seed);
+    let passes = [
+        Pass::Train,
+        Pass::Forward,
+        Pass::Gradient,
+        Pass::Train,
+        Pass::Train,
+    ];
+    for (k, pass) in passes.into_iter().enumerate() {
+        let samples = 1 + (program.replicas * 2 + k) % (program.replicas * 3);
+        let batch = Batch::random(&program, samples, &mut rng);
+        let got = run(executor, pass, &batch);
+        let expected = run(&mut interpreter, pass, &batch);
+        match (got, expected) {
+            (Ok(got), Ok(expected)) => {
+                assert_same_outcomes(&got, &expected);
+                assert_same_state(executor, &interpreter, samples.min(program.replicas));
+            }
+            (got, expected) => {
+                assert_eq!(got.is_err(), expected.is_err(), "{got:?}, {expected:?}");
+                return;
+            }
+        }
+    }
+}

@@ -392,4 +392,7 @@ fn router_cycles(target: &Target, pe_hz: u64) -> u32 {
 }
 
 /// Cycles between exchanges of packets among quads: how finely the emulation is cut, nothing of the chip's.
-const QUANTUM: u32 = 256;
+/// A packet to another quad may arrive up to so much late. Replicas talk to one another through the
+/// optimiser only, twice a batch: against 256 cycles a batch of 22 takes 0.13 % longer, one of 1 1.1 %, and
+/// the emulation, whose caches then hold a quad for longer, 16 % less.
+const QUANTUM: u32 = 1024;

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::codes;
+
 /// How bad it is: an [`Severity::Error`] stops the stage, the others do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,17 +66,22 @@ impl Diagnostic {
         Self::new(code, Severity::Note, place.into(), message.into())
     }
 
+    /// With what usually helps, until the problem at hand says better; a note needs nothing done.
     fn new(code: &'static str, severity: Severity, place: String, message: String) -> Self {
+        let remedy = match severity {
+            Severity::Note => None,
+            Severity::Warning | Severity::Error => codes::remedy(code),
+        };
         Self {
             code,
             severity,
             place,
             message,
-            help: None,
+            help: remedy.map(str::to_owned),
         }
     }
 
-    /// Adds the remedy.
+    /// Says what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -110,6 +117,15 @@ impl Diagnostics {
     /// Adds one.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
+    }
+
+    /// Those that concern the whole, and so have no place, get this one.
+    #[must_use]
+    pub fn placed_at(mut self, place: &str) -> Self {
+        for problem in self.0.iter_mut().filter(|p| p.place.is_empty()) {
+            place.clone_into(&mut problem.place);
+        }
+        self
     }
 
     /// Whether any of them is an error.

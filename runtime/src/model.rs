@@ -29,7 +29,8 @@ impl Model {
     /// Everything that is wrong with the file, the graph, or what the configuration says of it.
     pub fn open(path: &Path, config: &Config) -> Result<Self, Diagnostics> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::import(nir::read(path)?, &name, config)
+        let place = path.display().to_string();
+        Self::import(nir::read(path)?, &name, config).map_err(|p| p.placed_at(&place))
     }
 
     /// The same from the bytes of a file; `name` becomes the network's.

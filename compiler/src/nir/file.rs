@@ -29,21 +29,18 @@ pub struct File {
 /// `N01..`: the file cannot be read, is no HDF5, no NIR graph, or beyond [`Limits::DEFAULT`].
 pub fn read(path: &Path) -> Result<(File, Diagnostics), Diagnostics> {
     let limits = Limits::DEFAULT;
-    let place = || path.display().to_string();
+    let place = path.display().to_string();
     let bytes = load(path, &limits).map_err(|e| {
         Diagnostic::error(
             codes::FILE_UNREADABLE,
-            place(),
+            &place,
             format!("the file cannot be read: {e}"),
         )
     })?;
-    read_bytes(bytes).map_err(|mut problems| {
-        // Faults of the file as a whole have no node to name.
-        for problem in problems.0.iter_mut().filter(|p| p.place.is_empty()) {
-            problem.place = place();
-        }
-        problems
-    })
+    match read_bytes(bytes) {
+        Ok((file, notes)) => Ok((file, notes.placed_at(&place))),
+        Err(problems) => Err(problems.placed_at(&place)),
+    }
 }
 
 /// At most one byte more than the limit, which the reader then refuses.

@@ -63,6 +63,16 @@ pub enum CodegenError {
         /// Everything, with its size.
         regions: Vec<Region>,
     },
+    /// Two things lie over one another: a mistake of the generator, found before it can do harm.
+    #[error("{first} and {second} overlap at 0x{at:x}")]
+    Overlap {
+        /// What lies below.
+        first: String,
+        /// What begins within it.
+        second: String,
+        /// Where.
+        at: u32,
+    },
     /// An instruction has no encoding.
     #[error(transparent)]
     Assembler(#[from] AsmError),

@@ -246,6 +246,16 @@ impl<'a> Job<'a> {
                 regions,
             });
         }
+        let overlap = |pair: &&[Region]| {
+            u64::from(pair[0].addr) + u64::from(pair[0].len) > pair[1].addr.into()
+        };
+        if let Some(pair) = regions.windows(2).find(overlap) {
+            return Err(CodegenError::Overlap {
+                first: pair[0].symbol.clone(),
+                second: pair[1].symbol.clone(),
+                at: pair[1].addr,
+            });
+        }
         Ok(MemoryMap { regions })
     }
 }

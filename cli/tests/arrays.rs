@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 
-use common::{bad, good, workspace};
+use common::{bad, good, within, workspace};
 use ndarray::{Array1, Array3, ArrayD, Axis};
 use ndarray_npy::{NpzReader, ReadableElement, write_npy};
 
@@ -125,14 +125,7 @@ fn gradients_do_not_depend_on_executor_or_rounds() {
 fn recorded_runs_are_reproduced() {
     let golden = workspace("tests/golden/init_5_120_3.npz");
     let directory = tempfile::tempdir().expect("a directory");
-    let path = |name: &str| {
-        directory
-            .path()
-            .join(name)
-            .to_str()
-            .expect("UTF-8")
-            .to_owned()
-    };
+    let path = |name: &str| within(&directory, name);
     let (spikes, labels, error) = (path("s.npy"), path("l.npy"), path("e.npy"));
     write_npy(&spikes, &array::<u8>(&golden, "in_spikes")).expect("written");
     write_npy(&labels, &array::<i64>(&golden, "label")).expect("written");
@@ -191,14 +184,7 @@ fn recorded_runs_are_reproduced() {
 fn a_bundle_runs_like_its_model() {
     let directory = tempfile::tempdir().expect("a directory");
     let (spikes, _) = inputs(directory.path());
-    let path = |name: &str| {
-        directory
-            .path()
-            .join(name)
-            .to_str()
-            .expect("UTF-8")
-            .to_owned()
-    };
+    let path = |name: &str| within(&directory, name);
     let (model, config) = (example("model.nir"), example("full.toml"));
     let (bundle, by_bundle, by_model) = (path("bundle"), path("b.npz"), path("m.npz"));
     let few = ["--config", &config, "--set", "mapping.replicas=2"];
@@ -256,10 +242,7 @@ fn a_bundle_runs_like_its_model() {
 fn hostile_arrays_and_useless_errors_are_diagnostics() {
     let directory = tempfile::tempdir().expect("a directory");
     let (spikes, _) = inputs(directory.path());
-    let path = |name: &str| {
-        let path = directory.path().join(name);
-        path.to_str().expect("UTF-8").to_owned()
-    };
+    let path = |name: &str| within(&directory, name);
     let (model, config, out) = (example("model.nir"), example("full.toml"), path("o.npz"));
     for shape in [
         "(27, 0, 18446744073709551615)",
@@ -303,14 +286,7 @@ fn hostile_arrays_and_useless_errors_are_diagnostics() {
 fn what_cannot_be_recorded_or_read_is_a_diagnostic() {
     let directory = tempfile::tempdir().expect("a directory");
     let (spikes, labels) = inputs(directory.path());
-    let path = |name: &str| {
-        directory
-            .path()
-            .join(name)
-            .to_str()
-            .expect("UTF-8")
-            .to_owned()
-    };
+    let path = |name: &str| within(&directory, name);
     let (model, config, out) = (example("model.nir"), example("full.toml"), path("o.npz"));
     let run = |more: &[&str]| {
         let mut arguments = vec![

@@ -11,6 +11,12 @@ pub fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
+/// The path of a name in a temporary directory, as an argument.
+pub fn within(directory: &tempfile::TempDir, name: &str) -> String {
+    let path = directory.path().join(name);
+    path.to_str().expect("UTF-8").to_owned()
+}
+
 /// The command with these arguments.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nirc"));

@@ -15,12 +15,17 @@ pub fn oracle(tool: &str) -> Option<PathBuf> {
         .map(|directory| directory.join(tool))
         .find(|file| file.is_file());
     if found.is_none() {
-        let required = std::env::var(VARIABLE).is_ok_and(|value| value == "required");
-        assert!(
-            !required,
-            "{tool} is not installed, and {VARIABLE}=required"
-        );
-        eprintln!("skipped: {tool} is not installed");
+        skip(&format!("{tool} is not installed"));
     }
     found
+}
+
+/// Notes that a test is skipped, and why.
+///
+/// # Panics
+/// If `NIRC_ORACLES=required` says that none may be.
+pub fn skip(why: &str) {
+    let required = std::env::var(VARIABLE).is_ok_and(|value| value == "required");
+    assert!(!required, "{why}, and {VARIABLE}=required");
+    eprintln!("skipped: {why}");
 }

@@ -76,10 +76,7 @@ fn conclude(trained: &Trained) {
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn show_work(work: &ChipWork) {
-    let at = |hz: u64| {
-        let ms = work.batch_cycles as f64 * 1e3 / hz as f64;
-        format!("{ms:.2} ms at {} MHz", hz / 1_000_000)
-    };
+    let at = |hz: u64| format!("{:.2} ms at {} MHz", work.batch_ms(hz), hz / 1_000_000);
     show::line(format!(
         "the chip: {} cycles for a batch of {}, that is {}",
         work.batch_cycles,

@@ -95,6 +95,14 @@ pub struct ChipWork {
     pub seconds: f64,
 }
 
+impl ChipWork {
+    /// Milliseconds of the last training batch at a clock.
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    pub fn batch_ms(&self, hz: u64) -> f64 {
+        self.batch_cycles as f64 * 1e3 / hz as f64
+    }
+}
+
 /// Trains as the configuration says.
 ///
 /// # Errors

@@ -167,11 +167,13 @@ impl Report<'_> {
         tiles.push(tile(format!("{} of {planned}", epochs.len()), "epochs"));
         if let Some(work) = self.chip {
             for hz in work.clocks {
-                #[expect(clippy::cast_precision_loss, reason = "for people")]
-                let (ms, mhz) = (work.batch_cycles as f64 * 1e3 / hz as f64, hz as f64 / 1e6);
                 tiles.push(tile(
-                    format!("{ms:.2} ms"),
-                    &format!("a batch of {} on the chip at {mhz} MHz", work.batch),
+                    format!("{:.2} ms", work.batch_ms(hz)),
+                    &format!(
+                        "a batch of {} on the chip at {} MHz",
+                        work.batch,
+                        hz / 1_000_000
+                    ),
                 ));
             }
         }

@@ -234,22 +234,20 @@ impl Chip {
             len: bytes.len(),
             sram,
         };
-        let pes = self.quads.len() * PES;
-        let quad = self.quads.get_mut(pe / PES);
-        let element = &mut quad.ok_or(ChipError::NoSuchPe { pe, pes })?.pes[pe % PES];
-        element
-            .core
-            .sram
-            .get_mut(addr, bytes.len())
-            .ok_or(outside)?
-            .copy_from_slice(bytes);
-        if !element.core.sram.holds_code(addr, bytes.len()) {
+        // The new code, where some of it was written over.
+        let write = |element: &mut Pe| {
+            let sram = &mut element.core.sram;
+            sram.get_mut(addr, bytes.len())?.copy_from_slice(bytes);
+            let sram = &element.core.sram;
+            let ranges = element.code.bytes().ranges();
+            let pieces =
+                ranges.filter_map(|(start, old)| Some((start, sram.get(start, old.len())?)));
+            let rewritten = sram.holds_code(addr, bytes.len());
+            Some(rewritten.then(|| CodeBytes::new(pieces)))
+        };
+        let Some(code) = self.change(pe, write)?.ok_or(outside)? else {
             return Ok(());
-        }
-        let sram = &element.core.sram;
-        let ranges = element.code.bytes().ranges();
-        let pieces = ranges.filter_map(|(start, old)| Some((start, sram.get(start, old.len())?)));
-        let code = CodeBytes::new(pieces);
+        };
         let code = self.image(code);
         self.change(pe, |pe| pe.set_code(code))
     }

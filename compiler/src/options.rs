@@ -3,7 +3,7 @@
 /// Everything that lowering needs to know beside the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Number of bins of a sample, `T`; at least 2.
+    /// Number of bins of a sample, `T`; at least 2 where something goes backwards.
     pub ticks: u32,
     /// Samples a batch; the loss is a mean over them.
     pub batch: usize,
@@ -17,7 +17,7 @@ pub struct Options {
     pub adjoint: bool,
     /// Optimiser (needs `adjoint`); `None` for gradients only.
     pub optimiser: Option<Optimiser>,
-    /// Traces to record.
+    /// What to record.
     pub record: Vec<Record>,
 }
 
@@ -77,7 +77,7 @@ pub enum Rule {
     },
 }
 
-/// A trace: `population.quantity`.
+/// Something to record: `population.quantity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Name of the population.
@@ -86,9 +86,11 @@ pub struct Record {
     pub quantity: Quantity,
 }
 
-/// What can be traced; shape `f32[T, lanes]` a sample.
+/// What can be recorded; shape `f32[T, lanes]` a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantity {
+    /// Spikes, 0 or 1 by bin: no trace, but the tape of own spikes.
+    Spikes,
     /// Voltage before the reset, by bin.
     VPre,
     /// Voltage after the reset, by bin.
@@ -103,11 +105,19 @@ pub enum Quantity {
 
 impl Quantity {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::VPre, Self::V, Self::I, Self::LambdaV, Self::LambdaI];
+    pub const ALL: [Self; 6] = [
+        Self::Spikes,
+        Self::VPre,
+        Self::V,
+        Self::I,
+        Self::LambdaV,
+        Self::LambdaI,
+    ];
 
     /// Its name in commands, files and programs.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Spikes => "spikes",
             Self::VPre => "v_pre",
             Self::V => "v",
             Self::I => "i",

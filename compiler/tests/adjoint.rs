@@ -11,8 +11,8 @@ use nirc_ir::event::{HandlerKind, Op, Program, Stmt};
 use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{
-    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
-    Projection, Reset, SpikeShape, Synapse,
+    Convention, Firing, Integrator, Link, Membrane, Network, Neuron, Order, Parameter, Pop,
+    Population, PopulationKind, Port, Projection, Reset, SpikeShape, Synapse,
 };
 
 const DT: f64 = 1e-5;
@@ -115,23 +115,23 @@ impl Cell {
 fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
     let neuron = || {
         PopulationKind::Neurons(Neuron {
-            tau_mem: Parameter::Uniform(cell.tau_mem),
-            r: Parameter::Uniform(cell.r),
-            v_leak: Parameter::Uniform(cell.leak),
-            threshold: Parameter::Uniform(cell.threshold),
-            v_reset: Parameter::Uniform(cell.v_reset),
+            membrane: Membrane::Leaky {
+                tau: Parameter::Uniform(cell.tau_mem),
+                r: Parameter::Uniform(cell.r),
+                v_leak: Parameter::Uniform(cell.leak),
+            },
             // Chosen so that a spike of weight 1 is a kick of 1.
             synapse: cell.tau_syn.map(|tau| Synapse {
                 tau_syn: Parameter::Uniform(tau),
                 w_in: Parameter::Uniform(tau / DT),
             }),
+            firing: Some(Firing {
+                threshold: Parameter::Uniform(cell.threshold),
+                v_reset: Parameter::Uniform(cell.v_reset),
+            }),
         })
     };
-    let population = |name: &str, size, kind| Population {
-        name: name.to_owned(),
-        size,
-        kind,
-    };
+    let population = |name: &str, size, kind| Population::vector(name, size, kind);
     // A bias is constant input; the gain that turns a spike into a kick applies to it as well.
     let unit = match cell.tau_syn {
         Some(tau) => DT / tau,
@@ -141,10 +141,10 @@ fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
         name: name.to_owned(),
         pre: Pop::new(pre),
         post: Pop::new(pre + 1),
-        weights,
         bias: Some(vec![(cell.bias * unit) as f32]),
         delay: 1,
         trainable: true,
+        link: Link::Dense(weights),
     };
     Network {
         name: "chain".to_owned(),
@@ -162,7 +162,10 @@ fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
             projection("fc1", 0, vec![w[0], w[1]]),
             projection("fc2", 1, vec![w[2]]),
         ]),
-        output: Pop::new(2),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
     }
 }
 
@@ -204,6 +207,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
             spikes: &spikes,
             label: 0,
             error,
+            values: &[],
         };
         interpreter
             .run(Pass::Gradient, &[sample], &mut Vec::new())

@@ -5,8 +5,8 @@ use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{HandlerKind, Program};
 use nirc_ir::network::{
-    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
-    Projection, Reset, SpikeShape, Synapse, Threshold,
+    Convention, Firing, Integrator, Link, Membrane, Network, Neuron, Order, Parameter, Pop,
+    Population, PopulationKind, Port, Projection, Reset, SpikeShape, Synapse, Threshold,
 };
 use nirc_ir::text::{Externals, parse_network, parse_program, print_network, print_program};
 use nirc_ir::verify::verify;
@@ -19,30 +19,30 @@ fn network(convention: Convention, cuba: bool) -> Network {
             Parameter::from_values((0..size).map(|n| base * (1.0 + 0.1 * n as f64)).collect())
         };
         PopulationKind::Neurons(Neuron {
-            tau_mem: spread(0.02),
-            r: Parameter::Uniform(1.5),
-            v_leak: Parameter::Uniform(0.1),
-            threshold: Parameter::Uniform(1.0),
-            v_reset: Parameter::Uniform(-0.2),
+            membrane: Membrane::Leaky {
+                tau: spread(0.02),
+                r: Parameter::Uniform(1.5),
+                v_leak: Parameter::Uniform(0.1),
+            },
             synapse: cuba.then_some(Synapse {
                 tau_syn: Parameter::Uniform(0.005),
                 w_in: Parameter::Uniform(3.0),
             }),
+            firing: Some(Firing {
+                threshold: Parameter::Uniform(1.0),
+                v_reset: Parameter::Uniform(-0.2),
+            }),
         })
     };
-    let population = |name: &str, size, kind| Population {
-        name: name.to_owned(),
-        size,
-        kind,
-    };
+    let population = |name: &str, size, kind| Population::vector(name, size, kind);
     let projection = |name: &str, pre: usize, count: usize, bias| Projection {
         name: name.to_owned(),
         pre: Pop::new(pre),
         post: Pop::new(pre + 1),
-        weights: (0..count).map(|i| i as f32 * 0.25 - 1.0).collect(),
         bias,
         delay: 1,
         trainable: true,
+        link: Link::Dense((0..count).map(|i| i as f32 * 0.25 - 1.0).collect()),
     };
     Network {
         name: "two layers".to_owned(),
@@ -57,7 +57,10 @@ fn network(convention: Convention, cuba: bool) -> Network {
             projection("fc1", 0, 12, None),
             projection("fc2", 1, 8, Some(vec![0.5, -0.5])),
         ]),
-        output: Pop::new(2),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
     }
 }
 

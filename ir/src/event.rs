@@ -1,7 +1,7 @@
 //! The event program IR: what every process does when something happens.
 //!
-//! A [`Program`] has one [`Process`] per population, one for the loss and one per trained tensor for
-//! the optimiser. A process owns arrays (state, parameters, gradients), a tape of its own spikes and
+//! A [`Program`] has one [`Process`] per population (or slice of one), one for the loss and one per
+//! trained tensor for the optimiser. A process owns arrays (state, parameters, gradients), a tape of its own spikes and
 //! a tape of received spikes per incoming channel, and [`Handler`]s. A handler's body is straight-line
 //! code over *lanes* (one lane a neuron), all of it in IEEE `f32` with round-to-nearest-even; the
 //! order of its statements is the order of its roundings. `fma` rounds once, `mul` then `add` twice.
@@ -11,13 +11,23 @@
 //! `T` = [`Program::ticks`] bins. All state arrays and scalars take their initial value and the tapes
 //! are emptied at the start of a sample; gradients are zeroed at the start of a batch.
 //!
-//! **Forward.** Source processes emit their spikes of bin `t` (0 ..= T-1). A neuron process emits
-//! nothing in bin 0; in each bin `t` = 1 ..= T-1 it runs, for each incoming channel in ascending
-//! order, [`HandlerKind::Event`] for each spike of the channel's source in bin `t-1` in ascending
-//! source order (and appends it to the channel's tape), then [`HandlerKind::Tick`]. The loss process
-//! runs its `Event` handlers for bins 0 ..= T-1 alike. Spikes of bin T-1 run nothing in neurons, but they
-//! are sent, and count where a channel has a bound. In `Event` handlers of both, [`Op::Tick`],
-//! [`Row::Tick`] and [`Stmt::Probe`] mean the spike's bin: in a neuron process `t-1`.
+//! **Forward.** In each bin `t` (0 ..= T-1) the processes run in their order. A source emits its spikes or
+//! values of bin `t`. A neuron process emits nothing in bins before [`Program::first_tick`]; in each bin
+//! from there on it takes, for each incoming channel in ascending order, what the channel's producer
+//! emitted in bin `t - delay` (nothing if there is no such bin):
+//! - of *spikes*, [`HandlerKind::Event`] runs for each, in ascending source order (and the channel's tape, if
+//!   it has one, records it);
+//! - of *values* ([`Output`]), it runs for every source in ascending order, with [`Op::Payload`] = its value;
+//!
+//! then [`HandlerKind::Tick`]. A producer of values emits the state that its output names as it stands at the
+//! end of the bin, in bins before the first tick too. The loss process runs its `Event` handlers alike, in
+//! every bin. Spikes that nothing is left to take are sent all the same, and count where a channel has a
+//! bound. In `Event` handlers, [`Op::Tick`], [`Row::Tick`] and [`Stmt::Probe`] mean the bin of the spike, not
+//! the one in which it is taken.
+//!
+//! An `Event` handler over [`Domain::Synapses`] runs its body once for each synapse of the source, in the
+//! order of the channel's [`Connection`], on the synapse's lane; [`Row::Synapse`] is the synapse's element
+//! of a tensor.
 //!
 //! **Turn.** The loss process runs its [`HandlerKind::Turn`] handlers in the order of declaration. There
 //! is no current bin, here and in an update.
@@ -32,7 +42,9 @@
 //! 4. [`HandlerKind::Gradient`] for each received spike of bin `i`, per channel ascending.
 //! 5. [`HandlerKind::GradientTick`].
 //!
-//! Neuron processes run all five; a loss process only 1.
+//! Neuron processes run all five; a loss process only 1. Programs that go backwards have channels of spikes
+//! alone, of delay 1 into neurons and 0 into the loss, from earlier to later processes, each with a tape, and
+//! their first tick is 1.
 //!
 //! **Update.** Sample `k` of a batch runs on replica `k mod R`, in round `k div R`
 //! (R = [`Program::replicas`]); gradients add up over the rounds of a replica. Then each optimiser
@@ -41,6 +53,7 @@
 //! [`HandlerKind::Schedule`], then [`HandlerKind::Update`]; its parameter array is the new weight in
 //! every replica.
 
+use crate::connection::Connection;
 use crate::entity;
 use crate::entity::PrimaryMap;
 
@@ -78,11 +91,14 @@ pub struct Program {
     pub ticks: u32,
     /// Length of a bin in seconds.
     pub dt: f64,
+    /// The first bin in which neurons tick: 0, or 1 where nothing can have reached them in bin 0.
+    pub first_tick: u32,
     /// Replicas of the network that take the samples of a batch in turn, `R`.
     pub replicas: usize,
     /// Weights and biases.
     pub tensors: PrimaryMap<Tensor, TensorDecl>,
-    /// Processes, producers before consumers, then the loss, then the optimisers.
+    /// Processes: those of the network, producers before consumers where nothing lies between them (a
+    /// delay of 0), then the loss, then the optimisers.
     pub processes: PrimaryMap<Proc, Process>,
     /// Channels, ordered by (`to`, `from`).
     pub channels: PrimaryMap<Chan, Channel>,
@@ -93,9 +109,9 @@ pub struct Program {
 pub struct TensorDecl {
     /// NIR node and field, such as `fc1.weight`.
     pub name: String,
-    /// One row per source; 1 for a bias.
+    /// One row per source; 1 for a bias, and for weights that synapses name one by one.
     pub rows: usize,
-    /// Neurons of the target population.
+    /// Neurons of the target population, or the number of weights that synapses share.
     pub lanes: usize,
     /// Initial values, `rows * lanes`.
     pub values: Vec<f32>,
@@ -103,15 +119,32 @@ pub struct TensorDecl {
     pub trainable: bool,
 }
 
-/// Spikes from `from` to `to`, and errors back when `to` has a [`HandlerKind::Message`] for it.
+/// Spikes or values from `from` to `to`, and errors back when `to` has a [`HandlerKind::Message`] for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
-    /// Producer of spikes.
+    /// Producer.
     pub from: Proc,
-    /// Consumer of spikes.
+    /// Consumer.
     pub to: Proc,
-    /// Most spikes its tape can hold in one sample; one more is an error, never a silent loss.
-    pub bound: usize,
+    /// Bins between the one in which something is emitted and the one in which it is taken. 0 only from
+    /// earlier to later processes.
+    pub delay: u32,
+    /// Which lanes of the consumer a source reaches.
+    pub connection: Connection,
+    /// Most spikes that its tape can hold in one sample; one more is an error, never a silent loss. `None`
+    /// where nothing is kept once it has been taken, as in programs that do not go backwards.
+    pub bound: Option<usize>,
+}
+
+/// What a process of the network emits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Spikes: of a source those of the sample, of neurons those that [`Stmt::Spike`] says.
+    Spikes,
+    /// The values of a state, one a lane and bin (neurons).
+    State(Array),
+    /// The values of the sample, one a lane and bin (sources).
+    Given,
 }
 
 /// What a process is for.
@@ -140,7 +173,9 @@ pub struct Process {
     pub coefs: PrimaryMap<Coef, Coefficient>,
     /// Arrays.
     pub arrays: PrimaryMap<Array, ArrayDecl>,
-    /// Tape of own spikes; `None` where nothing spikes (sources have their samples).
+    /// What leaves it.
+    pub output: Output,
+    /// Tape of own spikes; `None` where nothing spikes or nobody reads it (sources have their samples).
     pub tape: Option<SpikeTape>,
     /// Handlers; at most one of a kind, but for [`HandlerKind::Turn`].
     pub handlers: Vec<Handler>,
@@ -151,8 +186,9 @@ pub struct Process {
 pub struct SpikeTape {
     /// Names of the recorded values.
     pub fields: Vec<String>,
-    /// Most spikes in one sample; one more is an error.
-    pub bound: usize,
+    /// Most spikes in one sample; one more is an error. `None` where the host takes them away as they come,
+    /// as in programs that do not go backwards.
+    pub bound: Option<usize>,
 }
 
 /// A named constant: kept in `f64` until it is rounded once to `f32` where it is used.
@@ -243,7 +279,7 @@ pub struct Handler {
 /// When a handler runs; see the module's text for the exact order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HandlerKind {
-    /// Forward, a spike arrived; [`Row::Source`] = its source.
+    /// Forward, a spike or value arrived; [`Row::Source`] = its source.
     Event(Chan),
     /// Forward, once a bin.
     Tick,
@@ -274,6 +310,8 @@ pub enum Domain {
     Lanes,
     /// The one lane that the event names (the source of a received spike, or the own spike's lane).
     Lane,
+    /// The lane of each synapse of the event's source, in the order of the channel's connection.
+    Synapses,
     /// Once; only scalars.
     Scalar,
 }
@@ -338,6 +376,8 @@ pub enum Outgoing {
 pub enum Row {
     /// The source of the received spike.
     Source,
+    /// The element that the synapse names ([`Domain::Synapses`]): no row, but one weight.
+    Synapse,
     /// The current bin.
     Tick,
 }
@@ -355,7 +395,7 @@ pub enum Op {
     LoadRow(Array, Row),
     /// A field of the own spike (`Spike` handlers).
     Field(usize),
-    /// What arrived: the error of the own spike, or the replica's gradient element.
+    /// What arrived: a value, the error of the own spike, or the replica's gradient element.
     Payload,
     /// The current bin as a number; in `Event` handlers the spike's bin. Not between the passes (`Turn`)
     /// nor between batches (optimisers).
@@ -440,6 +480,35 @@ impl Program {
         self.channels.iter().filter(move |(_, c)| c.from == proc)
     }
 
+    /// Whether values travel over this channel, and not spikes.
+    pub fn carries_values(&self, chan: Chan) -> bool {
+        self.processes[self.channels[chan].from].output != Output::Spikes
+    }
+
+    /// Whether any process works backwards.
+    pub fn has_adjoint(&self) -> bool {
+        let mut handlers = self.processes.values().flat_map(|p| &p.handlers);
+        handlers.any(|h| h.kind.is_adjoint())
+    }
+
+    /// The sources whose samples are spikes (or values), with the first of their channels in a sample.
+    pub fn sources(&self, output: Output) -> impl Iterator<Item = (Proc, usize)> + '_ {
+        let sources = self.processes.iter();
+        let sources = sources.filter(move |(_, p)| p.role == Role::Source && p.output == output);
+        sources.scan(0, |next, (id, p)| {
+            let first = *next;
+            *next += p.lanes;
+            Some((id, first))
+        })
+    }
+
+    /// Channels of all sources whose samples are spikes (or values).
+    pub fn source_channels(&self, output: Output) -> usize {
+        self.sources(output)
+            .map(|(id, _)| self.processes[id].lanes)
+            .sum()
+    }
+
     /// Whether errors travel back over this channel.
     pub fn carries_errors(&self, chan: Chan) -> bool {
         self.processes[self.channels[chan].to]
@@ -458,6 +527,20 @@ impl Program {
             kind if kind.is_scalar() => 1,
             _ => p.lanes,
         }
+    }
+}
+
+impl HandlerKind {
+    /// Whether it belongs to the pass that goes backwards.
+    pub fn is_adjoint(self) -> bool {
+        matches!(
+            self,
+            Self::Message(_)
+                | Self::AdjointTick
+                | Self::Spike
+                | Self::Gradient(_)
+                | Self::GradientTick
+        )
     }
 }
 

@@ -4,14 +4,14 @@
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::event::{Array, ArrayKind, Proc, Process, Program, Role};
+use crate::event::{Array, ArrayKind, Output, Proc, Process, Program, Role};
 
 /// A spike of the input: bin and channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InputSpike {
     /// Bin, below [`Program::ticks`].
     pub tick: u32,
-    /// Channel, below the source process's lanes.
+    /// Channel; those of several sources are counted on, in the order of the processes.
     pub channel: u32,
 }
 
@@ -20,6 +20,8 @@ pub struct InputSpike {
 pub struct Sample<'a> {
     /// Input spikes, strictly ascending by (bin, channel).
     pub spikes: &'a [InputSpike],
+    /// Input values, `T * channels` of all sources of values together; empty where there are none.
+    pub values: &'a [f32],
     /// Class index, below the outputs; read only by programs whose loss has a label.
     pub label: u32,
     /// `T * lanes` errors, for programs whose loss takes them as given; empty otherwise.
@@ -29,10 +31,16 @@ pub struct Sample<'a> {
 /// Whether a program can run this sample.
 ///
 /// # Errors
-/// The first thing that is wrong with it: spikes that do not ascend or that come from nowhere, a label that
-/// is no output, too few or too many given errors.
+/// The first thing that is wrong with it: spikes that do not ascend or that come from nowhere, too few or
+/// too many values or ones that are not finite, a label that is no output, too few or too many given errors.
 pub fn check_sample(program: &Program, sample: &Sample<'_>) -> Result<(), Diagnostic> {
-    let checks = [check_order, check_spikes, check_label, check_errors];
+    let checks = [
+        check_order,
+        check_spikes,
+        check_values,
+        check_label,
+        check_errors,
+    ];
     checks.iter().try_for_each(|check| {
         check(program, sample)
             .map_err(|message| Diagnostic::error(codes::DATA_ARRAY, "sample", message))
@@ -65,13 +73,31 @@ fn check_order(_: &Program, sample: &Sample<'_>) -> Result<(), String> {
 
 fn check_spikes(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
     let ticks = program.ticks;
-    let mut sources = program.processes.values();
-    let source = sources.find(|p| p.role == Role::Source);
-    let channels = source.map_or(0, |p| p.lanes);
+    let channels = program.source_channels(Output::Spikes);
     let outside = |s: &&InputSpike| s.tick >= ticks || s.channel as usize >= channels;
     match sample.spikes.iter().find(outside) {
         Some(spike) => Err(format!(
             "{spike:?} is outside {ticks} bins of {channels} channels"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_values(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    let channels = program.source_channels(Output::Given);
+    let (found, expected) = (sample.values.len(), channels * program.ticks as usize);
+    if found != expected {
+        return Err(format!(
+            "{found} input values, expected {expected}: {} bins of {channels} channels",
+            program.ticks
+        ));
+    }
+    match sample.values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(format!(
+            "input value {} in bin {}, channel {}, is no finite number",
+            sample.values[at],
+            at / channels,
+            at % channels
         )),
         None => Ok(()),
     }
@@ -101,6 +127,22 @@ fn check_errors(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
 fn loss_with(program: &Program, kind: ArrayKind) -> Option<&Process> {
     let loss = &program.processes[program.loss()?];
     loss.array_of(kind).map(|_| loss)
+}
+
+/// Whether a process' spikes can be read after a run.
+///
+/// # Errors
+/// When it has no tape, with its name.
+pub fn keeps_spikes(program: &Program, proc: Proc) -> Result<(), Diagnostic> {
+    let process = &program.processes[proc];
+    if process.role == Role::Source || process.tape.is_some() {
+        return Ok(());
+    }
+    Err(Diagnostic::error(
+        codes::RECORD_NAME,
+        &process.name,
+        "its spikes are not recorded by this program",
+    ))
 }
 
 /// What the loss process holds after a sample.
@@ -156,7 +198,7 @@ pub trait Executor {
     ) -> Result<(), Diagnostic>;
 
     /// Reads an array of a replica (optimiser processes have one instance: replica 0) as the last
-    /// run left it.
+    /// run left it; traces whole, `T * lanes` values.
     ///
     /// # Errors
     /// When the device cannot be read.
@@ -168,10 +210,11 @@ pub trait Executor {
     /// When the device cannot be written.
     fn write(&mut self, proc: Proc, array: Array, values: &[f32]) -> Result<(), Diagnostic>;
 
-    /// The spikes that a neuron process emitted in the last run of a replica.
+    /// The spikes that a source emitted in the last run of a replica, or that a neuron process with a tape
+    /// of own spikes did.
     ///
     /// # Errors
-    /// When the device cannot be read.
+    /// When the process keeps none, or the device cannot be read.
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic>;
 }
 
@@ -194,6 +237,7 @@ mod tests {
     fn sample(spikes: &[InputSpike]) -> Sample<'_> {
         Sample {
             spikes,
+            values: &[],
             label: 2,
             error: &[],
         }
@@ -258,7 +302,7 @@ mod tests {
 
     #[test]
     fn spikes_of_the_last_bin_count() {
-        let text = PROGRAM.replace("proc1 bound 20", "proc1 bound 1");
+        let text = PROGRAM.replace("proc1 delay 1 bound 20", "proc1 delay 1 bound 1");
         let mut interpreter = Interpreter::new(&parsed(&text));
         let spikes = [spike(0, 0), spike(9, 0)];
         let run = interpreter.run(Pass::Forward, &[sample(&spikes)], &mut Vec::new());
@@ -271,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_overflows_leaves_no_outcome() {
-        let text = PROGRAM.replace("proc1 bound 20", "proc1 bound 1");
+        let text = PROGRAM.replace("proc1 delay 1 bound 20", "proc1 delay 1 bound 1");
         let mut interpreter = Interpreter::new(&parsed(&text));
         let (few, many) = ([spike(0, 0)], [spike(0, 0), spike(0, 1)]);
         let mut outcomes = Vec::new();

@@ -7,10 +7,10 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::entity::{Entity, PrimaryMap};
 use crate::event::{
-    Array, ArrayKind, Binary, Chan, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Proc,
-    Process, Program, Role, Row, Stmt, Tensor, Unary,
+    Array, ArrayKind, Binary, Chan, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output,
+    Proc, Process, Program, Role, Row, Stmt, Tensor, Unary,
 };
-use crate::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch};
+use crate::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use crate::math;
 
 /// Executes event programs by their definition.
@@ -29,6 +29,8 @@ type Arrays = PrimaryMap<Array, Vec<f32>>;
 struct Replica {
     arrays: PrimaryMap<Proc, Arrays>,
     own: PrimaryMap<Proc, OwnTape>,
+    /// Values that a process emitted, `lanes` a bin; empty for one that spikes.
+    emitted: PrimaryMap<Proc, Vec<f32>>,
     /// Number of spikes received per channel.
     received: PrimaryMap<Chan, usize>,
 }
@@ -65,6 +67,7 @@ impl Interpreter {
                 .values()
                 .map(|_| OwnTape::default())
                 .collect(),
+            emitted: program.processes.values().map(|_| Vec::new()).collect(),
             received: program.channels.values().map(|_| 0).collect(),
         };
         Self {
@@ -76,7 +79,7 @@ impl Interpreter {
     }
 
     /// Runs one handler once on the current state of a replica, as an oracle for generated code.
-    /// `lane` is read in [`Domain::Lane`]; returns what a `Message` handler sends.
+    /// The event's source is the lane of [`Domain::Lane`]; returns what a `Message` handler sends.
     pub fn run_handler(
         &mut self,
         replica: usize,
@@ -90,10 +93,12 @@ impl Interpreter {
             _ => &mut self.replicas[replica].arrays[proc],
         };
         let mut machine = Machine {
+            program: &self.program,
             process,
             arrays,
             tensors: &mut self.tensors,
             event,
+            synapse: 0,
             spikes: Vec::new(),
         };
         machine.run(handler)
@@ -160,6 +165,7 @@ impl Interpreter {
                 };
                 for gradient in gradients {
                     Machine {
+                        program,
                         process,
                         arrays: &mut self.shared[id],
                         tensors: &mut self.tensors,
@@ -167,6 +173,7 @@ impl Interpreter {
                             payload: Payload::PerLane(gradient.to_vec()),
                             ..Event::default()
                         },
+                        synapse: 0,
                         spikes: Vec::new(),
                     }
                     .run(handler);
@@ -243,6 +250,7 @@ impl Executor for Interpreter {
     }
 
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
+        keeps_spikes(&self.program, proc)?;
         Ok(self.replicas[replica].own[proc].spikes.clone())
     }
 }
@@ -286,6 +294,7 @@ impl<'a> SampleRun<'a> {
             own.spikes.clear();
             own.errors.clear();
             own.fields.clear();
+            self.replica.emitted[id].clear();
             for (array, decl) in process.arrays.iter() {
                 let values = &mut self.replica.arrays[id][array];
                 match decl.kind {
@@ -308,27 +317,48 @@ impl<'a> SampleRun<'a> {
         for t in 0..program.ticks {
             for (id, process) in program.processes.iter() {
                 match process.role {
-                    Role::Source => {
-                        let spikes = self.sample.spikes.iter().filter(|s| s.tick == t);
-                        let own = &mut self.replica.own[id].spikes;
-                        own.extend(spikes.map(|s| LaneSpike {
-                            tick: t,
-                            lane: s.channel,
-                        }));
-                    }
-                    Role::Neurons if t > 0 => {
-                        self.receive(id, t - 1)?;
+                    Role::Source => self.source(id, t),
+                    Role::Neurons if t >= program.first_tick => {
+                        self.receive(id, t)?;
                         self.tick(id, t)?;
                     }
                     Role::Loss => self.receive(id, t)?,
                     Role::Neurons | Role::Optimiser(_) => {}
+                }
+                if let Output::State(state) = process.output {
+                    let values = &self.replica.arrays[id][state];
+                    self.replica.emitted[id].extend(values);
                 }
             }
         }
         self.late_arrivals()
     }
 
-    /// Spikes of the last bin are on the tapes of neurons, though nothing runs for them.
+    /// Emits what the sample has for this source in a bin.
+    fn source(&mut self, proc: Proc, bin: u32) {
+        let process = &self.program.processes[proc];
+        let mut sources = self.program.sources(process.output);
+        let first = sources.find(|(id, _)| *id == proc).map_or(0, |(_, f)| f);
+        if process.output == Output::Spikes {
+            let channels = index_u32(first)..index_u32(first + process.lanes);
+            let spikes = self.sample.spikes;
+            let from = spikes.partition_point(|s| s.tick < bin);
+            let spikes = spikes[from..].iter().take_while(|s| s.tick == bin);
+            let spikes = spikes.filter(|s| channels.contains(&s.channel));
+            self.replica.own[proc]
+                .spikes
+                .extend(spikes.map(|s| LaneSpike {
+                    tick: bin,
+                    lane: s.channel - channels.start,
+                }));
+        } else {
+            let row = bin as usize * self.program.source_channels(Output::Given) + first;
+            let values = &self.sample.values[row..row + process.lanes];
+            self.replica.emitted[proc].extend(values);
+        }
+    }
+
+    /// Spikes of the last bins are on the tapes of neurons, though nothing runs for them.
     fn late_arrivals(&mut self) -> Result<(), Diagnostic> {
         let program = self.program;
         for (id, process) in program.processes.iter() {
@@ -336,8 +366,10 @@ impl<'a> SampleRun<'a> {
                 continue;
             }
             for (chan, channel) in program.incoming(id) {
-                let late = self.spikes_of(channel.from, program.ticks - 1).len();
-                self.arrived(chan, late)?;
+                for bin in program.ticks.saturating_sub(channel.delay)..program.ticks {
+                    let late = self.spikes_of(channel.from, bin).len();
+                    self.arrived(chan, late)?;
+                }
             }
         }
         Ok(())
@@ -348,21 +380,36 @@ impl<'a> SampleRun<'a> {
         let channel = &self.program.channels[chan];
         let received = &mut self.replica.received[chan];
         *received += spikes;
-        if *received > channel.bound {
-            let process = &self.program.processes[channel.to];
-            return Err(overflow(process, "received spikes", channel.bound));
+        match channel.bound {
+            Some(bound) if *received > bound => {
+                let process = &self.program.processes[channel.to];
+                Err(overflow(process, "received spikes", bound))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Runs the `Event` handlers of `proc` for the spikes of `bin`.
+    /// Runs the `Event` handlers of `proc` for what it takes in `bin`.
     fn receive(&mut self, proc: Proc, bin: u32) -> Result<(), Diagnostic> {
         let program = self.program;
         for (chan, channel) in program.incoming(proc) {
-            for source in self.spikes_of(channel.from, bin) {
+            let Some(emitted) = bin.checked_sub(channel.delay) else {
+                continue;
+            };
+            let kind = HandlerKind::Event(chan);
+            if program.carries_values(chan) {
+                for (source, value) in self.values_of(channel.from, emitted) {
+                    let event = Event {
+                        payload: Payload::One(value),
+                        ..Event::at(source, emitted)
+                    };
+                    self.run(proc, kind, event);
+                }
+                continue;
+            }
+            for source in self.spikes_of(channel.from, emitted) {
                 self.arrived(chan, 1)?;
-                let event = Event::at(source, bin);
-                self.run(proc, HandlerKind::Event(chan), event);
+                self.run(proc, kind, Event::at(source, emitted));
             }
         }
         Ok(())
@@ -373,10 +420,10 @@ impl<'a> SampleRun<'a> {
         let (_, spikes) = self.run(proc, HandlerKind::Tick, Event::at(0, bin));
         let own = &mut self.replica.own[proc];
         for (lane, fields) in spikes {
-            if let Some(tape) = &process.tape
-                && own.spikes.len() >= tape.bound
+            if let Some(bound) = process.tape.as_ref().and_then(|tape| tape.bound)
+                && own.spikes.len() >= bound
             {
-                return Err(overflow(process, "own spikes", tape.bound));
+                return Err(overflow(process, "own spikes", bound));
             }
             own.spikes.push(LaneSpike { tick: bin, lane });
             own.fields.push(fields);
@@ -464,8 +511,18 @@ impl<'a> SampleRun<'a> {
     }
 
     fn spikes_of(&self, proc: Proc, bin: u32) -> Vec<u32> {
-        let spikes = self.replica.own[proc].spikes.iter();
-        spikes.filter(|s| s.tick == bin).map(|s| s.lane).collect()
+        let spikes = &self.replica.own[proc].spikes;
+        let from = spikes.partition_point(|s| s.tick < bin);
+        let spikes = spikes[from..].iter().take_while(|s| s.tick == bin);
+        spikes.map(|s| s.lane).collect()
+    }
+
+    /// What every lane of a process emitted in a bin.
+    fn values_of(&self, proc: Proc, bin: u32) -> Vec<(u32, f32)> {
+        let lanes = self.program.processes[proc].lanes;
+        let from = bin as usize * lanes;
+        let values = &self.replica.emitted[proc][from..from + lanes];
+        (0..).zip(values.iter().copied()).collect()
     }
 
     fn run(&mut self, proc: Proc, kind: HandlerKind, event: Event) -> (Option<f32>, Vec<Fired>) {
@@ -482,10 +539,12 @@ impl<'a> SampleRun<'a> {
         event: Event,
     ) -> (Option<f32>, Vec<Fired>) {
         let mut machine = Machine {
+            program: self.program,
             process: &self.program.processes[proc],
             arrays: &mut self.replica.arrays[proc],
             tensors: self.tensors,
             event,
+            synapse: 0,
             spikes: Vec::new(),
         };
         let sent = machine.run(handler);
@@ -529,7 +588,7 @@ pub struct Event {
 /// What [`Op::Payload`] reads.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
-    /// The error of a spike.
+    /// A value, or the error of a spike.
     One(f32),
     /// A replica's gradient.
     PerLane(Vec<f32>),
@@ -554,19 +613,27 @@ impl Event {
 
 /// Executes one handler of one process.
 struct Machine<'a> {
+    program: &'a Program,
     process: &'a Process,
     arrays: &'a mut Arrays,
     tensors: &'a mut PrimaryMap<Tensor, Vec<f32>>,
     event: Event,
+    /// The current synapse's element of a tensor.
+    synapse: usize,
     spikes: Vec<Fired>,
 }
 
 impl Machine<'_> {
     fn run(&mut self, handler: &Handler) -> Option<f32> {
+        let source = self.event.source as usize;
         let lanes = match handler.domain {
             Domain::Lanes => 0..self.process.lanes,
-            Domain::Lane => self.event.source as usize..self.event.source as usize + 1,
+            Domain::Lane => source..source + 1,
             Domain::Scalar => 0..1,
+            Domain::Synapses => {
+                self.run_synapses(handler);
+                return None;
+            }
         };
         let mut sent = None;
         for stmt in &handler.body.stmts {
@@ -585,6 +652,20 @@ impl Machine<'_> {
         sent
     }
 
+    fn run_synapses(&mut self, handler: &Handler) {
+        let HandlerKind::Event(chan) = handler.kind else {
+            return;
+        };
+        let connection = &self.program.channels[chan].connection;
+        let mut values = vec![0.0_f32; handler.body.values];
+        for synapse in connection.synapses(self.event.source as usize) {
+            self.synapse = synapse.weight as usize;
+            for stmt in &handler.body.stmts {
+                self.step(stmt, synapse.lane as usize, &mut values, &mut None);
+            }
+        }
+    }
+
     fn step(&mut self, stmt: &Stmt, lane: usize, values: &mut [f32], sent: &mut Option<f32>) {
         match stmt {
             Stmt::Let(value, op) => values[value.index()] = self.eval(op, lane, values),
@@ -597,7 +678,7 @@ impl Machine<'_> {
                 self.slot(*array)[index] = values[value.index()];
             }
             Stmt::StoreRow(array, row, value) => {
-                let index = self.row(*row) * self.process.lanes + lane;
+                let index = self.element(*row, lane);
                 self.slot(*array)[index] = values[value.index()];
             }
             Stmt::Reduce(array, fold) => {
@@ -637,7 +718,7 @@ impl Machine<'_> {
                 };
                 self.peek(array)[index]
             }
-            Op::LoadRow(array, row) => self.peek(array)[self.row(row) * self.process.lanes + lane],
+            Op::LoadRow(array, row) => self.peek(array)[self.element(row, lane)],
             Op::Field(i) => self.event.fields[i],
             Op::Payload => match &self.event.payload {
                 Payload::One(value) => *value,
@@ -661,10 +742,13 @@ impl Machine<'_> {
         }
     }
 
-    fn row(&self, row: Row) -> usize {
+    /// Index of a lane's element of a row.
+    fn element(&self, row: Row, lane: usize) -> usize {
+        let lanes = self.process.lanes;
         match row {
-            Row::Source => self.event.source as usize,
-            Row::Tick => self.event.bin as usize,
+            Row::Source => self.event.source as usize * lanes + lane,
+            Row::Tick => self.event.bin as usize * lanes + lane,
+            Row::Synapse => self.synapse,
         }
     }
 

@@ -16,11 +16,14 @@
 #![forbid(unsafe_code)]
 
 pub mod codes;
+pub mod connection;
+pub mod convention;
 pub mod diagnostic;
 pub mod entity;
 pub mod event;
 pub mod executor;
 pub mod interpreter;
+pub mod linear;
 pub mod math;
 pub mod network;
 pub mod text;

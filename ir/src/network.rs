@@ -3,10 +3,14 @@
 //! A network is what a NIR graph means under a named [`Convention`]: nothing about order, reset or
 //! integration is left open. Times are seconds, voltages in the file's own unit, weights `f32`.
 
-use serde::{Deserialize, Serialize};
-
+use crate::connection::Axis;
 use crate::entity;
 use crate::entity::PrimaryMap;
+use crate::linear::Node;
+
+pub use crate::convention::{
+    BiasPlace, Convention, Integrator, NumberFormat, Order, Reset, ResetTime, SpikeShape, Threshold,
+};
 
 entity! {
     /// A population of neurons or input channels.
@@ -17,7 +21,7 @@ entity! {
     Proj, "proj"
 }
 
-/// A spiking network with explicit semantics, in topological order of its populations.
+/// A spiking network with explicit semantics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Name, from the file or the user.
@@ -26,12 +30,47 @@ pub struct Network {
     pub dt: f64,
     /// Every semantic choice.
     pub convention: Convention,
-    /// Populations; a projection's `pre` always precedes its `post`.
+    /// Populations; a projection without a delay leads to a later one.
     pub populations: PrimaryMap<Pop, Population>,
-    /// Projections, ordered by (`post`, `pre`, node name).
+    /// Projections, ordered by (`post`, `pre`, name).
     pub projections: PrimaryMap<Proj, Projection>,
-    /// The population whose spikes leave the network.
-    pub output: Pop,
+    /// What leaves the network: at least one port, by names.
+    pub outputs: Vec<Port>,
+}
+
+/// A population whose spikes or values leave the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The NIR Output node's path.
+    pub name: String,
+    /// What leaves through it.
+    pub population: Pop,
+}
+
+impl Network {
+    /// The semantic choices of a population.
+    pub fn convention_of(&self, pop: Pop) -> &Convention {
+        let own = self.populations[pop].convention.as_ref();
+        own.unwrap_or(&self.convention)
+    }
+
+    /// The population behind the only Output, which is the one that training reads.
+    pub fn readout(&self) -> Option<Pop> {
+        match &self.outputs[..] {
+            [port] => Some(port.population),
+            _ => None,
+        }
+    }
+
+    /// Projections into `pop`, ascending.
+    pub fn incoming(&self, pop: Pop) -> impl Iterator<Item = (Proj, &Projection)> {
+        self.projections.iter().filter(move |(_, p)| p.post == pop)
+    }
+
+    /// Projections out of `pop`, ascending.
+    pub fn outgoing(&self, pop: Pop) -> impl Iterator<Item = (Proj, &Projection)> {
+        self.projections.iter().filter(move |(_, p)| p.pre == pop)
+    }
 }
 
 /// A population.
@@ -39,10 +78,27 @@ pub struct Network {
 pub struct Population {
     /// The NIR node's path.
     pub name: String,
-    /// Number of neurons or channels.
+    /// Number of neurons or channels: the product of the shape.
     pub size: usize,
+    /// Axes, channels first; `[size]` for a plain vector.
+    pub shape: Vec<usize>,
     /// What it is made of.
     pub kind: PopulationKind,
+    /// The semantic choices where they differ from the network's.
+    pub convention: Option<Convention>,
+}
+
+impl Population {
+    /// A population that is a vector.
+    pub fn vector(name: impl Into<String>, size: usize, kind: PopulationKind) -> Self {
+        Self {
+            name: name.into(),
+            size,
+            shape: vec![size],
+            kind,
+            convention: None,
+        }
+    }
 }
 
 /// What a population is made of.
@@ -50,28 +106,72 @@ pub struct Population {
 pub enum PopulationKind {
     /// Spikes come from outside.
     Source,
-    /// Spiking neurons.
+    /// Values come from outside, one a channel and tick.
+    Graded,
+    /// Neurons.
     Neurons(Neuron),
 }
 
-/// Parameters of a spiking neuron, in the notation of NIR.
+impl PopulationKind {
+    /// Whether a value leaves each neuron or channel in each tick, and not spikes.
+    pub fn emits_values(&self) -> bool {
+        match self {
+            Self::Source => false,
+            Self::Graded => true,
+            Self::Neurons(neuron) => neuron.firing.is_none(),
+        }
+    }
+}
+
+/// Parameters of a neuron, in the notation of NIR. `S` is the weighted sum of what arrives.
 ///
-/// `tau_mem v' = (v_leak - v) + r I`; with `synapse`: `tau_syn I' = -I + w_in S`, otherwise `I = S`,
-/// where `S` is the weighted sum of arriving spikes.
+/// | NIR | membrane | synapse | firing |
+/// |---|---|---|---|
+/// | Threshold | direct | | yes |
+/// | I, IF | integrator | | no, yes |
+/// | LI, LIF | leaky | | no, yes |
+/// | CubaLI, CubaLIF | leaky | yes | no, yes |
+///
+/// What does not fire emits its voltage. A direct membrane that does not fire passes on what it gets: that is
+/// what stands where weights, and not neurons, lead into an Output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neuron {
-    /// Membrane time constant, seconds.
-    pub tau_mem: Parameter,
-    /// Membrane resistance.
-    pub r: Parameter,
-    /// Leak (resting) voltage.
-    pub v_leak: Parameter,
+    /// How the voltage follows the current.
+    pub membrane: Membrane,
+    /// Exponential synapse, `tau_syn I' = -I + w_in S`; without it, `I = S`.
+    pub synapse: Option<Synapse>,
+    /// When it spikes; `None` where its voltage leaves it instead.
+    pub firing: Option<Firing>,
+}
+
+/// How the voltage follows the current.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Membrane {
+    /// `V = I`: no memory.
+    Direct,
+    /// `V' = r I`.
+    Integrator {
+        /// Membrane resistance.
+        r: Parameter,
+    },
+    /// `tau V' = (v_leak - V) + r I`.
+    Leaky {
+        /// Membrane time constant, seconds.
+        tau: Parameter,
+        /// Membrane resistance.
+        r: Parameter,
+        /// Leak (resting) voltage.
+        v_leak: Parameter,
+    },
+}
+
+/// When a neuron spikes, and where that leaves it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Firing {
     /// Firing threshold.
     pub threshold: Parameter,
     /// Voltage after a spike, for [`Reset::ToValue`].
     pub v_reset: Parameter,
-    /// Exponential synapse (CubaLIF); `None` for LIF.
-    pub synapse: Option<Synapse>,
 }
 
 /// An exponential current synapse.
@@ -81,6 +181,55 @@ pub struct Synapse {
     pub tau_syn: Parameter,
     /// Input scaling.
     pub w_in: Parameter,
+}
+
+impl Neuron {
+    /// A leaky integrate-and-fire neuron (LIF).
+    pub fn lif(tau: f64, threshold: f64) -> Self {
+        let uniform = Parameter::Uniform;
+        Self {
+            membrane: Membrane::Leaky {
+                tau: uniform(tau),
+                r: uniform(1.0),
+                v_leak: uniform(0.0),
+            },
+            synapse: None,
+            firing: Some(Firing {
+                threshold: uniform(threshold),
+                v_reset: uniform(0.0),
+            }),
+        }
+    }
+
+    /// The same with an exponential synapse (CubaLIF).
+    pub fn cuba_lif(tau_mem: f64, tau_syn: f64, threshold: f64) -> Self {
+        let uniform = Parameter::Uniform;
+        Self {
+            synapse: Some(Synapse {
+                tau_syn: uniform(tau_syn),
+                w_in: uniform(1.0),
+            }),
+            ..Self::lif(tau_mem, threshold)
+        }
+    }
+
+    /// All parameters by their names.
+    pub fn parameters(&self) -> Vec<(&'static str, &Parameter)> {
+        let mut all = match &self.membrane {
+            Membrane::Direct => Vec::new(),
+            Membrane::Integrator { r } => vec![("r", r)],
+            Membrane::Leaky { tau, r, v_leak } => {
+                vec![("tau_mem", tau), ("r", r), ("v_leak", v_leak)]
+            }
+        };
+        if let Some(Firing { threshold, v_reset }) = &self.firing {
+            all.extend([("threshold", threshold), ("v_reset", v_reset)]);
+        }
+        if let Some(Synapse { tau_syn, w_in }) = &self.synapse {
+            all.extend([("tau_syn", tau_syn), ("w_in", w_in)]);
+        }
+        all
+    }
 }
 
 /// A parameter of a population.
@@ -146,126 +295,38 @@ impl Parameter {
     }
 }
 
-/// All connections from `pre` to `post` through one Linear or Affine node.
+/// All connections from `pre` to `post` along one path of nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Projection {
-    /// The NIR weight node's path.
+    /// The NIR weight node's path; of a path of several nodes, their paths with `+` between.
     pub name: String,
     /// Source population.
     pub pre: Pop,
     /// Target population.
     pub post: Pop,
-    /// Weights, row per *source*: `weights[j * post.size + n]` connects source `j` to neuron `n`
-    /// (the transpose of NIR's `weight[n][j]`).
-    pub weights: Vec<f32>,
-    /// Constant input of each target neuron in every tick (Affine), if the node has one.
+    /// What lies between.
+    pub link: Link,
+    /// Constant input of each target neuron in every tick, if there is any.
     pub bias: Option<Vec<f32>>,
-    /// Delay in ticks; at least 1.
+    /// Delay in ticks; 0 only towards later populations.
     pub delay: u32,
     /// Whether training changes it.
     pub trainable: bool,
 }
 
-/// How the differential equations advance by one tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Integrator {
-    /// Decay by `exp(-dt/tau)`.
-    Exponential,
-    /// Forward Euler: decay by `1 - dt/tau`.
-    Euler,
-}
-
-/// Which synaptic current the voltage sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// The current is updated first; the voltage uses the new one.
-    CurrentFirst,
-    /// Both use the state before the tick.
-    Simultaneous,
-}
-
-/// What a spike does to the voltage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reset {
-    /// `v := v_reset`.
-    ToValue,
-    /// `v := v - threshold`.
-    Subtract,
-}
-
-/// When a neuron fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Threshold {
-    /// `v > threshold`.
-    Strict,
-    /// `v >= threshold`.
-    Inclusive,
-}
-
-/// What an arriving spike is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpikeShape {
-    /// A pulse of area `dt`: the driven state jumps by `gain * dt / tau * weight`.
-    Impulse,
-    /// The value 1 held for the tick: the driven state moves by `gain * (1 - decay) * weight`.
-    Held,
-}
-
-/// Every semantic choice that a NIR file leaves open, by name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Convention {
-    /// Name of the preset it started from.
-    pub name: String,
-    /// Integration method.
-    pub integrator: Integrator,
-    /// Order of current and voltage.
-    pub order: Order,
-    /// Reset kind.
-    pub reset: Reset,
-    /// Threshold comparison.
-    pub threshold: Threshold,
-    /// Meaning of a spike.
-    pub spike: SpikeShape,
-    /// Delay of a projection, ticks.
-    pub delay: u32,
-    /// Seconds that the file's unit of time stands for (1 when it is written in seconds).
-    pub time_unit: f64,
-}
-
-impl Convention {
-    /// Names of the presets.
-    pub const PRESETS: [&'static str; 2] = ["eventprop", "nir"];
-
-    /// The preset called `name`.
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "eventprop" => Some(Self {
-                name: name.to_owned(),
-                integrator: Integrator::Exponential,
-                order: Order::CurrentFirst,
-                reset: Reset::ToValue,
-                threshold: Threshold::Strict,
-                spike: SpikeShape::Impulse,
-                delay: 1,
-                time_unit: 1.0,
-            }),
-            "nir" => Some(Self {
-                name: name.to_owned(),
-                integrator: Integrator::Euler,
-                order: Order::Simultaneous,
-                reset: Reset::ToValue,
-                threshold: Threshold::Strict,
-                spike: SpikeShape::Held,
-                delay: 1,
-                time_unit: 1.0,
-            }),
-            _ => None,
-        }
-    }
+/// What lies between two populations.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Link {
+    /// The nodes as they stand in the file, in order; what importing leaves. At least one.
+    Path(Vec<Node>),
+    /// All to all. Weights lie a row a *source*: `weights[j * post.size + n]` connects source `j` to neuron
+    /// `n` (the transpose of NIR's `weight[n][j]`).
+    Dense(Vec<f32>),
+    /// Synapses that a product of axes names, and the weights that they share.
+    Taps {
+        /// Which weight leads from which source to which neuron.
+        axes: Vec<Axis>,
+        /// The weights, in the order that the taps name.
+        weights: Vec<f32>,
+    },
 }

@@ -2,13 +2,19 @@
 //!
 //! # Invariants
 //! After verification no executor panics, and none differs from another.
-//! * **Program**: 2 to 2^24 bins, at least one replica, at most one source and one loss process.
+//! * **Program**: 2 to 2^24 bins (1 where nothing goes backwards), at least one replica, at most one loss
+//!   process; neurons tick from bin 0 or 1 on.
 //! * **Entities**: every tensor, process, channel, array, coefficient and value that is named exists.
 //! * **Sizes**: every process and tensor has lanes, and no array has more than 2^24 elements.
 //! * **Tensors** have `rows * lanes` values, all finite. A process that holds a tensor has its lanes
 //!   (an optimiser: `rows * lanes` of them).
-//! * **Channels** go from a source or neuron process to a later neuron or loss process; errors go back
-//!   to neurons with a tape only.
+//! * **Channels** go from a source or neuron process to a neuron or loss process, which is a later one where
+//!   the delay is 0; the first tick is no later than what arrives. Errors go back to neurons with a tape only.
+//! * **Connections** have a place for each source, and no synapse names a lane or weight that does not exist.
+//! * **Outputs**: sources emit spikes or given values, neurons spikes or one of their states.
+//! * **Backwards**: in a program with adjoint handlers channels carry spikes, from earlier to later processes,
+//!   to all lanes, with delay 1 into neurons and 0 into the loss; the first tick is 1; every tape has a bound.
+//!   In others no tape has one.
 //! * **Coefficients** are finite and have one value or one a lane.
 //! * **Names** of processes, and of arrays and coefficients within a process, are unique.
 //! * **Arrays** are of a kind that the role has: `state`, `scalar`, `trace` of neurons and the loss,
@@ -35,6 +41,7 @@
 mod access;
 mod arrays;
 mod body;
+mod channels;
 mod optimisers;
 #[cfg(test)]
 mod tests;
@@ -80,25 +87,28 @@ impl Verifier<'_> {
 
     fn header(&mut self) {
         let program = self.program;
-        if program.ticks < 2 || program.replicas == 0 {
+        let least = if program.has_adjoint() { 2 } else { 1 };
+        if program.ticks < least || program.replicas == 0 {
             let message = format!(
-                "{} bins and {} replicas; at least 2 and 1",
+                "{} bins and {} replicas; at least {least} and 1",
                 program.ticks, program.replicas
             );
+            self.problem("program", message);
+        }
+        if program.first_tick > 1 {
+            let message = format!("the first tick is {}, not 0 or 1", program.first_tick);
             self.problem("program", message);
         }
         if program.ticks as usize > LIMIT {
             let message = format!("{} bins; at most {LIMIT}", program.ticks);
             self.problem("program", message);
         }
-        // A sample is one list of input spikes, and has one outcome.
-        for role in [Role::Source, Role::Loss] {
-            let found = program.processes.values().filter(|p| p.role == role);
-            let found = found.count();
-            if found > 1 {
-                let message = format!("{found} processes of role {role:?}; at most one");
-                self.problem("program", message);
-            }
+        // A sample has one outcome.
+        let losses = program.processes.values();
+        let losses = losses.filter(|p| p.role == Role::Loss).count();
+        if losses > 1 {
+            let message = format!("{losses} processes of role Loss; at most one");
+            self.problem("program", message);
         }
         let mut names = BTreeSet::new();
         for process in program.processes.values() {
@@ -127,33 +137,10 @@ impl Verifier<'_> {
         }
     }
 
-    fn channels(&mut self) {
-        for (id, channel) in self.program.channels.iter() {
-            let place = id.to_string();
-            let roles = [channel.from, channel.to].map(|p| {
-                let process = self.program.processes.get(p);
-                process.map(|process| process.role)
-            });
-            match roles {
-                [Some(from), Some(to)] => {
-                    let sends = matches!(from, Role::Source | Role::Neurons);
-                    let receives = matches!(to, Role::Neurons | Role::Loss);
-                    if !sends || !receives || channel.from >= channel.to {
-                        let message = format!(
-                            "{} -> {}: spikes go from a source or neurons to later neurons or the loss",
-                            channel.from, channel.to
-                        );
-                        self.problem(place, message);
-                    }
-                }
-                _ => self.problem(place, "an end of it does not exist"),
-            }
-        }
-    }
-
     fn process(&mut self, id: Proc, process: &Process) {
         let place = format!("{id} {}", process.name);
         self.size(&place, 1, process.lanes);
+        self.output(&place, process);
         self.declarations(&place, process);
         let mut kinds = BTreeSet::new();
         for handler in &process.handlers {

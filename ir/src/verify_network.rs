@@ -1,19 +1,24 @@
 //! The verifier of networks. It runs when a network has been imported and before it is lowered.
 //!
 //! # Invariants
-//! * **Time**: `dt` and the convention's unit of time are positive and finite.
-//! * **Populations** have at least one neuron or channel, and names of their own. One at least is a
-//!   source; the output is one of neurons.
+//! * **Time**: `dt` is positive and finite, and every convention is one that can be.
+//! * **Populations** have at least one neuron or channel, as many as their shape says, and names of their
+//!   own. One at least is a source; there is at least one output, and each is a population.
 //! * **Parameters** have one value or one a neuron, finite in `f32`; time constants are above 0.
-//! * **Projections** go from a population to a later one, which is of neurons; they have
-//!   `pre.size * post.size` weights, a bias (if any) a target neuron, all finite, a delay of at least a
-//!   tick, and names of their own.
+//! * **Projections** go from a population to one of neurons, which is a later one where the delay is 0, and
+//!   have names of their own. Dense ones have `pre.size * post.size` weights; taps have a place a source, and
+//!   lead to neurons and weights that exist; paths have at least one node, each with the shape that the one
+//!   before it leaves. A bias has a value a target neuron. All numbers are finite.
 
 use std::collections::BTreeSet;
 
 use crate::codes;
+use crate::connection::Connection;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::network::{Network, Neuron, Parameter, Population, PopulationKind, Projection};
+use crate::linear::Node;
+use crate::network::{
+    Convention, Link, Network, Parameter, Population, PopulationKind, Projection,
+};
 
 /// Checks every invariant of a network.
 ///
@@ -50,25 +55,31 @@ impl Verifier<'_> {
 
     fn head(&mut self) {
         let network = self.network;
-        for (what, value) in [
-            ("dt", network.dt),
-            ("time_unit", network.convention.time_unit),
-        ] {
-            self.require(value.is_finite() && value > 0.0, "network", || {
-                format!("{what} = {value}, which is no positive number of seconds")
-            });
-        }
-        let sources = network.populations.values();
-        let sources = sources.filter(|p| p.kind == PopulationKind::Source).count();
-        self.require(sources > 0, "network", || {
+        let dt = network.dt;
+        self.require(dt.is_finite() && dt > 0.0, "network", || {
+            format!("dt = {dt}, which is no positive number of seconds")
+        });
+        self.convention("network", &network.convention);
+        let mut kinds = network.populations.values().map(|p| &p.kind);
+        let outside = |kind| matches!(kind, &PopulationKind::Source | &PopulationKind::Graded);
+        self.require(kinds.any(outside), "network", || {
             "nothing comes from outside: there is no source".to_owned()
         });
-        let output = network.populations.get(network.output).map(|p| &p.kind);
-        self.require(
-            matches!(output, Some(PopulationKind::Neurons(_))),
-            "network",
-            || format!("the output {} is no population of neurons", network.output),
-        );
+        self.require(!network.outputs.is_empty(), "network", || {
+            "nothing leaves it: there is no output".to_owned()
+        });
+        for port in &network.outputs {
+            let found = network.populations.get(port.population).is_some();
+            self.require(found, &port.name, || {
+                format!("the output {} does not exist", port.population)
+            });
+        }
+    }
+
+    fn convention(&mut self, place: &str, convention: &Convention) {
+        if let Err(message) = convention.check() {
+            self.require(false, place, || message);
+        }
     }
 
     fn names(&mut self) {
@@ -86,8 +97,19 @@ impl Verifier<'_> {
     fn population(&mut self, population: &Population) {
         let name = &population.name;
         self.require(population.size > 0, name, || "it has no neuron".into());
+        let shape = population.shape.iter();
+        let product = shape.fold(1_usize, |n, d| n.saturating_mul(*d));
+        self.require(product == population.size, name, || {
+            format!(
+                "shape {:?} for {} neurons",
+                population.shape, population.size
+            )
+        });
+        if let Some(convention) = &population.convention {
+            self.convention(name, convention);
+        }
         if let PopulationKind::Neurons(neuron) = &population.kind {
-            for (field, parameter) in parameters(neuron) {
+            for (field, parameter) in neuron.parameters() {
                 self.parameter(population, field, parameter);
             }
         }
@@ -120,45 +142,75 @@ impl Verifier<'_> {
             });
             return;
         };
-        self.require(projection.pre < projection.post, name, || {
+        let ordered = projection.delay > 0 || projection.pre < projection.post;
+        self.require(ordered, name, || {
             format!(
-                "{} -> {}: a projection leads to a later population",
+                "{} -> {}: without a delay, a projection leads to a later population",
                 projection.pre, projection.post
             )
         });
-        self.require(post.kind != PopulationKind::Source, name, || {
-            format!("it leads into `{}`, which is a source", post.name)
+        let neurons = matches!(post.kind, PopulationKind::Neurons(_));
+        self.require(neurons, name, || {
+            format!("it leads into `{}`, which comes from outside", post.name)
         });
-        let (found, expected) = (projection.weights.len(), pre.size.checked_mul(post.size));
-        self.require(Some(found) == expected, name, || {
-            format!("{found} weights from {} to {}", pre.size, post.size)
-        });
+        self.link(name, &projection.link, pre, post);
         let bias = projection.bias.as_deref().unwrap_or_default();
         self.require(
             projection.bias.is_none() || bias.len() == post.size,
             name,
             || format!("a bias of {} values for {} neurons", bias.len(), post.size),
         );
-        let mut numbers = projection.weights.iter().chain(bias);
-        let finite = numbers.all(|value| value.is_finite());
+        self.finite(name, bias.iter().copied());
+    }
+
+    fn finite(&mut self, name: &str, mut numbers: impl Iterator<Item = f32>) {
+        let finite = numbers.all(f32::is_finite);
         self.require(finite, name, || {
             "a weight or bias is no finite number".into()
         });
-        self.require(projection.delay > 0, name, || "a delay of 0 ticks".into());
     }
-}
 
-/// A neuron's parameters by their names.
-fn parameters(neuron: &Neuron) -> Vec<(&'static str, &Parameter)> {
-    let mut parameters = vec![
-        ("tau_mem", &neuron.tau_mem),
-        ("r", &neuron.r),
-        ("v_leak", &neuron.v_leak),
-        ("threshold", &neuron.threshold),
-        ("v_reset", &neuron.v_reset),
-    ];
-    if let Some(synapse) = &neuron.synapse {
-        parameters.extend([("tau_syn", &synapse.tau_syn), ("w_in", &synapse.w_in)]);
+    fn link(&mut self, name: &str, link: &Link, pre: &Population, post: &Population) {
+        match link {
+            Link::Path(nodes) => self.path(name, nodes, pre, post),
+            Link::Dense(weights) => {
+                let (found, expected) = (weights.len(), pre.size.checked_mul(post.size));
+                self.require(Some(found) == expected, name, || {
+                    format!("{found} weights from {} to {}", pre.size, post.size)
+                });
+                self.finite(name, weights.iter().copied());
+            }
+            Link::Taps { axes, weights } => {
+                let connection = Connection::Taps(axes.clone());
+                let sources = connection.sources();
+                self.require(sources == Some(pre.size), name, || {
+                    format!("taps of {sources:?} places for {} sources", pre.size)
+                });
+                let (lane, weight) = connection.largest().unwrap_or_default();
+                let inside = lane < post.size as u64 && weight < weights.len().max(1) as u64;
+                self.require(inside, name, || {
+                    format!(
+                        "taps up to neuron {lane} of {} and weight {weight} of {}",
+                        post.size,
+                        weights.len()
+                    )
+                });
+                self.finite(name, weights.iter().copied());
+            }
+        }
     }
-    parameters
+
+    fn path(&mut self, name: &str, nodes: &[Node], pre: &Population, post: &Population) {
+        self.require(!nodes.is_empty(), name, || "a path without nodes".into());
+        let mut shape = &pre.shape;
+        for node in nodes {
+            self.require(node.input == *shape, &node.name, || {
+                format!("it takes {:?}, and gets {shape:?}", node.input)
+            });
+            shape = &node.output;
+        }
+        self.require(*shape == post.shape, name, || {
+            format!("it leaves {shape:?} for neurons of {:?}", post.shape)
+        });
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
-use nirc_ir::network::{Network, PopulationKind};
+use nirc_ir::network::{Link, Network, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::config::{Config, Init};
@@ -92,9 +92,10 @@ impl Model {
             .sum()
     }
 
-    /// Number of outputs.
+    /// Number of outputs of the one population that leaves the network; 0 if there are several.
     pub fn outputs(&self) -> usize {
-        self.network.populations[self.network.output].size
+        let readout = self.network.readout();
+        readout.map_or(0, |pop| self.network.populations[pop].size)
     }
 
     /// The initial weights.
@@ -102,8 +103,10 @@ impl Model {
         let mut weights = Weights::default();
         for (_, p) in self.network.projections.iter() {
             let lanes = self.network.populations[p.post].size;
-            let rows = crate::training::by_output(&p.weights, lanes);
-            weights.0.insert(format!("{}.weight", p.name), rows);
+            if let Link::Dense(values) = &p.link {
+                let rows = crate::training::by_output(values, lanes);
+                weights.0.insert(format!("{}.weight", p.name), rows);
+            }
             if let Some(bias) = &p.bias {
                 weights.0.insert(format!("{}.bias", p.name), bias.clone());
             }
@@ -222,7 +225,10 @@ fn initialise(network: &mut Network, rules: &[Init], seed: u32) -> Result<(), Di
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53 inputs")]
         let scale = (inputs as f64).sqrt();
         let (mean, std) = (rule.mean / scale, rule.std / scale);
-        for weight in &mut projection.weights {
+        let Link::Dense(weights) = &mut projection.link else {
+            continue;
+        };
+        for weight in weights {
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "the one rounding of a weight"

@@ -54,6 +54,7 @@ impl Batch {
                 spikes,
                 label: *label,
                 error,
+                values: &[],
             })
             .collect()
     }

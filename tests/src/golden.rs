@@ -9,7 +9,8 @@ use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::executor::InputSpike;
 use nirc_ir::network::{
-    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Synapse,
 };
 
 /// Names of the two files.
@@ -94,30 +95,30 @@ impl Golden {
         let w2: Array2<f32> = self.two("W2");
         let neuron = || {
             PopulationKind::Neurons(Neuron {
-                tau_mem: Parameter::Uniform(0.02),
-                r: Parameter::Uniform(1.0),
-                v_leak: Parameter::Uniform(0.0),
-                threshold: Parameter::Uniform(1.0),
-                v_reset: Parameter::Uniform(0.0),
+                membrane: Membrane::Leaky {
+                    tau: Parameter::Uniform(0.02),
+                    r: Parameter::Uniform(1.0),
+                    v_leak: Parameter::Uniform(0.0),
+                },
                 synapse: Some(Synapse {
                     tau_syn: Parameter::Uniform(0.005),
                     w_in: Parameter::Uniform(5.0),
                 }),
+                firing: Some(Firing {
+                    threshold: Parameter::Uniform(1.0),
+                    v_reset: Parameter::Uniform(0.0),
+                }),
             })
         };
-        let population = |name: &str, size, kind| Population {
-            name: name.to_owned(),
-            size,
-            kind,
-        };
+        let population = |name: &str, size, kind| Population::vector(name, size, kind);
         let projection = |name: &str, pre: usize, w: &Array2<f32>| Projection {
             name: name.to_owned(),
             pre: Pop::new(pre),
             post: Pop::new(pre + 1),
-            weights: w.t().iter().copied().collect(),
             bias: None,
             delay: 1,
             trainable: true,
+            link: Link::Dense(w.t().iter().copied().collect()),
         };
         Network {
             name: "yin_yang".to_owned(),
@@ -132,7 +133,10 @@ impl Golden {
                 projection("fc1", 0, &w1),
                 projection("fc2", 1, &w2),
             ]),
-            output: Pop::new(2),
+            outputs: vec![Port {
+                name: "output".to_owned(),
+                population: Pop::new(2),
+            }],
         }
     }
 

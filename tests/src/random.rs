@@ -1,10 +1,11 @@
 //! Programs that no compiler would write: random bodies of random shape, within the verifier's rules.
 
+use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Coefficient,
-    CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Proc, Process, Program,
-    Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
+    CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process,
+    Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
 };
 
 use crate::rng::Rng;
@@ -41,6 +42,7 @@ impl Writer {
             name: "random".into(),
             ticks: self.ticks,
             dt: 0.001,
+            first_tick: 1,
             replicas: 1 + self.rng.below(4),
             tensors: tensors
                 .iter()
@@ -53,7 +55,9 @@ impl Writer {
                 .map(|(from, to)| Channel {
                     from: Proc::new(*from),
                     to: Proc::new(*to),
-                    bound: if self.rng.below(8) == 0 { 20 } else { 10_000 },
+                    delay: u32::from(*to < 3),
+                    connection: Connection::All,
+                    bound: Some(if self.rng.below(8) == 0 { 20 } else { 10_000 }),
                 })
                 .collect(),
         };
@@ -89,6 +93,7 @@ impl Writer {
             lanes,
             coefs: self.coefs(lanes),
             arrays: PrimaryMap::new(),
+            output: Output::Spikes,
             tape: None,
             handlers: Vec::new(),
         };
@@ -119,7 +124,7 @@ impl Writer {
             let fields = self.rng.below(4);
             process.tape = Some(SpikeTape {
                 fields: (0..fields).map(|i| format!("field{i}")).collect(),
-                bound,
+                bound: Some(bound),
             });
         } else {
             kinds.extend([ArrayKind::Label, ArrayKind::GivenError]);
@@ -188,6 +193,7 @@ impl Writer {
                 ArrayKind::Counter { init },
                 ArrayKind::Counter { init: 0.0 },
             ]),
+            output: Output::Spikes,
             tape: None,
             handlers: Vec::new(),
         };
@@ -195,6 +201,7 @@ impl Writer {
             name: String::new(),
             ticks: self.ticks,
             dt: 1.0,
+            first_tick: 1,
             replicas: 1,
             tensors: PrimaryMap::new(),
             processes: PrimaryMap::new(),

@@ -10,8 +10,8 @@ use nirc_ir::event::{ArrayKind, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{
-    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
-    Projection, Reset, SpikeShape, Synapse, Threshold,
+    Convention, Firing, Integrator, Link, Membrane, Network, Neuron, Order, Parameter, Pop,
+    Population, PopulationKind, Port, Projection, Reset, SpikeShape, Synapse, Threshold,
 };
 use nirc_ir::verify::verify;
 use nirc_runtime::emulated::{Emulated, EmulatorOptions};
@@ -56,23 +56,23 @@ fn network(n: &mut Numbers) -> Network {
         ..Convention::preset("nir").expect("a preset")
     };
     let layers = 1 + n.below(3) as usize;
-    let mut populations = PrimaryMap::from_iter([Population {
-        name: "input".to_owned(),
-        size: 1 + n.below(7) as usize,
-        kind: PopulationKind::Source,
-    }]);
+    let mut populations = PrimaryMap::from_iter([Population::vector(
+        "input",
+        1 + n.below(7) as usize,
+        PopulationKind::Source,
+    )]);
     for layer in 0..layers {
         let size = n.choose(&[1, 2, 3, 5, 8, 13, 20]);
         // Names that mean something elsewhere: files name their nodes as they like.
         let name = n.choose(&["layer", "loss", "progress", "optimiser", "config", "a b\nü"]);
-        populations.push(Population {
-            name: match layer {
+        populations.push(Population::vector(
+            match layer {
                 0 => name.to_owned(),
                 layer => format!("{name}{layer}"),
             },
             size,
-            kind: PopulationKind::Neurons(neuron(n, size)),
-        });
+            PopulationKind::Neurons(neuron(n, size)),
+        ));
     }
     let mut projections = PrimaryMap::new();
     for post in 1..=layers {
@@ -92,7 +92,10 @@ fn network(n: &mut Numbers) -> Network {
         convention,
         populations,
         projections,
-        output: Pop::new(layers),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(layers),
+        }],
     }
 }
 
@@ -125,12 +128,16 @@ fn neuron(n: &mut Numbers, size: usize) -> Neuron {
         w_in: parameter(2.0, 8.0),
     };
     Neuron {
-        tau_mem,
-        r,
-        v_leak,
-        threshold,
-        v_reset,
+        membrane: Membrane::Leaky {
+            tau: tau_mem,
+            r: r,
+            v_leak: v_leak,
+        },
         synapse: (n.below(3) > 0).then_some(synapse),
+        firing: Some(Firing {
+            threshold: threshold,
+            v_reset: v_reset,
+        }),
     }
 }
 
@@ -150,10 +157,10 @@ fn projection(
         name: format!("fc{pre}_{post}"),
         pre: Pop::new(pre),
         post: Pop::new(post),
-        weights,
         bias: (n.below(3) == 0).then_some(bias),
         delay: 1,
         trainable: n.below(5) > 0,
+        link: Link::Dense(weights),
     }
 }
 
@@ -234,6 +241,7 @@ fn fingerprint(executor: &mut dyn Executor, batches: &[Data]) -> Vec<(String, Ve
                 spikes,
                 label: *label,
                 error: &[],
+                values: &[],
             })
             .collect();
         let mut outcomes: Vec<Outcome> = Vec::new();
@@ -339,11 +347,11 @@ fn random_networks_train_with_the_same_bits_everywhere() {
 fn small(mut program: Program) -> Program {
     const BOUND: usize = 700;
     for channel in program.channels.values_mut() {
-        channel.bound = channel.bound.min(BOUND);
+        channel.bound = channel.bound.map(|b| b.min(BOUND));
     }
     for process in program.processes.values_mut() {
         if let Some(tape) = &mut process.tape {
-            tape.bound = tape.bound.min(BOUND);
+            tape.bound = tape.bound.map(|b| b.min(BOUND));
         }
     }
     program

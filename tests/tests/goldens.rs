@@ -57,6 +57,7 @@ fn run(golden: &Golden, executor: &mut dyn Executor, given: bool) {
             spikes,
             label: *label,
             error: if given { error } else { &[] },
+            values: &[],
         })
         .collect();
     let mut outcomes = Vec::new();
@@ -220,6 +221,7 @@ fn five_adam_steps_stay_within_1e7() {
                     spikes,
                     label: *label,
                     error: &[],
+                    values: &[],
                 })
                 .collect();
             let mut outcomes = Vec::new();

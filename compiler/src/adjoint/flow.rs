@@ -279,7 +279,7 @@ impl<'a> Reader<'a> {
         Ok(State {
             array,
             tau: match integrator {
-                Integrator::Exponential => decay.map(|d| -dt / d.ln()),
+                Integrator::Exponential | Integrator::Exact => decay.map(|d| -dt / d.ln()),
                 Integrator::Euler => relaxation.map(|rho| dt / rho),
             },
             decay,

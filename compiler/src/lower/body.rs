@@ -49,6 +49,11 @@ impl BodyBuilder {
         self.op(Op::LoadRow(array, row))
     }
 
+    /// What arrived.
+    pub fn payload(&mut self) -> Value {
+        self.op(Op::Payload)
+    }
+
     /// `a + b`.
     pub fn add(&mut self, a: Value, b: Value) -> Value {
         self.op(Op::Binary(Binary::Add, a, b))

@@ -13,7 +13,7 @@
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Chan, Cmp, Coef, Coefficient, CoefficientValue, Domain, Fold,
-    Handler, HandlerKind, Op, Outgoing, Process, Role, Row, Value,
+    Handler, HandlerKind, Op, Outgoing, Output, Process, Role, Row, Value,
 };
 
 use super::body::BodyBuilder;
@@ -34,6 +34,7 @@ pub(super) fn process(
             lanes,
             coefs: PrimaryMap::new(),
             arrays: PrimaryMap::new(),
+            output: Output::Spikes,
             tape: None,
             handlers: Vec::new(),
         },

@@ -1,13 +1,13 @@
 //! From a network to an event program.
 //!
-//! 1. `neuron`: each population's differential equations, under the network's convention, become a
-//!    forward process.
+//! 1. `neuron`: each population's differential equations, under its convention, become a forward process.
 //! 2. `loss`: the read-out and the loss become a process behind the output population.
 //! 3. [`crate::adjoint`]: adjoint handlers are derived from the forward handlers.
 //! 4. `optimiser`: each trained tensor gets a process that updates it.
 //! 5. `probe`: traces.
 
 mod body;
+mod coefficients;
 mod loss;
 mod neuron;
 mod optimiser;
@@ -15,9 +15,14 @@ mod probe;
 
 use std::collections::BTreeMap;
 
+use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
-use nirc_ir::event::{Chan, Channel, Proc, Process, Program, Role, Tensor, TensorDecl};
-use nirc_ir::network::{Network, Pop, PopulationKind, Proj};
+use nirc_ir::event::{
+    Chan, Channel, Output, Proc, Process, Program, Role, SpikeTape, Tensor, TensorDecl,
+};
+use nirc_ir::network::{
+    BiasPlace, Integrator, Link, Membrane, Network, Pop, PopulationKind, Proj, Reset, ResetTime,
+};
 use nirc_ir::verify::verify;
 use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -25,7 +30,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 pub use body::BodyBuilder;
 
 use crate::adjoint;
-use crate::options::Options;
+use crate::options::{Options, Quantity};
 
 /// Lowers a network to a verified event program.
 ///
@@ -57,10 +62,11 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
     let mut bad = |place: &str, message: String, help: &str| {
         problems.push(Diagnostic::error(codes::CONFIG_CONTRADICTION, place, message).help(help));
     };
-    if !(2..=65_535).contains(&options.ticks) {
+    let least = if options.adjoint { 2 } else { 1 };
+    if !(least..=65_535).contains(&options.ticks) {
         bad(
             "time.ticks",
-            format!("{} bins; a sample has 2 to 65535", options.ticks),
+            format!("{} bins; a sample has {least} to 65535", options.ticks),
             "give the number of bins of a sample, with the last spikes two bins before its end",
         );
     }
@@ -88,19 +94,95 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
             "compile for training, or leave the optimiser out",
         );
     }
-    for (_, projection) in network.projections.iter() {
-        if projection.delay != 1 {
+    if options.loss.is_some() && network.readout().is_none() {
+        bad(
+            "loss",
+            format!("{} outputs; the loss reads one", network.outputs.len()),
+            "leave the loss out, or give the network one Output",
+        );
+    }
+    for projection in network.projections.values() {
+        if let Link::Path(nodes) = &projection.link {
+            let message = format!("a path of {} nodes is no synapses yet", nodes.len());
+            problems.push(Diagnostic::error(
+                codes::LOWER_UNSUPPORTED,
+                &projection.name,
+                message,
+            ));
+        }
+    }
+    for population in network.populations.values() {
+        let first = population.convention.as_ref().map(|c| c.first_tick);
+        if first.is_some_and(|first| first != network.convention.first_tick) {
             problems.push(
                 Diagnostic::error(
                     codes::LOWER_UNSUPPORTED,
-                    &projection.name,
-                    format!("a delay of {} ticks; only 1 is supported", projection.delay),
+                    &population.name,
+                    "a first tick of its own; all neurons begin in the same tick",
                 )
-                .help("set `convention.delay = 1`"),
+                .help("set `first_tick` for the whole network"),
             );
         }
     }
+    if options.adjoint {
+        problems.0.extend(untrainable(network).0);
+    }
     problems.into_result(())
+}
+
+/// What stands in the way of a pass that goes backwards.
+fn untrainable(network: &Network) -> Diagnostics {
+    let mut problems = Diagnostics::new();
+    let mut refuse = |place: &str, message: String| {
+        problems.push(Diagnostic::error(
+            codes::ADJOINT_UNSUPPORTED,
+            place,
+            message,
+        ));
+    };
+    for (id, population) in network.populations.iter() {
+        let convention = network.convention_of(id);
+        match &population.kind {
+            PopulationKind::Source => {}
+            PopulationKind::Graded => refuse(&population.name, "its input is values".into()),
+            PopulationKind::Neurons(neuron) => {
+                if neuron.firing.is_none() || !matches!(neuron.membrane, Membrane::Leaky { .. }) {
+                    refuse(&population.name, "only LIF and CubaLIF are trained".into());
+                }
+                if convention.reset_time != ResetTime::Same || convention.reset == Reset::None {
+                    let message = "a spike has to reset the voltage in its own tick";
+                    refuse(&population.name, message.into());
+                }
+                if convention.bias != BiasPlace::Input {
+                    refuse(&population.name, "its bias goes past the synapse".into());
+                }
+                if convention.integrator == Integrator::Exact && neuron.synapse.is_some() {
+                    let message = "the exact integrator couples input and voltage within a tick";
+                    refuse(&population.name, message.into());
+                }
+            }
+        }
+    }
+    if network.convention.first_tick != 1 {
+        let found = network.convention.first_tick;
+        refuse("network", format!("first_tick is {found}, and has to be 1"));
+    }
+    for projection in network.projections.values() {
+        let name = &projection.name;
+        if projection.delay != 1 {
+            refuse(
+                name,
+                format!("a delay of {} ticks, and not 1", projection.delay),
+            );
+        }
+        if projection.pre >= projection.post {
+            refuse(name, "it is recurrent".into());
+        }
+        if matches!(projection.link, Link::Taps { .. }) {
+            refuse(name, "its synapses are not all to all".into());
+        }
+    }
+    problems
 }
 
 struct Lowering<'a> {
@@ -120,6 +202,7 @@ impl<'a> Lowering<'a> {
                 name: network.name.clone(),
                 ticks: options.ticks,
                 dt: network.dt,
+                first_tick: network.convention.first_tick,
                 replicas: options.replicas,
                 tensors: PrimaryMap::new(),
                 processes: PrimaryMap::new(),
@@ -133,98 +216,131 @@ impl<'a> Lowering<'a> {
     fn tensors(&mut self) {
         for (id, projection) in self.network.projections.iter() {
             let lanes = self.network.populations[projection.post].size;
-            let mut declare = |field: &str, values: &[f32]| {
+            let mut declare = |field: &str, (rows, lanes), values: &[f32]| {
                 self.program.tensors.push(TensorDecl {
                     name: format!("{}.{field}", projection.name),
-                    rows: values.len() / lanes.max(1),
+                    rows,
                     lanes,
                     values: values.to_vec(),
                     trainable: projection.trainable,
                 })
             };
-            self.weights
-                .insert(id, declare("weight", &projection.weights));
-            if let Some(bias) = &projection.bias {
-                self.biases.insert(id, declare("bias", bias));
+            let weight = match &projection.link {
+                Link::Dense(weights) => {
+                    let rows = weights.len() / lanes.max(1);
+                    declare("weight", (rows, lanes), weights)
+                }
+                Link::Taps { weights, .. } => declare("weight", (1, weights.len()), weights),
+                Link::Path(_) => unreachable!("paths were refused"),
+            };
+            self.weights.insert(id, weight);
+            // Adding zero changes nothing, unless it is trained.
+            let matters = |bias: &&Vec<f32>| self.options.adjoint || bias.iter().any(|b| *b != 0.0);
+            if let Some(bias) = projection.bias.as_ref().filter(matters) {
+                self.biases.insert(id, declare("bias", (1, lanes), bias));
             }
         }
     }
 
     /// Process `k` is population `k`; the loss follows.
     fn channels(&mut self) {
-        let ticks = self.options.ticks as usize;
-        for (_, projection) in self.network.projections.iter() {
-            let bound = self.spike_bound(projection.pre, ticks);
+        for projection in self.network.projections.values() {
+            let connection = match &projection.link {
+                Link::Taps { axes, .. } => Connection::Taps(axes.clone()),
+                Link::Dense(_) | Link::Path(_) => Connection::All,
+            };
             self.program.channels.push(Channel {
                 from: Proc::new(projection.pre.index()),
                 to: Proc::new(projection.post.index()),
-                bound,
+                delay: projection.delay,
+                connection,
+                bound: self.spike_bound(projection.pre),
             });
         }
-        if self.options.loss.is_some() {
-            let output = self.network.output;
-            let bound = self.spike_bound(output, ticks);
+        if let (Some(_), Some(output)) = (&self.options.loss, self.network.readout()) {
             self.program.channels.push(Channel {
                 from: Proc::new(output.index()),
                 to: Proc::new(self.network.populations.len()),
-                bound,
+                delay: 0,
+                connection: Connection::All,
+                bound: self.spike_bound(output),
             });
         }
     }
 
-    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike.
-    fn spike_bound(&self, pop: Pop, ticks: usize) -> usize {
-        let population = &self.network.populations[pop];
-        match population.kind {
-            PopulationKind::Source => population.size * ticks,
+    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. Only what
+    /// goes backwards has to keep them.
+    fn spike_bound(&self, pop: Pop) -> Option<usize> {
+        if !self.options.adjoint {
+            return None;
+        }
+        let (population, ticks) = (&self.network.populations[pop], self.options.ticks as usize);
+        Some(match population.kind {
+            PopulationKind::Source | PopulationKind::Graded => population.size * ticks,
             PopulationKind::Neurons(_) => {
                 let possible = population.size * (ticks - 1);
                 self.options
                     .spike_bound
                     .map_or(possible, |bound| bound.min(possible))
             }
-        }
+        })
     }
 
     fn processes(&mut self) {
         for (pop, population) in self.network.populations.iter() {
+            let source = |output| Process {
+                name: population.name.clone(),
+                role: Role::Source,
+                lanes: population.size,
+                coefs: PrimaryMap::new(),
+                arrays: PrimaryMap::new(),
+                output,
+                tape: None,
+                handlers: Vec::new(),
+            };
             let process = match &population.kind {
-                PopulationKind::Source => Process {
-                    name: population.name.clone(),
-                    role: Role::Source,
-                    lanes: population.size,
-                    coefs: PrimaryMap::new(),
-                    arrays: PrimaryMap::new(),
-                    tape: None,
-                    handlers: Vec::new(),
-                },
+                PopulationKind::Source => source(Output::Spikes),
+                PopulationKind::Graded => source(Output::Given),
                 PopulationKind::Neurons(neuron) => {
                     let inputs = self.inputs(pop);
-                    let bound = self.spike_bound(pop, self.options.ticks as usize);
-                    neuron::process(self.network, population, neuron, &inputs, bound)
+                    let context = (self.network.convention_of(pop), self.network.dt);
+                    neuron::process(population, neuron, context, &inputs, self.tape(pop))
                 }
             };
             self.program.processes.push(process);
         }
         if let Some(loss) = &self.options.loss {
             let chan = Chan::new(self.program.channels.len() - 1);
-            let lanes = self.network.populations[self.network.output].size;
+            let output = self.program.channels[chan].from;
+            let lanes = self.program.processes[output].lanes;
             let mut process = loss::process(loss, self.options, self.network.dt, lanes, chan);
             process.name = free_name(&self.program, process.name);
             self.program.processes.push(process);
         }
     }
 
+    /// What is kept of a population's spikes: all that the way back needs, or what somebody reads.
+    fn tape(&self, pop: Pop) -> Option<SpikeTape> {
+        let name = &self.network.populations[pop].name;
+        let leaves = self.network.outputs.iter().any(|p| p.population == pop);
+        let mut records = self.options.record.iter();
+        let recorded = records.any(|r| r.quantity == Quantity::Spikes && r.population == *name);
+        (self.options.adjoint || leaves || recorded).then(|| SpikeTape {
+            fields: Vec::new(),
+            bound: self.spike_bound(pop),
+        })
+    }
+
     fn inputs(&self, pop: Pop) -> Vec<neuron::Input> {
         self.network
-            .projections
-            .iter()
-            .filter(|(_, p)| p.post == pop)
+            .incoming(pop)
             .map(|(id, p)| neuron::Input {
                 chan: Chan::new(id.index()),
                 projection: p.name.clone(),
                 weight: self.weights[&id],
                 bias: self.biases.get(&id).copied(),
+                values: self.network.populations[p.pre].kind.emits_values(),
+                synapses: matches!(p.link, Link::Taps { .. }),
             })
             .collect()
     }

@@ -9,7 +9,7 @@
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Coef, Coefficient, CoefficientValue, Domain, Handler, HandlerKind,
-    Op, Process, Program, Role, Tensor, Value,
+    Op, Output, Process, Program, Role, Tensor, Value,
 };
 
 use super::body::BodyBuilder;
@@ -40,6 +40,7 @@ fn process(tensor: Tensor, name: String, lanes: usize, optimiser: &Optimiser) ->
             lanes,
             coefs: PrimaryMap::new(),
             arrays: PrimaryMap::new(),
+            output: Output::Spikes,
             tape: None,
             handlers: Vec::new(),
         },

@@ -17,7 +17,7 @@ pub(super) fn add(program: &mut Program, records: &[Record]) -> Result<(), Diagn
             .process(&record.population)
             .filter(|id| program.processes[*id].role == Role::Neurons);
         let added = match found {
-            Some(id) => probe(&mut program.processes[id], record.quantity),
+            Some(id) => record_in(&mut program.processes[id], record.quantity),
             None => Err(format!(
                 "no population of neurons is called `{}`; there are: {}",
                 record.population,
@@ -45,7 +45,17 @@ fn names(program: &Program) -> String {
     names.join(", ")
 }
 
-fn probe(process: &mut Process, quantity: Quantity) -> Result<(), String> {
+fn record_in(process: &mut Process, quantity: Quantity) -> Result<(), String> {
+    if quantity == Quantity::Spikes {
+        // The tape is there already, if it ever spikes.
+        return match process.tape {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "`{}` has no spikes: its voltage leaves it",
+                process.name
+            )),
+        };
+    }
     let state_name = match quantity {
         Quantity::VPre => "v",
         other => other.name(),
@@ -90,17 +100,21 @@ fn probe_forward(process: &mut Process, state: Array, trace: Array, before_reset
     });
     let Some(stored) = stored else { return };
     let value = if before_reset {
-        select_otherwise(stmts, stored).unwrap_or(stored)
+        compared(stmts).unwrap_or(stored)
     } else {
         stored
     };
     stmts.push(Stmt::Probe(trace, value));
 }
 
-/// The value that a select takes where its condition does not hold.
-fn select_otherwise(stmts: &[Stmt], value: Value) -> Option<Value> {
+/// The value that decides on a spike.
+fn compared(stmts: &[Stmt]) -> Option<Value> {
+    let fires = stmts.iter().find_map(|stmt| match stmt {
+        Stmt::Spike { cond, .. } => Some(*cond),
+        _ => None,
+    })?;
     stmts.iter().find_map(|stmt| match stmt {
-        Stmt::Let(v, Op::Select(_, _, otherwise)) if *v == value => Some(*otherwise),
+        Stmt::Let(v, Op::Cmp(_, left, _)) if *v == fires => Some(*left),
         _ => None,
     })
 }

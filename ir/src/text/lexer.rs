@@ -1,6 +1,6 @@
 //! Lines and tokens of an IR text.
 
-use super::{Externals, digest};
+use super::{Element, Externals, digest};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
@@ -58,6 +58,24 @@ impl Lines {
             Token::Word(word) => Some(word),
             Token::Mark(mark) => Some(mark),
             Token::Text(_) => None,
+        }
+    }
+
+    /// The number of the line that was read last.
+    pub(super) fn number(&self) -> usize {
+        let last = self.next.checked_sub(1).and_then(|at| self.lines.get(at));
+        last.map_or(0, |(number, _)| *number)
+    }
+
+    /// Reads the next line whole with `f`; a problem is noted and nothing returned.
+    pub(super) fn read<T>(&mut self, f: impl FnOnce(&mut Line) -> Parsed<T>) -> Option<T> {
+        let mut line = self.next()?;
+        match f(&mut line).and_then(|value| line.done().map(|()| value)) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(line.number, message);
+                None
+            }
         }
     }
 
@@ -205,17 +223,22 @@ impl Line {
     }
 
     /// The values of the tensor `name`: a list, or the digest of an external.
-    pub(super) fn values(&mut self, name: &str, externals: &Externals) -> Parsed<Vec<f32>> {
+    pub(super) fn values<T: Element + std::str::FromStr>(
+        &mut self,
+        name: &str,
+        externals: &Externals,
+    ) -> Parsed<Vec<T>> {
         if !self.accept("external") {
             return self.list();
         }
         let hash = self.word()?;
         let values = externals
             .get(name)
+            .and_then(T::of)
             .ok_or_else(|| format!("the values of `{name}` are not given"))?;
         let found = format!("{:016x}", digest(values));
         if found == hash {
-            Ok(values.clone())
+            Ok(values.to_vec())
         } else {
             Err(format!(
                 "the values of `{name}` have the digest {found}, not {hash}"

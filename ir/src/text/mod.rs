@@ -7,7 +7,9 @@
 //! Tensors of more than [`INLINE`] values are printed as `external` with a digest; a parser is handed
 //! their values and checks them against it.
 
+mod connection;
 mod lexer;
+mod linear;
 mod network;
 mod program;
 
@@ -21,12 +23,67 @@ pub use program::{parse_program, print_program};
 pub const INLINE: usize = 32;
 
 /// Values of tensors by name, for texts that leave them out.
-pub type Externals = BTreeMap<String, Vec<f32>>;
+pub type Externals = BTreeMap<String, Values>;
+
+/// Values of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// As programs and synapses have them.
+    F32(Vec<f32>),
+    /// As nodes of a file have them.
+    F64(Vec<f64>),
+}
+
+impl From<Vec<f32>> for Values {
+    fn from(values: Vec<f32>) -> Self {
+        Self::F32(values)
+    }
+}
+
+impl From<Vec<f64>> for Values {
+    fn from(values: Vec<f64>) -> Self {
+        Self::F64(values)
+    }
+}
+
+/// A type of numbers that tensors have.
+pub trait Element: Copy + std::fmt::Debug {
+    /// The bits of a value, lowest first.
+    fn bytes(self) -> impl Iterator<Item = u8>;
+    /// The values, if they are of this type.
+    fn of(values: &Values) -> Option<&[Self]>;
+}
+
+impl Element for f32 {
+    fn bytes(self) -> impl Iterator<Item = u8> {
+        self.to_bits().to_le_bytes().into_iter()
+    }
+
+    fn of(values: &Values) -> Option<&[Self]> {
+        match values {
+            Values::F32(values) => Some(values),
+            Values::F64(_) => None,
+        }
+    }
+}
+
+impl Element for f64 {
+    fn bytes(self) -> impl Iterator<Item = u8> {
+        self.to_bits().to_le_bytes().into_iter()
+    }
+
+    fn of(values: &Values) -> Option<&[Self]> {
+        match values {
+            Values::F64(values) => Some(values),
+            Values::F32(_) => None,
+        }
+    }
+}
 
 /// FNV-1a over the bits of the values: tells texts of different tensors apart.
-pub fn digest(values: &[f32]) -> u64 {
+pub fn digest<T: Element>(values: &[T]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in values.iter().flat_map(|v| v.to_bits().to_le_bytes()) {
+    for byte in values.iter().flat_map(|v| v.bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     }
     hash
@@ -59,7 +116,7 @@ fn list<T: std::fmt::Debug>(values: &[T]) -> String {
 }
 
 /// The values of a tensor, or their digest.
-fn values(values: &[f32]) -> String {
+fn values<T: Element>(values: &[T]) -> String {
     if values.len() <= INLINE {
         list(values)
     } else {

@@ -1,14 +1,16 @@
 //! The text of networks.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use super::lexer::{Line, Lines, Parsed, Token};
-use super::{Externals, list, name, values};
+use super::{Externals, connection, linear, list, name, values};
+use crate::connection::Connection;
 use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
 use crate::network::{
-    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
-    Proj, Projection, Reset, SpikeShape, Synapse, Threshold,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Proj, Projection, Synapse,
 };
 
 /// Prints a network.
@@ -16,140 +18,106 @@ pub fn print_network(network: &Network) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "network {} dt = {:?} output = {} {{",
+        "network {} dt = {:?} {{",
         name(&network.name),
-        network.dt,
-        network.output
+        network.dt
     );
-    let c = &network.convention;
-    let _ = writeln!(
-        out,
-        "  convention {} integrator = {} order = {} reset = {} threshold = {} spike = {} delay = {} time_unit = {:?}",
-        name(&c.name),
-        word(&INTEGRATORS, c.integrator),
-        word(&ORDERS, c.order),
-        word(&RESETS, c.reset),
-        word(&THRESHOLDS, c.threshold),
-        word(&SPIKES, c.spike),
-        c.delay,
-        c.time_unit
-    );
+    print_convention(&mut out, "  ", &network.convention);
     for (id, population) in network.populations.iter() {
-        let head = format!("  {id} {}", name(&population.name));
-        let size = population.size;
-        match &population.kind {
-            PopulationKind::Source => {
-                let _ = writeln!(out, "{head} : source [{size}]");
-            }
+        let shape = list(&population.shape);
+        let head = format!("  {id} {} : ", name(&population.name));
+        let _ = match &population.kind {
+            PopulationKind::Source => writeln!(out, "{head}source {shape}"),
+            PopulationKind::Graded => writeln!(out, "{head}graded {shape}"),
             PopulationKind::Neurons(neuron) => {
-                let _ = writeln!(
-                    out,
-                    "{head} : {} [{size}] {}",
-                    model(neuron),
-                    fields(neuron)
-                );
+                writeln!(out, "{head}{} {shape}{}", model(neuron), fields(neuron))
             }
+        };
+        if let Some(convention) = &population.convention {
+            print_convention(&mut out, "    ", convention);
         }
     }
     for (id, projection) in network.projections.iter() {
-        let (pre, post) = (projection.pre, projection.post);
-        let _ = writeln!(
-            out,
-            "  {id} {} : {pre} -> {post} delay = {} {}",
-            name(&projection.name),
-            projection.delay,
-            if projection.trainable {
-                "trainable"
-            } else {
-                "constant"
-            }
-        );
-        let _ = writeln!(
-            out,
-            "    weight [{}, {}] = {}",
-            network.populations[pre].size,
-            network.populations[post].size,
-            values(&projection.weights)
-        );
-        if let Some(bias) = &projection.bias {
-            let _ = writeln!(out, "    bias [{}] = {}", bias.len(), values(bias));
-        }
+        print_projection(&mut out, network, id, projection);
+    }
+    for port in &network.outputs {
+        let _ = writeln!(out, "  output {} : {}", name(&port.name), port.population);
     }
     out.push_str("}\n");
     out
 }
 
+fn print_convention(out: &mut String, indent: &str, convention: &Convention) {
+    let _ = write!(out, "{indent}convention {}", name(&convention.name));
+    for (attribute, value) in convention.attributes() {
+        let _ = write!(out, " {attribute} = {value}");
+    }
+    out.push('\n');
+}
+
+fn print_projection(out: &mut String, network: &Network, id: Proj, projection: &Projection) {
+    let (pre, post) = (projection.pre, projection.post);
+    let _ = writeln!(
+        out,
+        "  {id} {} : {pre} -> {post} delay = {} {}",
+        name(&projection.name),
+        projection.delay,
+        if projection.trainable {
+            "trainable"
+        } else {
+            "constant"
+        }
+    );
+    match &projection.link {
+        Link::Path(nodes) => nodes.iter().for_each(|node| linear::print(out, node)),
+        Link::Dense(weights) => {
+            let [inputs, outputs] = [pre, post].map(|p| network.populations[p].size);
+            let weights = values(weights);
+            let _ = writeln!(out, "    weight [{inputs}, {outputs}] = {weights}");
+        }
+        Link::Taps { axes, weights } => {
+            let _ = writeln!(out, "    taps [{}] = {}", weights.len(), values(weights));
+            connection::print(out, "      ", &Connection::Taps(axes.clone()));
+        }
+    }
+    if let Some(bias) = &projection.bias {
+        let _ = writeln!(out, "    bias [{}] = {}", bias.len(), values(bias));
+    }
+}
+
+/// A model's name, after the NIR node that it is.
 fn model(neuron: &Neuron) -> &'static str {
-    if neuron.synapse.is_some() {
-        "cuba_lif"
-    } else {
-        "lif"
+    let fires = neuron.firing.is_some();
+    match (&neuron.membrane, &neuron.synapse) {
+        (Membrane::Direct, None) if fires => "threshold",
+        (Membrane::Direct, None) => "relay",
+        (Membrane::Integrator { .. }, None) if fires => "if",
+        (Membrane::Integrator { .. }, None) => "i",
+        (Membrane::Leaky { .. }, None) if fires => "lif",
+        (Membrane::Leaky { .. }, None) => "li",
+        (Membrane::Leaky { .. }, Some(_)) if fires => "cuba_lif",
+        (Membrane::Leaky { .. }, Some(_)) => "cuba_li",
+        (Membrane::Direct, Some(_)) if fires => "cuba_threshold",
+        (Membrane::Direct, Some(_)) => "cuba_relay",
+        (Membrane::Integrator { .. }, Some(_)) if fires => "cuba_if",
+        (Membrane::Integrator { .. }, Some(_)) => "cuba_i",
     }
 }
 
 fn fields(neuron: &Neuron) -> String {
-    let value = |p: &Parameter| match p {
-        Parameter::Uniform(v) => format!("{v:?}"),
-        Parameter::PerNeuron(v) => list(v),
-    };
-    let mut text = format!(
-        "tau_mem = {} r = {} v_leak = {} threshold = {} v_reset = {}",
-        value(&neuron.tau_mem),
-        value(&neuron.r),
-        value(&neuron.v_leak),
-        value(&neuron.threshold),
-        value(&neuron.v_reset)
-    );
-    if let Some(synapse) = &neuron.synapse {
-        let _ = write!(
-            text,
-            " tau_syn = {} w_in = {}",
-            value(&synapse.tau_syn),
-            value(&synapse.w_in)
-        );
+    let mut text = String::new();
+    for (field, parameter) in neuron.parameters() {
+        let value = match parameter {
+            Parameter::Uniform(v) => format!("{v:?}"),
+            Parameter::PerNeuron(v) => list(v),
+        };
+        let _ = write!(text, " {field} = {value}");
     }
     text
 }
 
-/// Names of an attribute's values.
-type Words<T> = [(T, &'static str); 2];
-
-const INTEGRATORS: Words<Integrator> = [
-    (Integrator::Exponential, "exponential"),
-    (Integrator::Euler, "euler"),
-];
-const ORDERS: Words<Order> = [
-    (Order::CurrentFirst, "current_first"),
-    (Order::Simultaneous, "simultaneous"),
-];
-const RESETS: Words<Reset> = [(Reset::ToValue, "to_value"), (Reset::Subtract, "subtract")];
-const THRESHOLDS: Words<Threshold> = [
-    (Threshold::Strict, "strict"),
-    (Threshold::Inclusive, "inclusive"),
-];
-const SPIKES: Words<SpikeShape> = [(SpikeShape::Impulse, "impulse"), (SpikeShape::Held, "held")];
-
-fn word<T: Copy + PartialEq>(words: &Words<T>, value: T) -> &'static str {
-    if words[0].0 == value {
-        words[0].1
-    } else {
-        words[1].1
-    }
-}
-
-fn attribute<T: Copy>(line: &mut Line, key: &str, words: &Words<T>) -> Parsed<T> {
-    line.expect(key)?;
-    line.expect("=")?;
-    let found = line.word()?;
-    words
-        .iter()
-        .find(|(_, w)| *w == found)
-        .map(|(value, _)| *value)
-        .ok_or_else(|| format!("`{key}` is {} or {}, not `{found}`", words[0].1, words[1].1))
-}
-
-/// Parses a network; `externals` gives the values that the text leaves out, by
-/// `projection.weight` and `projection.bias`.
+/// Parses a network; `externals` gives the values that the text leaves out, by `projection.weight`,
+/// `projection.bias`, and for nodes of paths `node.field`.
 ///
 /// # Errors
 /// Every line that does not parse.
@@ -159,44 +127,28 @@ pub fn parse_network(text: &str, externals: &Externals) -> Result<Network, Diagn
     lines.finish(network)
 }
 
-/// Reads a line with `f`; notes a problem.
-fn read<T>(lines: &mut Lines, f: impl FnOnce(&mut Line) -> Parsed<T>) -> Option<T> {
-    let mut line = lines.next()?;
-    match f(&mut line).and_then(|value| line.done().map(|()| value)) {
-        Ok(value) => Some(value),
-        Err(message) => {
-            lines.problem(line.number, message);
-            None
-        }
-    }
-}
-
 fn network(lines: &mut Lines, externals: &Externals) -> Option<Network> {
-    let (name, dt, output) = read(lines, |line| {
+    let (name, dt) = lines.read(|line| {
         line.expect("network")?;
-        let name = line.name()?;
-        let dt = line.field("dt")?;
-        line.expect("output")?;
-        line.expect("=")?;
-        let output = line.entity::<Pop>("pop")?;
+        let head = (line.name()?, line.field("dt")?);
         line.expect("{")?;
-        Ok((name, dt, output))
+        Ok(head)
     })?;
-    let convention = read(lines, convention)?;
     let mut network = Network {
         name,
         dt,
-        convention,
+        convention: lines.read(convention)?,
         populations: PrimaryMap::new(),
         projections: PrimaryMap::new(),
-        output,
+        outputs: Vec::new(),
     };
     loop {
         match lines.peek()? {
             "}" => {
-                read(lines, |line| line.expect("}"));
+                lines.read(|line| line.expect("}"));
                 return Some(network);
             }
+            "output" => network.outputs.extend(lines.read(port)),
             first if first.starts_with("proj") => {
                 if let Some(projection) = projection(lines, externals, &network) {
                     network.projections.push(projection);
@@ -204,26 +156,43 @@ fn network(lines: &mut Lines, externals: &Externals) -> Option<Network> {
             }
             _ => {
                 let next = network.populations.len();
-                if let Some(population) = read(lines, |line| population(line, next)) {
-                    network.populations.push(population);
+                let population = lines.read(|line| population(line, next));
+                let own = (lines.peek() == Some("convention"))
+                    .then(|| lines.read(convention))
+                    .flatten();
+                if let Some(population) = population {
+                    network.populations.push(Population {
+                        convention: own,
+                        ..population
+                    });
                 }
             }
         }
     }
 }
 
+fn port(line: &mut Line) -> Parsed<Port> {
+    line.expect("output")?;
+    let name = line.name()?;
+    line.expect(":")?;
+    let population = line.entity("pop")?;
+    Ok(Port { name, population })
+}
+
 fn convention(line: &mut Line) -> Parsed<Convention> {
     line.expect("convention")?;
-    Ok(Convention {
-        name: line.name()?,
-        integrator: attribute(line, "integrator", &INTEGRATORS)?,
-        order: attribute(line, "order", &ORDERS)?,
-        reset: attribute(line, "reset", &RESETS)?,
-        threshold: attribute(line, "threshold", &THRESHOLDS)?,
-        spike: attribute(line, "spike", &SPIKES)?,
-        delay: line.field("delay")?,
-        time_unit: line.field("time_unit")?,
-    })
+    let name = line.name()?;
+    let mut convention = Convention::preset("nir").ok_or("there is no preset to begin with")?;
+    convention.name = name;
+    for attribute in Convention::ATTRIBUTES {
+        line.expect(attribute)?;
+        line.expect("=")?;
+        let value = line.word()?;
+        convention
+            .set(attribute, &value)
+            .map_err(|e| format!("`{attribute}`: {e}"))?;
+    }
+    Ok(convention)
 }
 
 fn population(line: &mut Line, next: usize) -> Parsed<Population> {
@@ -234,35 +203,62 @@ fn population(line: &mut Line, next: usize) -> Parsed<Population> {
     let name = line.name()?;
     line.expect(":")?;
     let model = line.word()?;
-    let size: Vec<usize> = line.list()?;
-    let [size] = size[..] else {
-        return Err("a population has one size".into());
-    };
+    let shape: Vec<usize> = line.list()?;
+    let size = shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+    let size = size.ok_or("the shape is too large")?;
     let kind = match model.as_str() {
         "source" => PopulationKind::Source,
-        "lif" => PopulationKind::Neurons(neuron(line, size, false)?),
-        "cuba_lif" => PopulationKind::Neurons(neuron(line, size, true)?),
-        other => return Err(format!("unknown model `{other}`")),
+        "graded" => PopulationKind::Graded,
+        other => PopulationKind::Neurons(neuron(line, other, size)?),
     };
-    Ok(Population { name, size, kind })
+    Ok(Population {
+        name,
+        size,
+        shape,
+        kind,
+        convention: None,
+    })
 }
 
-fn neuron(line: &mut Line, size: usize, cuba: bool) -> Parsed<Neuron> {
+fn neuron(line: &mut Line, model: &str, size: usize) -> Parsed<Neuron> {
+    let (cuba, plain) = match model.strip_prefix("cuba_") {
+        Some(plain) => (true, plain),
+        None => (false, model),
+    };
     let mut field = |key: &str| parameter(line, key, size);
+    let (membrane, fires) = match plain {
+        "threshold" | "relay" => (Membrane::Direct, plain == "threshold"),
+        "i" | "if" => (Membrane::Integrator { r: field("r")? }, plain == "if"),
+        "li" | "lif" => (
+            Membrane::Leaky {
+                tau: field("tau_mem")?,
+                r: field("r")?,
+                v_leak: field("v_leak")?,
+            },
+            plain == "lif",
+        ),
+        _ => return Err(format!("unknown model `{model}`")),
+    };
+    let firing = if fires {
+        Some(Firing {
+            threshold: field("threshold")?,
+            v_reset: field("v_reset")?,
+        })
+    } else {
+        None
+    };
+    let synapse = if cuba {
+        Some(Synapse {
+            tau_syn: field("tau_syn")?,
+            w_in: field("w_in")?,
+        })
+    } else {
+        None
+    };
     Ok(Neuron {
-        tau_mem: field("tau_mem")?,
-        r: field("r")?,
-        v_leak: field("v_leak")?,
-        threshold: field("threshold")?,
-        v_reset: field("v_reset")?,
-        synapse: if cuba {
-            Some(Synapse {
-                tau_syn: field("tau_syn")?,
-                w_in: field("w_in")?,
-            })
-        } else {
-            None
-        },
+        membrane,
+        synapse,
+        firing,
     })
 }
 
@@ -285,57 +281,95 @@ fn parameter(line: &mut Line, key: &str, size: usize) -> Parsed<Parameter> {
 
 fn projection(lines: &mut Lines, externals: &Externals, network: &Network) -> Option<Projection> {
     let next = network.projections.len();
-    let mut projection = read(lines, |line| {
-        let id: Proj = line.entity("proj")?;
-        if id.index() != next {
-            return Err(format!("{id} stands where {} is due", Proj::new(next)));
-        }
-        let name = line.name()?;
-        line.expect(":")?;
-        let pre = line.entity("pop")?;
-        line.expect("->")?;
-        let post = line.entity("pop")?;
-        for pop in [pre, post] {
-            if network.populations.get(pop).is_none() {
-                return Err(format!("{pop} does not exist"));
-            }
-        }
-        let delay = line.field("delay")?;
-        let trainable = match line.word()?.as_str() {
-            "trainable" => true,
-            "constant" => false,
-            other => return Err(format!("expected trainable or constant, found `{other}`")),
-        };
-        Ok(Projection {
-            name,
-            pre,
-            post,
-            weights: Vec::new(),
-            bias: None,
-            delay,
-            trainable,
-        })
-    });
+    let projection = lines.read(|line| head(line, next, network));
     let name = projection
         .as_ref()
         .map_or("", |p| p.name.as_str())
         .to_owned();
-    let weights = read(lines, |line| tensor(line, "weight", &name, externals));
+    let link = link(lines, &name, externals);
     let bias = (lines.peek() == Some("bias"))
-        .then(|| read(lines, |line| tensor(line, "bias", &name, externals)))
+        .then(|| lines.read(|line| tensor(line, "bias", &name, externals)))
         .flatten();
-    if let (Some(projection), Some(weights)) = (&mut projection, weights) {
-        projection.weights = weights;
-        projection.bias = bias;
+    Some(Projection {
+        link: link?,
+        bias,
+        ..projection?
+    })
+}
+
+/// A projection's first line.
+fn head(line: &mut Line, next: usize, network: &Network) -> Parsed<Projection> {
+    let id: Proj = line.entity("proj")?;
+    if id.index() != next {
+        return Err(format!("{id} stands where {} is due", Proj::new(next)));
     }
-    projection
+    let name = line.name()?;
+    line.expect(":")?;
+    let pre = line.entity("pop")?;
+    line.expect("->")?;
+    let post = line.entity("pop")?;
+    for pop in [pre, post] {
+        if network.populations.get(pop).is_none() {
+            return Err(format!("{pop} does not exist"));
+        }
+    }
+    let delay = line.field("delay")?;
+    let trainable = match line.word()?.as_str() {
+        "trainable" => true,
+        "constant" => false,
+        other => return Err(format!("expected trainable or constant, found `{other}`")),
+    };
+    Ok(Projection {
+        name,
+        pre,
+        post,
+        link: Link::Path(Vec::new()),
+        bias: None,
+        delay,
+        trainable,
+    })
+}
+
+fn link(lines: &mut Lines, name: &str, externals: &Externals) -> Option<Link> {
+    match lines.peek()? {
+        "weight" => {
+            let weights = lines.read(|line| tensor(line, "weight", name, externals))?;
+            Some(Link::Dense(weights))
+        }
+        "taps" => {
+            let weights = lines.read(|line| {
+                line.expect("taps")?;
+                shaped(line, &format!("{name}.weight"), externals)
+            });
+            let axes = connection::axes(lines);
+            Some(Link::Taps {
+                axes,
+                weights: weights?,
+            })
+        }
+        _ => {
+            let mut nodes = Vec::new();
+            while lines.peek() == Some("node") {
+                nodes.extend(linear::parse(lines, externals));
+            }
+            Some(Link::Path(nodes))
+        }
+    }
 }
 
 fn tensor(line: &mut Line, key: &str, name: &str, externals: &Externals) -> Parsed<Vec<f32>> {
     line.expect(key)?;
+    shaped(line, &format!("{name}.{key}"), externals)
+}
+
+/// `[shape] = values`.
+pub(super) fn shaped<T>(line: &mut Line, name: &str, externals: &Externals) -> Parsed<Vec<T>>
+where
+    T: FromStr + super::Element,
+{
     let shape: Vec<usize> = line.list()?;
     line.expect("=")?;
-    let values = line.values(&format!("{name}.{key}"), externals)?;
+    let values = line.values(name, externals)?;
     let expected = shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
     if expected == Some(values.len()) {
         Ok(values)

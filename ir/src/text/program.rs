@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 
 use super::lexer::{Line, Lines, Parsed};
-use super::{Externals, list, name, string, values};
+use super::{Externals, connection, list, name, string, values};
+use crate::connection::Connection;
 use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
 use crate::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Coefficient,
-    CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Proc, Process, Program,
-    Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
+    CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process,
+    Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
 };
 
 /// Prints a program.
@@ -17,10 +18,11 @@ pub fn print_program(program: &Program) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "program {} ticks = {} dt = {:?} replicas = {} {{",
+        "program {} ticks = {} dt = {:?} first_tick = {} replicas = {} {{",
         name(&program.name),
         program.ticks,
         program.dt,
+        program.first_tick,
         program.replicas
     );
     for (id, tensor) in program.tensors.iter() {
@@ -41,13 +43,16 @@ pub fn print_program(program: &Program) -> String {
     for (id, channel) in program.channels.iter() {
         let _ = writeln!(
             out,
-            "  {id} : {} -> {} bound {} ; {} -> {}",
+            "  {id} : {} -> {} delay {}{} {}; {} -> {}",
             channel.from,
             channel.to,
-            channel.bound,
+            channel.delay,
+            bound(channel.bound),
+            kind_of(&channel.connection),
             name(&program.processes[channel.from].name),
             name(&program.processes[channel.to].name)
         );
+        connection::print(&mut out, "    ", &channel.connection);
     }
     for (id, process) in program.processes.iter() {
         out.push('\n');
@@ -57,6 +62,17 @@ pub fn print_program(program: &Program) -> String {
     out
 }
 
+fn bound(bound: Option<usize>) -> String {
+    bound.map_or_else(String::new, |most| format!(" bound {most}"))
+}
+
+fn kind_of(connection: &Connection) -> &'static str {
+    match connection {
+        Connection::All => "",
+        Connection::Taps(_) => "taps ",
+    }
+}
+
 fn print_process(out: &mut String, id: Proc, process: &Process) {
     let role = match process.role {
         Role::Source => "source".to_owned(),
@@ -64,9 +80,14 @@ fn print_process(out: &mut String, id: Proc, process: &Process) {
         Role::Loss => "loss".to_owned(),
         Role::Optimiser(tensor) => format!("optimiser {tensor}"),
     };
+    let output = match process.output {
+        Output::Spikes => String::new(),
+        Output::State(array) => format!(" emits {}", name(&process.arrays[array].name)),
+        Output::Given => " emits values".to_owned(),
+    };
     let _ = writeln!(
         out,
-        "  {id} {} : {role} lanes {} {{",
+        "  {id} {} : {role} lanes {}{output} {{",
         name(&process.name),
         process.lanes
     );
@@ -99,7 +120,7 @@ fn print_process(out: &mut String, id: Proc, process: &Process) {
     }
     if let Some(tape) = &process.tape {
         let fields: Vec<String> = tape.fields.iter().map(|f| name(f)).collect();
-        let _ = writeln!(out, "    tape [{}] bound {}", fields.join(", "), tape.bound);
+        let _ = writeln!(out, "    tape [{}]{}", fields.join(", "), bound(tape.bound));
     }
     for handler in &process.handlers {
         let _ = writeln!(
@@ -136,6 +157,7 @@ fn domain_text(domain: Domain) -> &'static str {
     match domain {
         Domain::Lanes => "lanes",
         Domain::Lane => "lane",
+        Domain::Synapses => "synapses",
         Domain::Scalar => "scalar",
     }
 }
@@ -143,6 +165,7 @@ fn domain_text(domain: Domain) -> &'static str {
 fn row_text(row: Row) -> &'static str {
     match row {
         Row::Source => "source",
+        Row::Synapse => "synapse",
         Row::Tick => "bin",
     }
 }
@@ -257,6 +280,7 @@ impl Parser<'_> {
                 name: line.name()?,
                 ticks: line.field("ticks")?,
                 dt: line.field("dt")?,
+                first_tick: line.field("first_tick")?,
                 replicas: line.field("replicas")?,
                 tensors: PrimaryMap::new(),
                 processes: PrimaryMap::new(),
@@ -325,19 +349,32 @@ impl Parser<'_> {
             let from = line.entity("proc")?;
             line.expect("->")?;
             let to = line.entity("proc")?;
-            line.expect("bound")?;
+            line.expect("delay")?;
+            let delay = line.number()?;
+            let bound = optional_bound(line)?;
+            let connection = if line.accept("taps") {
+                Connection::Taps(Vec::new())
+            } else {
+                Connection::All
+            };
             Ok(Channel {
                 from,
                 to,
-                bound: line.number()?,
+                delay,
+                connection,
+                bound,
             })
         });
-        program.channels.extend_one(channel);
+        let Some(mut channel) = channel else { return };
+        if let Connection::Taps(axes) = &mut channel.connection {
+            *axes = connection::axes(self.lines);
+        }
+        program.channels.push(channel);
     }
 
     fn process(&mut self, program: &mut Program) -> Option<()> {
         let next = program.processes.len();
-        let mut process = self.line(|_, line| {
+        let mut head = self.line(|_, line| {
             in_order(line.entity::<Proc>("proc")?, next)?;
             let name = line.name()?;
             line.expect(":")?;
@@ -350,17 +387,25 @@ impl Parser<'_> {
             };
             line.expect("lanes")?;
             let lanes = line.number()?;
+            let emits = if line.accept("emits") {
+                Some(line.name()?)
+            } else {
+                None
+            };
             line.expect("{")?;
-            Ok(Process {
+            let process = Process {
                 name,
                 role,
                 lanes,
                 coefs: PrimaryMap::new(),
                 arrays: PrimaryMap::new(),
+                output: Output::Spikes,
                 tape: None,
                 handlers: Vec::new(),
-            })
+            };
+            Ok((process, emits, line.number))
         })?;
+        let (process, emits, number) = &mut head;
         loop {
             match self.lines.peek()? {
                 "coef" => {
@@ -373,13 +418,17 @@ impl Parser<'_> {
                 }
                 "tape" => process.tape = self.line(|_, line| tape(line)),
                 "on" => {
-                    if let Some(handler) = self.handler(&process) {
+                    if let Some(handler) = self.handler(process) {
                         process.handlers.push(handler);
                     }
                 }
                 _ => {
                     self.line(|_, line| line.expect("}"));
-                    program.processes.push(process);
+                    match output(process, emits.as_deref()) {
+                        Ok(output) => process.output = output,
+                        Err(message) => self.lines.problem(*number, message),
+                    }
+                    program.processes.push(head.0);
                     return Some(());
                 }
             }
@@ -406,6 +455,7 @@ impl Parser<'_> {
             let domain = match line.word()?.as_str() {
                 "lanes" => Domain::Lanes,
                 "lane" => Domain::Lane,
+                "synapses" => Domain::Synapses,
                 "scalar" => Domain::Scalar,
                 other => return Err(format!("unknown domain `{other}`")),
             };
@@ -497,11 +547,30 @@ fn tape(line: &mut Line) -> Parsed<SpikeTape> {
         }
         fields.push(line.name()?);
     }
-    line.expect("bound")?;
     Ok(SpikeTape {
         fields,
-        bound: line.number()?,
+        bound: optional_bound(line)?,
     })
+}
+
+fn optional_bound(line: &mut Line) -> Parsed<Option<usize>> {
+    if line.accept("bound") {
+        Ok(Some(line.number()?))
+    } else {
+        Ok(None)
+    }
+}
+
+/// What leaves a process: sources have values of their own, neurons a state's.
+fn output(process: &Process, emits: Option<&str>) -> Parsed<Output> {
+    match emits {
+        None => Ok(Output::Spikes),
+        Some("values") if process.role == Role::Source => Ok(Output::Given),
+        Some(state) => process
+            .array(state)
+            .map(Output::State)
+            .ok_or_else(|| format!("no array is called `{state}`")),
+    }
 }
 
 /// Resolves the names that statements use.
@@ -519,6 +588,7 @@ impl Names<'_> {
         let row = if line.accept("[") {
             let row = match line.word()?.as_str() {
                 "source" => Row::Source,
+                "synapse" => Row::Synapse,
                 "bin" => Row::Tick,
                 other => return Err(format!("unknown row `{other}`")),
             };

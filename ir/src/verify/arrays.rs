@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{LIMIT, Verifier};
-use crate::event::{ArrayKind, CoefficientValue, Process, Role, Tensor};
+use crate::event::{Array, ArrayKind, CoefficientValue, Op, Process, Role, Row, Stmt, Tensor};
 
 impl Verifier<'_> {
     /// Coefficients and arrays.
@@ -42,7 +42,7 @@ impl Verifier<'_> {
     fn arrays(&mut self, place: &str, process: &Process) {
         let mut names = BTreeSet::new();
         let mut alone: Vec<ArrayKind> = Vec::new();
-        for array in process.arrays.values() {
+        for (id, array) in process.arrays.iter() {
             let kind = array.kind;
             if !names.insert(&array.name) {
                 self.problem(place, format!("two arrays are called `{}`", array.name));
@@ -61,7 +61,9 @@ impl Verifier<'_> {
             match kind {
                 ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
                     alone.push(kind);
-                    self.tensor_fits(place, process, t);
+                    if !named_by_synapses(process, id) {
+                        self.tensor_fits(place, process, t);
+                    }
                 }
                 ArrayKind::Gathered => alone.push(kind),
                 ArrayKind::GivenError | ArrayKind::Trace => {
@@ -74,9 +76,14 @@ impl Verifier<'_> {
 
     /// Only neurons have spikes of their own to record.
     fn tape(&mut self, place: &str, process: &Process) {
-        if process.tape.is_some() && process.role != Role::Neurons {
+        let Some(tape) = &process.tape else { return };
+        if process.role != Role::Neurons {
             let message = format!("a process of role {:?} has no tape", process.role);
             self.problem(place, message);
+        }
+        let backwards = self.program.has_adjoint();
+        if tape.bound.is_some() != backwards {
+            self.bound(place, backwards);
         }
     }
 
@@ -126,6 +133,13 @@ impl Verifier<'_> {
             self.problem(place, message);
         }
     }
+}
+
+/// Whether handlers take single elements of an array, synapse by synapse; it need not have the lanes of the
+/// process then, and bodies are checked for it.
+fn named_by_synapses(process: &Process, array: Array) -> bool {
+    let mut stmts = process.handlers.iter().flat_map(|h| &h.body.stmts);
+    stmts.any(|stmt| matches!(stmt, Stmt::Let(_, Op::LoadRow(a, Row::Synapse)) if *a == array))
 }
 
 /// The table of roles and kinds. State and scalars live as long as a sample, moments and counters from

@@ -1,10 +1,11 @@
 //! One body: names, types, and what its handler and domain can do.
 
 use super::{access, channel_of};
+use crate::connection::Connection;
 use crate::entity::Entity;
 use crate::event::{
-    Array, ArrayKind, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing,
-    Process, Program, Role, Row, Stmt, Tensor, Value,
+    Array, ArrayKind, Channel, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op,
+    Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor, Value,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,10 +77,20 @@ impl BodyCheck<'_> {
             .then(|| format!("an event names one of {sources} lanes, the process has {lanes}"))
     }
 
-    /// The producer of the channel that the handler is for.
+    /// The channel that the handler is for.
+    fn channel(&self) -> Option<&Channel> {
+        self.program.channels.get(channel_of(self.handler.kind)?)
+    }
+
+    /// The producer of that channel.
     fn producer(&self) -> Option<&Process> {
-        let channel = self.program.channels.get(channel_of(self.handler.kind)?)?;
-        self.program.processes.get(channel.from)
+        self.program.processes.get(self.channel()?.from)
+    }
+
+    /// The channel's connection, if it names its synapses.
+    fn synapses(&self) -> Option<&Connection> {
+        let connection = &self.channel()?.connection;
+        (*connection != Connection::All).then_some(connection)
     }
 
     /// Whether there is a current bin: not between the passes, and not between batches.
@@ -94,9 +105,12 @@ impl BodyCheck<'_> {
     fn domain_fits(&self) -> bool {
         use HandlerKind as K;
         match self.handler.kind {
-            K::Event(_) | K::Message(_) => self.handler.domain != Domain::Scalar,
+            K::Event(_) if self.synapses().is_some() => self.handler.domain == Domain::Synapses,
+            K::Event(_) | K::Message(_) => {
+                matches!(self.handler.domain, Domain::Lanes | Domain::Lane)
+            }
             K::Spike => self.handler.domain == Domain::Lane,
-            K::Turn => self.handler.domain != Domain::Lane,
+            K::Turn => matches!(self.handler.domain, Domain::Lanes | Domain::Scalar),
             K::Schedule => self.handler.domain == Domain::Scalar,
             _ => self.handler.domain == Domain::Lanes,
         }
@@ -157,8 +171,9 @@ impl BodyCheck<'_> {
             Stmt::Spike { cond, fields } => self.spike(*cond, fields),
             Stmt::Probe(array, value) => {
                 self.number(*value)?;
-                require(self.array(*array)? == ArrayKind::Trace, || {
-                    "only traces are probed".into()
+                let probed = self.array(*array)? == ArrayKind::Trace;
+                require(probed && self.handler.domain != Domain::Synapses, || {
+                    "only traces are probed, and not synapse by synapse".into()
                 })?;
                 self.bin()
             }
@@ -205,9 +220,10 @@ impl BodyCheck<'_> {
         match *op {
             Op::Const(_) => Ok(()),
             Op::Tick => self.bin(),
-            Op::Lane => require(self.handler.domain != Domain::Scalar, || {
-                "there are no lanes".into()
-            }),
+            Op::Lane => require(
+                matches!(self.handler.domain, Domain::Lanes | Domain::Lane),
+                || "there is no lane to number".into(),
+            ),
             Op::Coef(c) => self.coef(c),
             Op::Load(array) => {
                 let kind = self.array(array)?;
@@ -225,10 +241,7 @@ impl BodyCheck<'_> {
                     || format!("there is no field {i}"),
                 )
             }
-            Op::Payload => require(
-                matches!(self.handler.kind, HandlerKind::Spike | HandlerKind::Gather),
-                || "nothing arrives here".into(),
-            ),
+            Op::Payload => require(self.has_payload(), || "nothing arrives here".into()),
             Op::Unary(_, a) => self.number(a),
             Op::Binary(_, a, b) | Op::Cmp(_, a, b) => self.number(a).and(self.number(b)),
             Op::Fma(a, b, c) => self.number(a).and(self.number(b)).and(self.number(c)),
@@ -238,6 +251,14 @@ impl BodyCheck<'_> {
                 })?;
                 self.number(a).and(self.number(b))
             }
+        }
+    }
+
+    fn has_payload(&self) -> bool {
+        match self.handler.kind {
+            HandlerKind::Spike | HandlerKind::Gather => true,
+            HandlerKind::Event(_) => self.producer().is_some_and(|p| p.output != Output::Spikes),
+            _ => false,
         }
     }
 
@@ -266,13 +287,18 @@ impl BodyCheck<'_> {
         let fits = match row {
             Row::Source => match kind {
                 ArrayKind::Param(tensor) | ArrayKind::Gradient(tensor) => {
-                    self.has_a_row_a_source(tensor)
+                    self.handler.domain != Domain::Synapses && self.has_a_row_a_source(tensor)
                 }
+                _ => false,
+            },
+            Row::Synapse => match kind {
+                ArrayKind::Param(tensor) => self.has_a_weight_a_synapse(tensor),
                 _ => false,
             },
             Row::Tick => {
                 self.bin()?;
-                matches!(kind, ArrayKind::GivenError | ArrayKind::Trace)
+                let once = self.handler.domain != Domain::Synapses;
+                once && matches!(kind, ArrayKind::GivenError | ArrayKind::Trace)
             }
         };
         require(fits, || {
@@ -280,19 +306,32 @@ impl BodyCheck<'_> {
         })
     }
 
-    /// Whether a tensor has a row for each source of the channel that the handler is for.
+    /// Whether a tensor has a row of lanes for each source of the channel that the handler is for.
     fn has_a_row_a_source(&self, tensor: Tensor) -> bool {
         let tensor = self.program.tensors.get(tensor);
+        let lanes = self.process.lanes;
         self.producer()
-            .is_some_and(|p| tensor.is_some_and(|t| t.rows == p.lanes))
+            .is_some_and(|p| tensor.is_some_and(|t| t.rows == p.lanes && t.lanes == lanes))
+    }
+
+    /// Whether a tensor has every weight that a synapse of the handler's channel names.
+    fn has_a_weight_a_synapse(&self, tensor: Tensor) -> bool {
+        let tensor = self.program.tensors.get(tensor);
+        let weights = tensor.map_or(0, |t| t.values.len() as u64);
+        let named = self
+            .synapses()
+            .filter(|_| self.handler.domain == Domain::Synapses);
+        named.is_some_and(|c| c.largest().is_none_or(|(_, weight)| weight < weights))
     }
 
     /// Whether an element is found by its lane alone.
     fn is_single_row(&self, kind: ArrayKind) -> bool {
         match kind {
             ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
+                let lanes = self.process.lanes;
+                let tensor = self.program.tensors.get(t);
                 matches!(self.process.role, Role::Optimiser(_))
-                    || self.program.tensors.get(t).is_some_and(|t| t.rows == 1)
+                    || tensor.is_some_and(|t| t.rows == 1 && t.lanes == lanes)
             }
             ArrayKind::GivenError | ArrayKind::Trace => false,
             _ => true,

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use nirc_ir::network::{Convention, Integrator, Order, Reset, SpikeShape, Threshold};
+use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
 use super::section::Section;
@@ -96,49 +96,34 @@ fn model(section: &Section<'_>, directory: &Path) -> Option<PathBuf> {
 fn convention(section: &Section<'_>) -> Option<Convention> {
     let presets: Vec<(&str, &str)> = Convention::PRESETS.map(|name| (name, name)).to_vec();
     let preset = section.required_choice("preset", &presets);
-    let integrator = section.choice(
-        "integrator",
-        &[
-            ("exponential", Integrator::Exponential),
-            ("euler", Integrator::Euler),
-        ],
-    );
-    let order = section.choice(
-        "order",
-        &[
-            ("current_first", Order::CurrentFirst),
-            ("simultaneous", Order::Simultaneous),
-        ],
-    );
-    let reset = section.choice(
-        "reset",
-        &[("to_value", Reset::ToValue), ("subtract", Reset::Subtract)],
-    );
-    let threshold = section.choice(
-        "threshold",
-        &[
-            ("strict", Threshold::Strict),
-            ("inclusive", Threshold::Inclusive),
-        ],
-    );
-    let spike = section.choice(
-        "spike",
-        &[("impulse", SpikeShape::Impulse), ("held", SpikeShape::Held)],
-    );
-    let delay = section.integer("delay", "a delay of 1 tick or more", 1..=MOST_TICKS);
-    let time_unit = section.float("time_unit", "a positive number of seconds", POSITIVE);
+    let mut changes = Vec::new();
+    for attribute in Convention::describe() {
+        let name = attribute.name;
+        let words: Vec<(&str, &str)> = attribute.values.iter().map(|(w, _)| (*w, *w)).collect();
+        let value = match name {
+            "time_unit" => section
+                .float(name, "a positive number of seconds", POSITIVE)
+                .map(|v| v.to_string()),
+            "first_tick" => section
+                .integer(name, "0 or 1", 0..=1)
+                .map(|v| v.to_string()),
+            _ if words.is_empty() => section
+                .integer(name, "a number of ticks", 0..=MOST_TICKS)
+                .map(|v| v.to_string()),
+            _ => section.choice(name, &words).map(str::to_owned),
+        };
+        changes.extend(value.map(|value| (name, value)));
+    }
     section.finish();
-    let base = Convention::preset(preset?)?;
-    Some(Convention {
-        name: base.name,
-        integrator: integrator.unwrap_or(base.integrator),
-        order: order.unwrap_or(base.order),
-        reset: reset.unwrap_or(base.reset),
-        threshold: threshold.unwrap_or(base.threshold),
-        spike: spike.unwrap_or(base.spike),
-        delay: delay.unwrap_or(base.delay),
-        time_unit: time_unit.unwrap_or(base.time_unit),
-    })
+    let mut convention = Convention::preset(preset?)?;
+    for (name, value) in changes {
+        convention.set(name, &value).ok()?;
+    }
+    if let Err(message) = convention.check() {
+        let help = "`nirc conventions` lists what each attribute can be";
+        section.problem(codes::CONVENTION, "", &message, help);
+    }
+    Some(convention)
 }
 
 /// Positive and finite.

@@ -93,6 +93,7 @@ impl DataSet {
             spikes: self.spikes(k),
             label: self.labels[k],
             error: &[],
+            values: &[],
         }
     }
 

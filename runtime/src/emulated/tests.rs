@@ -6,7 +6,8 @@ use nirc_ir::event::{ArrayDecl, ArrayKind, HandlerKind, Op, Program, Role, Stmt}
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{
-    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Synapse,
 };
 use nirc_ir::verify::verify;
 use nirc_spinnaker2::abi;
@@ -42,29 +43,33 @@ impl Numbers {
 fn connected(sizes: &[usize], edges: &[(usize, usize)]) -> Network {
     let uniform = Parameter::Uniform;
     let neuron = Neuron {
-        tau_mem: uniform(0.02),
-        r: uniform(1.0),
-        v_leak: uniform(0.0),
-        threshold: uniform(1.0),
-        v_reset: uniform(0.0),
+        membrane: Membrane::Leaky {
+            tau: uniform(0.02),
+            r: uniform(1.0),
+            v_leak: uniform(0.0),
+        },
         synapse: Some(Synapse {
             tau_syn: uniform(0.005),
             w_in: uniform(5.0),
         }),
+        firing: Some(Firing {
+            threshold: uniform(1.0),
+            v_reset: uniform(0.0),
+        }),
     };
     let mut numbers = Numbers(7);
     let mut populations = PrimaryMap::new();
-    populations.push(Population {
-        name: "input".to_owned(),
-        size: INPUTS as usize,
-        kind: PopulationKind::Source,
-    });
+    populations.push(Population::vector(
+        "input",
+        INPUTS as usize,
+        PopulationKind::Source,
+    ));
     for (layer, &size) in sizes.iter().enumerate() {
-        populations.push(Population {
-            name: format!("layer{layer}"),
+        populations.push(Population::vector(
+            format!("layer{layer}"),
             size,
-            kind: PopulationKind::Neurons(neuron.clone()),
-        });
+            PopulationKind::Neurons(neuron.clone()),
+        ));
     }
     let mut projections = PrimaryMap::new();
     for (number, &(pre, post)) in edges.iter().enumerate() {
@@ -76,19 +81,22 @@ fn connected(sizes: &[usize], edges: &[(usize, usize)]) -> Network {
             name: format!("fc{number}"),
             pre,
             post,
-            weights: weights.collect(),
             bias: None,
             delay: 1,
             trainable: true,
+            link: Link::Dense(weights.collect()),
         });
     }
     Network {
         name: "net".to_owned(),
         dt: 0.001,
         convention: Convention::preset("eventprop").expect("a preset"),
-        output: Pop::new(sizes.len()),
         populations,
         projections,
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(sizes.len()),
+        }],
     }
 }
 
@@ -162,6 +170,7 @@ impl Batch {
                 spikes,
                 label: *label,
                 error: &[],
+                values: &[],
             })
             .collect()
     }

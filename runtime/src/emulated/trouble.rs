@@ -29,11 +29,11 @@ pub(super) fn status(program: &Program, pe: PeId, word: u32) -> Diagnostic {
     if code == Status::SpikeTapeFull as u32 {
         let proc = Proc::new(detail);
         let tape = program.processes.get(proc).and_then(|p| p.tape.as_ref());
-        full(name(proc), "own spikes", tape.map(|t| t.bound))
+        full(name(proc), "own spikes", tape.and_then(|t| t.bound))
     } else if code == Status::InputTapeFull as u32 {
         let channel = program.channels.get(Chan::new(detail));
         let place = channel.and_then(|c| name(c.to));
-        full(place, "received spikes", channel.map(|c| c.bound))
+        full(place, "received spikes", channel.and_then(|c| c.bound))
     } else if code == Status::UnknownKey as u32 {
         let message = format!("PE {pe} got a packet with the unknown key {detail:04x}xxxx");
         Diagnostic::error(DEVICE_FAULT, &program.name, message)

@@ -108,10 +108,12 @@ fn check_ticks(program: &Program, config: &Config) -> Result<(), Diagnostic> {
 
 fn recorded(names: &[String], model: &Model) -> Result<Vec<What>, Diagnostics> {
     if names.is_empty() {
-        let output = &model.network.populations[model.network.output];
-        return Ok(vec![What::Spikes {
-            population: output.name.clone(),
-        }]);
+        let network = &model.network;
+        let outputs = network.outputs.iter().map(|port| port.population);
+        let spikes = outputs.map(|pop| What::Spikes {
+            population: network.populations[pop].name.clone(),
+        });
+        return Ok(spikes.collect());
     }
     let mut problems = Diagnostics::new();
     let mut record = Vec::new();

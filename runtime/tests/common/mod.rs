@@ -12,7 +12,8 @@ use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::executor::InputSpike;
 use nirc_ir::network::{
-    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Synapse,
 };
 use nirc_runtime::config::Training;
 use nirc_runtime::data::DataSet;
@@ -23,14 +24,18 @@ pub fn program(batch: usize, replicas: usize) -> Program {
     let mut generator = Mt19937::new(3);
     let neurons = || {
         PopulationKind::Neurons(Neuron {
-            tau_mem: Parameter::Uniform(0.02),
-            r: Parameter::Uniform(1.0),
-            v_leak: Parameter::Uniform(0.0),
-            threshold: Parameter::Uniform(1.0),
-            v_reset: Parameter::Uniform(0.0),
+            membrane: Membrane::Leaky {
+                tau: Parameter::Uniform(0.02),
+                r: Parameter::Uniform(1.0),
+                v_leak: Parameter::Uniform(0.0),
+            },
             synapse: Some(Synapse {
                 tau_syn: Parameter::Uniform(0.005),
                 w_in: Parameter::Uniform(5.0),
+            }),
+            firing: Some(Firing {
+                threshold: Parameter::Uniform(1.0),
+                v_reset: Parameter::Uniform(0.0),
             }),
         })
     };
@@ -38,12 +43,14 @@ pub fn program(batch: usize, replicas: usize) -> Program {
         name: name.to_owned(),
         pre: Pop::new(pre),
         post: Pop::new(pre + 1),
-        weights: (0..size)
-            .map(|_| generator.normal(mean, std) as f32)
-            .collect(),
         bias: None,
         delay: 1,
         trainable: true,
+        link: Link::Dense(
+            (0..size)
+                .map(|_| generator.normal(mean, std) as f32)
+                .collect(),
+        ),
     };
     let populations = [
         ("input", 5, PopulationKind::Source),
@@ -56,17 +63,16 @@ pub fn program(batch: usize, replicas: usize) -> Program {
         convention: Convention::preset("eventprop").expect("a preset"),
         populations: populations
             .into_iter()
-            .map(|(name, size, kind)| Population {
-                name: name.to_owned(),
-                size,
-                kind,
-            })
+            .map(|(name, size, kind)| Population::vector(name, size, kind))
             .collect(),
         projections: PrimaryMap::from_iter([
             projection("fc1", 0, 60, 2.0, 1.5),
             projection("fc2", 1, 36, 1.6, 0.8),
         ]),
-        output: Pop::new(2),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
     };
     let options = Options {
         ticks: 20,

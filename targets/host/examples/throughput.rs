@@ -13,7 +13,8 @@ use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{Domain, Handler, HandlerKind, Op, Program, Stmt};
 use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
 use nirc_ir::network::{
-    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Synapse,
 };
 
 const SIZES: [usize; 3] = [5, 120, 3];
@@ -192,25 +193,31 @@ fn cost(handler: &Handler, lanes: usize) -> f64 {
 fn network(random: &mut Random) -> Network {
     let neuron = || {
         PopulationKind::Neurons(Neuron {
-            tau_mem: Parameter::Uniform(0.02),
-            r: Parameter::Uniform(1.0),
-            v_leak: Parameter::Uniform(0.0),
-            threshold: Parameter::Uniform(1.0),
-            v_reset: Parameter::Uniform(0.0),
+            membrane: Membrane::Leaky {
+                tau: Parameter::Uniform(0.02),
+                r: Parameter::Uniform(1.0),
+                v_leak: Parameter::Uniform(0.0),
+            },
             synapse: Some(Synapse {
                 tau_syn: Parameter::Uniform(0.005),
                 w_in: Parameter::Uniform(5.0),
             }),
+            firing: Some(Firing {
+                threshold: Parameter::Uniform(1.0),
+                v_reset: Parameter::Uniform(0.0),
+            }),
         })
     };
-    let population = |(k, size): (usize, &usize)| Population {
-        name: ["input", "hidden", "out"][k].into(),
-        size: *size,
-        kind: if k == 0 {
-            PopulationKind::Source
-        } else {
-            neuron()
-        },
+    let population = |(k, size): (usize, &usize)| {
+        Population::vector(
+            ["input", "hidden", "out"][k],
+            *size,
+            if k == 0 {
+                PopulationKind::Source
+            } else {
+                neuron()
+            },
+        )
     };
     // Mean and deviation of the published initialisation.
     let [first, second] = [(3.2, 3.2), (5.2, 2.8)];
@@ -222,10 +229,10 @@ fn network(random: &mut Random) -> Network {
             name: format!("fc{}", pre + 1),
             pre: Pop::new(pre),
             post: Pop::new(pre + 1),
-            weights: (0..count).map(weight).collect(),
             bias: None,
             delay: 1,
             trainable: true,
+            link: Link::Dense((0..count).map(weight).collect()),
         }
     };
     Network {
@@ -238,7 +245,10 @@ fn network(random: &mut Random) -> Network {
             .map(population)
             .collect::<PrimaryMap<_, _>>(),
         projections: PrimaryMap::from_iter([projection(0, first), projection(1, second)]),
-        output: Pop::new(2),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
     }
 }
 
@@ -298,6 +308,7 @@ impl Data {
                 spikes,
                 label: *label,
                 error: &[],
+                values: &[],
             })
             .collect()
     }

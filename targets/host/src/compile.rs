@@ -179,6 +179,7 @@ impl Compiler<'_, '_, '_> {
         let at = match row {
             Row::Source => At::Source,
             Row::Tick => At::Tick,
+            Row::Synapse => todo!("synapses"),
         };
         Addr {
             at,

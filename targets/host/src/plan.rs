@@ -316,7 +316,7 @@ impl ProcessPlan {
             .incoming(id)
             .map(|(chan, channel)| Input {
                 from: channel.from.index(),
-                bound: channel.bound,
+                bound: channel.bound.unwrap_or(usize::MAX),
                 event: routine(HandlerKind::Event(chan)),
                 message: routine(HandlerKind::Message(chan))
                     .filter(|_| sends(program, id, HandlerKind::Message(chan)))
@@ -340,7 +340,7 @@ impl ProcessPlan {
             role: process.role,
             shape,
             fields: process.tape.as_ref().map_or(0, |t| t.fields.len()),
-            bound: process.tape.as_ref().map_or(usize::MAX, |t| t.bound),
+            bound: tape_bound(process),
             errors: error_channels(program, id).count(),
             inputs,
             tick,
@@ -444,4 +444,10 @@ impl OptimiserPlan {
             update,
         }
     }
+}
+
+/// Most spikes that a process' tape can hold.
+fn tape_bound(process: &Process) -> usize {
+    let bound = process.tape.as_ref().and_then(|tape| tape.bound);
+    bound.unwrap_or(usize::MAX)
 }

@@ -182,7 +182,8 @@ fn arrays(state: &mut State<'_>, process: &Process, mood: Mood, numbers: &mut Nu
 /// A tape with some spikes on it, often with little room left.
 fn own_tape(state: &mut State<'_>, process: &Process, mood: Mood, numbers: &mut Numbers) {
     let Some(own) = &process.tape else { return };
-    let bound = u32::try_from(own.bound).expect("short tapes");
+    let bound = own.bound.unwrap_or_default();
+    let bound = u32::try_from(bound).expect("short tapes");
     let count = match numbers.below(4) {
         0 => bound.saturating_sub(numbers.below(3)),
         1 => numbers.below(bound + 1),
@@ -216,7 +217,10 @@ fn argument(state: &mut State<'_>, entry: &Entry, mood: Mood, numbers: &mut Numb
                     state.floats(&error, mood, numbers);
                 }
             }
-            let bound = process.tape.as_ref().map_or(1, |own| own.bound);
+            let bound = process
+                .tape
+                .as_ref()
+                .map_or(1, |own| own.bound.unwrap_or(1));
             numbers.below(u32::try_from(bound).expect("short tapes"))
         }
         HandlerKind::Gather => {

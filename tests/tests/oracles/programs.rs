@@ -8,8 +8,8 @@ use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{Proc, Program, Role};
 use nirc_ir::network::{
-    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
-    Projection, Reset, SpikeShape, Synapse, Threshold,
+    Convention, Firing, Integrator, Link, Membrane, Network, Neuron, Order, Parameter, Pop,
+    Population, PopulationKind, Port, Projection, Reset, SpikeShape, Synapse, Threshold,
 };
 
 use crate::numbers::Numbers;
@@ -184,18 +184,16 @@ impl Shape {
 
     fn network(&self) -> Network {
         let mut numbers = Numbers::new(7);
-        let populations = self
-            .sizes
-            .iter()
-            .enumerate()
-            .map(|(index, &size)| Population {
-                name: format!("pop{index}"),
+        let populations = self.sizes.iter().enumerate().map(|(index, &size)| {
+            Population::vector(
+                format!("pop{index}"),
                 size,
-                kind: match index {
+                match index {
                     0 => PopulationKind::Source,
                     _ => PopulationKind::Neurons(self.neuron(size)),
                 },
-            });
+            )
+        });
         let projections = self
             .sizes
             .windows(2)
@@ -204,10 +202,10 @@ impl Shape {
                 name: format!("fc{index}"),
                 pre: Pop::new(index),
                 post: Pop::new(index + 1),
-                weights: numbers.floats(pair[0] * pair[1], 1.0, 2.0),
                 bias: self.bias.then(|| numbers.floats(pair[1], 0.01, 0.01)),
                 delay: 1,
                 trainable: true,
+                link: Link::Dense(numbers.floats(pair[0] * pair[1], 1.0, 2.0)),
             });
         Network {
             name: "test".to_owned(),
@@ -215,7 +213,10 @@ impl Shape {
             convention: self.convention.clone(),
             populations: populations.collect::<PrimaryMap<_, _>>(),
             projections: projections.collect::<PrimaryMap<_, _>>(),
-            output: Pop::new(self.sizes.len() - 1),
+            outputs: vec![Port {
+                name: "output".to_owned(),
+                population: Pop::new(self.sizes.len() - 1),
+            }],
         }
     }
 
@@ -229,14 +230,18 @@ impl Shape {
             }
         };
         Neuron {
-            tau_mem: parameter(0.02),
-            r: Parameter::Uniform(1.0),
-            v_leak: Parameter::Uniform(self.leak),
-            threshold: parameter(1.0),
-            v_reset: Parameter::Uniform(0.0),
+            membrane: Membrane::Leaky {
+                tau: parameter(0.02),
+                r: Parameter::Uniform(1.0),
+                v_leak: Parameter::Uniform(self.leak),
+            },
             synapse: self.synapse.then(|| Synapse {
                 tau_syn: parameter(0.005),
                 w_in: parameter(5.0),
+            }),
+            firing: Some(Firing {
+                threshold: parameter(1.0),
+                v_reset: Parameter::Uniform(0.0),
             }),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nir_rs::{MetadataValue, NirGraph, TensorData};
-use nirc_ir::network::{Convention, Integrator, Order, Reset, SpikeShape, Threshold};
+use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 const DT: &str = "dt";
@@ -24,47 +24,15 @@ pub fn metadata(convention: &Convention, dt: f64) -> BTreeMap<String, MetadataVa
     map
 }
 
-fn attributes(convention: &Convention) -> [(&'static str, MetadataValue); 7] {
-    let text = |s: &str| MetadataValue::String(s.to_owned());
-    [
-        (
-            "integrator",
-            text(match convention.integrator {
-                Integrator::Exponential => "exponential",
-                Integrator::Euler => "euler",
-            }),
-        ),
-        (
-            "order",
-            text(match convention.order {
-                Order::CurrentFirst => "current_first",
-                Order::Simultaneous => "simultaneous",
-            }),
-        ),
-        (
-            "reset",
-            text(match convention.reset {
-                Reset::ToValue => "to_value",
-                Reset::Subtract => "subtract",
-            }),
-        ),
-        (
-            "threshold",
-            text(match convention.threshold {
-                Threshold::Strict => "strict",
-                Threshold::Inclusive => "inclusive",
-            }),
-        ),
-        (
-            "spike",
-            text(match convention.spike {
-                SpikeShape::Impulse => "impulse",
-                SpikeShape::Held => "held",
-            }),
-        ),
-        ("delay", MetadataValue::I64(i64::from(convention.delay))),
-        ("time_unit", MetadataValue::F64(convention.time_unit)),
-    ]
+/// Numbers are stored as numbers, everything else as its name.
+fn attributes(convention: &Convention) -> Vec<(&'static str, MetadataValue)> {
+    let value = |text: String| match (text.parse::<i64>(), text.parse::<f64>()) {
+        (Ok(number), _) => MetadataValue::I64(number),
+        (_, Ok(number)) => MetadataValue::F64(number),
+        _ => MetadataValue::String(text),
+    };
+    let attributes = convention.attributes().into_iter();
+    attributes.map(|(name, text)| (name, value(text))).collect()
 }
 
 /// Notes where the file states something else than what is used.

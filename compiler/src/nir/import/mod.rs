@@ -52,7 +52,7 @@ pub fn import(file: &File, options: &ImportOptions) -> Result<(Network, Diagnost
             convention: options.convention.clone(),
             populations: parts.populations,
             projections: parts.projections,
-            output: parts.output,
+            outputs: parts.outputs,
         }),
         _ => None,
     };
@@ -66,22 +66,7 @@ pub fn import(file: &File, options: &ImportOptions) -> Result<(Network, Diagnost
 }
 
 fn check_convention(convention: &Convention, problems: &mut Diagnostics) {
-    if convention.delay == 0 {
-        problems.push(
-            Diagnostic::error(
-                codes::CONVENTION,
-                "convention.delay",
-                "expected a delay of at least 1 tick, found 0",
-            )
-            .help("a spike arrives one tick after it was sent, at the earliest"),
-        );
-    }
-    let unit = convention.time_unit;
-    if !(unit.is_finite() && unit > 0.0) {
-        problems.push(Diagnostic::error(
-            codes::CONVENTION,
-            "convention.time_unit",
-            format!("expected a positive number of seconds, found {unit}"),
-        ));
+    if let Err(message) = convention.check() {
+        problems.push(Diagnostic::error(codes::CONVENTION, "convention", message));
     }
 }

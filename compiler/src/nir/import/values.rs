@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nir_rs::{Tensor, TensorData};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::network::{
-    Convention, Integrator, Neuron, Parameter, Pop, Population, PopulationKind, Proj, Projection,
-    Reset, Synapse,
+    Convention, Firing, Integrator, Membrane, Neuron, Parameter, Pop, Population, PopulationKind,
+    Port, Proj, Projection, Reset, Synapse,
 };
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
@@ -23,7 +23,7 @@ pub(super) struct Context<'a> {
 pub(super) struct Parts {
     pub(super) populations: PrimaryMap<Pop, Population>,
     pub(super) projections: PrimaryMap<Proj, Projection>,
-    pub(super) output: Pop,
+    pub(super) outputs: Vec<Port>,
 }
 
 /// Converts everything that has a size; `None` if the parts do not make a network.
@@ -72,11 +72,8 @@ fn assemble(
             Some(neuron) => PopulationKind::Neurons(neuron),
             None => PopulationKind::Source,
         };
-        let id = populations.push(Population {
-            name: name.to_owned(),
-            size: *sizes.populations.get(name)?,
-            kind,
-        });
+        let size = *sizes.populations.get(name)?;
+        let id = populations.push(Population::vector(name, size, kind));
         ids.insert(name, id);
     }
     let mut links = Vec::new();
@@ -91,16 +88,20 @@ fn assemble(
             name: name.to_owned(),
             pre,
             post,
-            weights,
+            link: nirc_ir::network::Link::Dense(weights),
             bias,
             delay: context.convention.delay,
             trainable: true,
         });
     }
+    let (port, population) = wiring.output?;
     Some(Parts {
         populations,
         projections,
-        output: *ids.get(wiring.output?.1)?,
+        outputs: vec![Port {
+            name: port.to_owned(),
+            population: *ids.get(population)?,
+        }],
     })
 }
 
@@ -286,25 +287,28 @@ fn neuron(
             .unwrap_or(Parameter::Uniform(default))
     };
     let time = |field: &str| or(field, 0.0).map(|tau| tau * context.convention.time_unit);
+    let firing = Some(Firing {
+        threshold: or("v_threshold", 1.0),
+        v_reset: or("v_reset", 0.0),
+    });
+    let membrane = |tau| Membrane::Leaky {
+        tau: time(tau),
+        r: or("r", 1.0),
+        v_leak: or("v_leak", 0.0),
+    };
     let neuron = match fields {
         Neurons::Lif(_) => Neuron {
-            tau_mem: time("tau"),
-            r: or("r", 1.0),
-            v_leak: or("v_leak", 0.0),
-            threshold: or("v_threshold", 1.0),
-            v_reset: or("v_reset", 0.0),
+            membrane: membrane("tau"),
             synapse: None,
+            firing,
         },
         Neurons::CubaLif(_) => Neuron {
-            tau_mem: time("tau_mem"),
-            r: or("r", 1.0),
-            v_leak: or("v_leak", 0.0),
-            threshold: or("v_threshold", 1.0),
-            v_reset: or("v_reset", 0.0),
+            membrane: membrane("tau_mem"),
             synapse: Some(Synapse {
                 tau_syn: time("tau_syn"),
                 w_in: or("w_in", 1.0),
             }),
+            firing,
         },
     };
     warn_about_dynamics(name, &neuron, size, context, problems);
@@ -369,25 +373,29 @@ fn warn_about_dynamics(
             problems.push(Diagnostic::warning(codes::NODE_VALUE, name, message(n)));
         }
     };
-    let threshold = |n| neuron.threshold.at(n);
-    if context.convention.reset == Reset::ToValue {
-        warn(&|n| neuron.v_reset.at(n) >= threshold(n), &|n| {
-            format!(
-                "expected `v_reset` below `v_threshold`, found {} and {} at index {n}: a spike does not bring the voltage below the threshold",
-                neuron.v_reset.at(n),
-                threshold(n)
-            )
-        });
-    } else {
-        warn(&|n| threshold(n) <= 0.0, &|n| {
-            format!(
-                "expected `v_threshold` above 0, which a spike subtracts, found {} at index {n}",
-                threshold(n)
-            )
-        });
+    if let Some(Firing { threshold, v_reset }) = &neuron.firing {
+        match context.convention.reset {
+            Reset::ToValue => warn(&|n| v_reset.at(n) >= threshold.at(n), &|n| {
+                format!(
+                    "expected `v_reset` below `v_threshold`, found {} and {} at index {n}: a spike does not bring the voltage below the threshold",
+                    v_reset.at(n),
+                    threshold.at(n)
+                )
+            }),
+            Reset::Subtract => warn(&|n| threshold.at(n) <= 0.0, &|n| {
+                format!(
+                    "expected `v_threshold` above 0, which a spike subtracts, found {} at index {n}",
+                    threshold.at(n)
+                )
+            }),
+            Reset::ToZero | Reset::None => {}
+        }
     }
     if let (Integrator::Euler, Some(dt)) = (context.convention.integrator, context.dt) {
-        let mut taus = vec![("membrane", &neuron.tau_mem)];
+        let mut taus = Vec::new();
+        if let Membrane::Leaky { tau, .. } = &neuron.membrane {
+            taus.push(("membrane", tau));
+        }
         taus.extend(neuron.synapse.as_ref().map(|s| ("synapse", &s.tau_syn)));
         for (what, tau) in taus {
             warn(&|n| tau.at(n) < dt, &|n| {

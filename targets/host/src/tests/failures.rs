@@ -50,7 +50,7 @@ fn an_overflow_names_the_first_sample_and_leaves_the_weights() {
         .expect("the largest");
     let mut program = yin_yang(4);
     let tape = program.processes[Proc::new(1)].tape.as_mut();
-    tape.expect("a tape").bound = bound;
+    tape.expect("a tape").bound = Some(bound);
     for threads in [1, 2, 3] {
         let (code, place, message) = failure(&program, threads, &batch);
         assert_eq!((code, place.as_str()), (codes::DEVICE_LOSS, "pop1"));
@@ -65,7 +65,7 @@ fn an_overflow_names_the_first_sample_and_leaves_the_weights() {
 #[test]
 fn a_channel_overflows_as_well() {
     let mut program = yin_yang(2);
-    program.channels[Chan::new(1)].bound = 3;
+    program.channels[Chan::new(1)].bound = Some(3);
     let batch = Batch::random(&program, 5, &mut Rng::new(6));
     let (code, place, message) = failure(&program, 2, &batch);
     assert_eq!((code, place.as_str()), (codes::DEVICE_LOSS, "pop2"));
@@ -79,7 +79,7 @@ fn a_run_after_a_failure_is_like_any_other() {
         .tape
         .as_mut()
         .expect("a tape")
-        .bound = 1;
+        .bound = Some(1);
     let busy = Batch::random(&program, 3, &mut Rng::new(6));
     let mut host = HostSimulator::new(&program, 2).expect("a sound program");
     let mut outcomes = Vec::new();
@@ -89,6 +89,7 @@ fn a_run_after_a_failure_is_like_any_other() {
         spikes: &[],
         label: 0,
         error: &[],
+        values: &[],
     };
     host.run(Pass::Train, &[silent], &mut outcomes)
         .expect("nothing happens");
@@ -109,6 +110,7 @@ fn bad_samples_are_refused() {
             spikes,
             label: 0,
             error: &[],
+            values: &[],
         };
         let problem = host
             .run(Pass::Forward, &[sample], &mut Vec::new())

@@ -5,8 +5,8 @@ use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::network::{
-    Convention, Integrator, Network, Neuron, Order, Parameter, Pop, Population, PopulationKind,
-    Projection, Reset, SpikeShape, Synapse, Threshold,
+    Convention, Firing, Integrator, Link, Membrane, Network, Neuron, Order, Parameter, Pop,
+    Population, PopulationKind, Port, Projection, Reset, SpikeShape, Synapse, Threshold,
 };
 
 use nirc_tests::rng::Rng;
@@ -33,25 +33,31 @@ fn network(sizes: &[usize], convention: Convention, features: Features, rng: &mu
             }
         };
         PopulationKind::Neurons(Neuron {
-            tau_mem: parameter(0.02),
-            r: Parameter::Uniform(1.0),
-            v_leak: Parameter::Uniform(features.leak),
-            threshold: parameter(1.0),
-            v_reset: Parameter::Uniform(0.0),
+            membrane: Membrane::Leaky {
+                tau: parameter(0.02),
+                r: Parameter::Uniform(1.0),
+                v_leak: Parameter::Uniform(features.leak),
+            },
             synapse: features.synapse.then(|| Synapse {
                 tau_syn: parameter(0.005),
                 w_in: Parameter::Uniform(5.0),
             }),
+            firing: Some(Firing {
+                threshold: parameter(1.0),
+                v_reset: Parameter::Uniform(0.0),
+            }),
         })
     };
-    let populations = sizes.iter().enumerate().map(|(k, size)| Population {
-        name: format!("pop{k}"),
-        size: *size,
-        kind: if k == 0 {
-            PopulationKind::Source
-        } else {
-            neuron(*size)
-        },
+    let populations = sizes.iter().enumerate().map(|(k, size)| {
+        Population::vector(
+            format!("pop{k}"),
+            *size,
+            if k == 0 {
+                PopulationKind::Source
+            } else {
+                neuron(*size)
+            },
+        )
     });
     let projections = sizes.windows(2).enumerate().map(|(k, pair)| {
         let scale = 3.0 / (pair[0] as f32).sqrt();
@@ -60,12 +66,12 @@ fn network(sizes: &[usize], convention: Convention, features: Features, rng: &mu
             name: format!("fc{k}"),
             pre: Pop::new(k),
             post: Pop::new(k + 1),
-            weights: (0..pair[0] * pair[1]).map(|_| weight()).collect(),
             bias: features
                 .bias
                 .then(|| (0..pair[1]).map(|_| weight() * 0.02).collect()),
             delay: 1,
             trainable: true,
+            link: Link::Dense((0..pair[0] * pair[1]).map(|_| weight()).collect()),
         }
     });
     Network {
@@ -74,7 +80,10 @@ fn network(sizes: &[usize], convention: Convention, features: Features, rng: &mu
         convention,
         populations: populations.collect(),
         projections: projections.collect::<PrimaryMap<_, _>>(),
-        output: Pop::new(sizes.len() - 1),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(sizes.len() - 1),
+        }],
     }
 }
 

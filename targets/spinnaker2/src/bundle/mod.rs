@@ -163,7 +163,10 @@ impl Bundle {
         let externals = parameters.filter_map(|(image, array)| {
             let firmware = self.images.values().find(|i| i.name == image)?;
             let words = firmware.words(firmware.data(&array.symbol)?)?;
-            Some((array.tensor.clone()?, words.map(f32::from_bits).collect()))
+            Some((
+                array.tensor.clone()?,
+                words.map(f32::from_bits).collect::<Vec<f32>>().into(),
+            ))
         });
         let program = parse_program(&self.index.program_text, &externals.collect());
         let program = program.map_err(BundleError::Program)?;

@@ -8,7 +8,8 @@ use nirc_ir::codes::{FILE_UNWRITABLE, MAP_SRAM};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::network::{
-    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Synapse,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Synapse,
 };
 
 use super::*;
@@ -18,29 +19,29 @@ use crate::target::Target;
 fn program(hidden: usize, replicas: usize) -> Program {
     let uniform = Parameter::Uniform;
     let neuron = Neuron {
-        tau_mem: uniform(0.02),
-        r: uniform(1.0),
-        v_leak: uniform(0.0),
-        threshold: uniform(1.0),
-        v_reset: uniform(0.0),
+        membrane: Membrane::Leaky {
+            tau: uniform(0.02),
+            r: uniform(1.0),
+            v_leak: uniform(0.0),
+        },
         synapse: Some(Synapse {
             tau_syn: uniform(0.005),
             w_in: uniform(5.0),
         }),
+        firing: Some(Firing {
+            threshold: uniform(1.0),
+            v_reset: uniform(0.0),
+        }),
     };
-    let population = |name: &str, size, kind| Population {
-        name: name.to_owned(),
-        size,
-        kind,
-    };
+    let population = |name: &str, size, kind| Population::vector(name, size, kind);
     let projection = |name: &str, pre: usize, size: usize| Projection {
         name: name.to_owned(),
         pre: Pop::new(pre),
         post: Pop::new(pre + 1),
-        weights: (0..size).map(|k| (k * 7 % 11) as f32 / 5.0 - 0.5).collect(),
         bias: None,
         delay: 1,
         trainable: true,
+        link: Link::Dense((0..size).map(|k| (k * 7 % 11) as f32 / 5.0 - 0.5).collect()),
     };
     let neurons = || PopulationKind::Neurons(neuron.clone());
     let network = Network {
@@ -56,7 +57,10 @@ fn program(hidden: usize, replicas: usize) -> Program {
             projection("fc1", 0, 4 * hidden),
             projection("fc2", 1, hidden * 2),
         ]),
-        output: Pop::new(2),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
     };
     let options = Options {
         ticks: 20,

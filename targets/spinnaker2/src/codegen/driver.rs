@@ -116,7 +116,7 @@ impl<'a> Driver<'a> {
 
     /// Whether any process of the program has adjoint steps; this one has, too, unless it is a source.
     fn has_adjoint(&self) -> bool {
-        super::plan::has_adjoint(self.context.program)
+        self.context.program.has_adjoint()
     }
 
     fn runs_adjoint(&self) -> bool {
@@ -695,7 +695,7 @@ impl Driver<'_> {
         for chan in self.channels_from(from) {
             let process = self.context.process();
             let next = self.comms.control(&names::input_next(process, chan));
-            let bound = self.context.program.channels[chan].bound.saturating_mul(2);
+            let bound = super::plan::channel_bound(self.context.program, chan).saturating_mul(2);
             let end = self
                 .input(names::input_source, chan)
                 .saturating_add(word(bound));
@@ -800,7 +800,8 @@ impl Driver<'_> {
             let full = asm.label();
             let count = at(&tape::count(&process.name));
             asm.emit(Inst::ldr(R1, count));
-            compare(asm, R1, word(tape.bound), R2);
+            let bound = super::plan::tape_bound(self.context.program, self.context.proc);
+            compare(asm, R1, word(bound), R2);
             asm.b_if(Cond::Cs, full);
             asm.emit(Inst::ldr(R3, at(names::BIN)));
             asm.emit(Inst::orr(R3, R0, Src::Reg(R3, Shift::Lsl(16))));

@@ -50,6 +50,7 @@ pub(super) fn emit(
     let lanes = match handler.domain {
         Domain::Lanes => context.process().lanes,
         Domain::Lane | Domain::Scalar => 1,
+        Domain::Synapses => todo!("synapses"),
     };
     let registers = choose_block(&graph, &schedule, free, lanes)
         .ok_or_else(|| too_few("float", free.count_ones() as usize))?;
@@ -310,6 +311,7 @@ fn origin(
             let stride = if one_lane { row.saturating_add(4) } else { row };
             Some((Origin::Source(stride), context.array(array)))
         }
+        Place::Row(_, Row::Synapse) => todo!("synapses"),
         Place::Row(array, Row::Tick) => Some((Origin::Tick(row), context.array(array))),
         Place::Field(field) => Some((Origin::Entry, context.field(field))),
         Place::Error(chan) => Some((Origin::Entry, context.error(chan))),

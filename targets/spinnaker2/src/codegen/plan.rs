@@ -13,8 +13,7 @@ use std::collections::BTreeSet;
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, ArrayKind, CoefficientValue, Fold, HandlerKind, Op, Proc, Process, Program, Role, Stmt,
-    Tensor,
+    Array, ArrayKind, Chan, CoefficientValue, Fold, Op, Proc, Process, Program, Role, Stmt, Tensor,
 };
 
 use super::context::Context;
@@ -43,20 +42,18 @@ pub(super) struct Fill {
     pub(super) value: f32,
 }
 
-/// Whether any process of the program works backwards.
-pub(super) fn has_adjoint(program: &Program) -> bool {
-    let backwards = |kind| {
-        matches!(
-            kind,
-            HandlerKind::Message(_)
-                | HandlerKind::AdjointTick
-                | HandlerKind::Spike
-                | HandlerKind::Gradient(_)
-                | HandlerKind::GradientTick
-        )
-    };
-    let mut handlers = program.processes.values().flat_map(|p| &p.handlers);
-    handlers.any(|h| backwards(h.kind))
+/// Most spikes that a channel's tape holds: its bound, or as many as there can be.
+pub(super) fn channel_bound(program: &Program, chan: Chan) -> usize {
+    let channel = &program.channels[chan];
+    let possible = program.processes[channel.from].lanes * program.ticks as usize;
+    channel.bound.unwrap_or(possible)
+}
+
+/// Most own spikes that a process' tape holds, likewise.
+pub(super) fn tape_bound(program: &Program, proc: Proc) -> usize {
+    let process = &program.processes[proc];
+    let bound = process.tape.as_ref().and_then(|tape| tape.bound);
+    bound.unwrap_or(process.lanes * program.ticks as usize)
 }
 
 /// Processes that share a channel with `proc`.
@@ -160,11 +157,11 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
     } else {
         own_tape(&mut plan, program, proc);
     }
-    for (chan, channel) in program.incoming(proc) {
+    for (chan, _) in program.incoming(proc) {
         let source = names::input_source(process, chan);
         plan.bytes(
             source,
-            (channel.bound as u64).saturating_mul(2),
+            (channel_bound(program, chan) as u64).saturating_mul(2),
             "sources of spikes received",
         );
         let start = names::input_start(process, chan);
@@ -322,22 +319,23 @@ fn uses(process: &Process, op: &Op) -> bool {
 fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
     let process = &program.processes[proc];
     let Some(own) = &process.tape else { return };
+    let bound = tape_bound(program, proc);
     plan.words(
         tape::place(&process.name),
-        own.bound,
+        bound,
         "bin and lane of own spikes",
     );
     for field in 0..own.fields.len() {
         plan.words(
             names::field(process, field),
-            own.bound,
+            bound,
             "recorded at own spikes",
         );
     }
     for chan in names::error_channels(program, proc) {
         plan.words(
             names::error(&process.name, chan),
-            own.bound,
+            bound,
             "errors of own spikes",
         );
     }
@@ -351,7 +349,8 @@ fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
 
 /// Most spikes that a source can be given.
 fn source_bound(program: &Program, proc: Proc) -> usize {
-    let channels = program.outgoing(proc).map(|(_, c)| c.bound).max();
+    let channels = program.outgoing(proc);
+    let channels = channels.map(|(chan, _)| channel_bound(program, chan)).max();
     // Nobody counts what goes nowhere.
     let possible = program.processes[proc].lanes * program.ticks as usize;
     channels.unwrap_or(possible)
@@ -362,7 +361,7 @@ fn in_flight(program: &Program, proc: Proc) -> usize {
     let process = &program.processes[proc];
     let bound = match (process.role, &process.tape) {
         (Role::Source, _) => source_bound(program, proc),
-        (_, Some(tape)) => tape.bound,
+        (_, Some(_)) => tape_bound(program, proc),
         (_, None) => usize::MAX,
     };
     STEPS_IN_FLIGHT.saturating_mul(process.lanes).min(bound)
@@ -372,7 +371,7 @@ fn plain_packets(program: &Program, proc: Proc) -> usize {
     let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
     let spikes = producers.into_iter().map(|p| in_flight(program, p));
     let spikes = spikes.fold(0, usize::saturating_add);
-    let unpaced = if has_adjoint(program) {
+    let unpaced = if program.has_adjoint() {
         (program.ticks as usize).saturating_sub(1)
     } else {
         0

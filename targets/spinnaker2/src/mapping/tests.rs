@@ -1,7 +1,8 @@
 use nirc_ir::codes::{MAP_ROUTES, MAP_TOO_MANY_PES};
+use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    ArrayDecl, ArrayKind, Body, Chan, Channel, Domain, Handler, HandlerKind, Proc, Process,
+    ArrayDecl, ArrayKind, Body, Chan, Channel, Domain, Handler, HandlerKind, Output, Proc, Process,
     Program, Role, Tensor, TensorDecl,
 };
 
@@ -14,6 +15,7 @@ fn chain(hidden: usize, replicas: usize, train: bool) -> Program {
         name: "chain".to_owned(),
         ticks: 10,
         dt: 1e-3,
+        first_tick: 1,
         replicas,
         tensors: PrimaryMap::new(),
         processes: PrimaryMap::new(),
@@ -49,8 +51,14 @@ fn chain(hidden: usize, replicas: usize, train: bool) -> Program {
         }
         let to = program.processes.push(consumer);
         let from = Proc::new(to.index() - 1);
-        let bound = 100;
-        program.channels.push(Channel { from, to, bound });
+        let bound = Some(100);
+        program.channels.push(Channel {
+            from,
+            to,
+            delay: u32::from(!loss),
+            connection: Connection::All,
+            bound,
+        });
     }
     for tensor in program.tensors.keys() {
         let role = Role::Optimiser(tensor);
@@ -72,6 +80,7 @@ fn process(name: &str, role: Role, lanes: usize) -> Process {
         lanes,
         coefs: PrimaryMap::new(),
         arrays: PrimaryMap::new(),
+        output: Output::Spikes,
         tape: None,
         handlers: Vec::new(),
     }

@@ -341,6 +341,7 @@ impl Given {
             spikes: &self.spikes,
             label: self.label,
             error: &self.error,
+            values: &[],
         }
     }
 }

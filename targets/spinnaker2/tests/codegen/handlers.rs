@@ -208,7 +208,7 @@ fn own_spike(bench: &mut Bench<'_>, event: &mut Event, numbers: &mut Numbers) ->
     let Some(own) = &process.tape else {
         return 0;
     };
-    let entry = numbers.below(own.bound) as u32;
+    let entry = numbers.below(own.bound.expect("a bound")) as u32;
     let place = bench.addr(&tape::place(&process.name)) + 4 * entry;
     let word = f32::from_bits((event.bin + 1) << 16 | event.source);
     bench.poke_at(place, &[word]);

@@ -6,8 +6,8 @@ use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::executor::InputSpike;
 use nirc_ir::network::{
-    Convention, Network, Neuron, Parameter, Pop, Population, PopulationKind, Projection, Reset,
-    Synapse,
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Reset, Synapse,
 };
 
 /// Numbers that look random and are always the same.
@@ -111,11 +111,7 @@ impl Shape {
             } else {
                 PopulationKind::Neurons(self.neuron(size, &mut numbers))
             };
-            populations.push(Population {
-                name: format!("pop{index}"),
-                size,
-                kind,
-            });
+            populations.push(Population::vector(format!("pop{index}"), size, kind));
             if index > 0 {
                 let before = self.sizes[index - 1];
                 let scale = 3.2 / (before as f32).sqrt();
@@ -123,10 +119,10 @@ impl Shape {
                     name: format!("fc{index}"),
                     pre: Pop::new(index - 1),
                     post: Pop::new(index),
-                    weights: numbers.floats(before * size, scale, 1.5 * scale),
                     bias: self.bias.then(|| numbers.floats(size, 0.01, 0.01)),
                     delay: 1,
                     trainable: true,
+                    link: Link::Dense(numbers.floats(before * size, scale, 1.5 * scale)),
                 });
             }
         }
@@ -134,9 +130,12 @@ impl Shape {
             name: "test".to_owned(),
             dt: 1e-3,
             convention,
-            output: Pop::new(self.sizes.len() - 1),
             populations,
             projections,
+            outputs: vec![Port {
+                name: "output".to_owned(),
+                population: Pop::new(self.sizes.len() - 1),
+            }],
         }
     }
 
@@ -149,18 +148,22 @@ impl Shape {
             Parameter::PerNeuron(factors.iter().map(|f| value * f64::from(*f)).collect())
         };
         Neuron {
-            tau_mem: parameter(20e-3),
-            r: parameter(1.0),
-            v_leak: if self.heterogeneous {
-                parameter(0.05)
-            } else {
-                Parameter::Uniform(0.0)
+            membrane: Membrane::Leaky {
+                tau: parameter(20e-3),
+                r: parameter(1.0),
+                v_leak: if self.heterogeneous {
+                    parameter(0.05)
+                } else {
+                    Parameter::Uniform(0.0)
+                },
             },
-            threshold: parameter(1.0),
-            v_reset: Parameter::Uniform(0.0),
             synapse: (!self.lif).then(|| Synapse {
                 tau_syn: parameter(5e-3),
                 w_in: parameter(5.0),
+            }),
+            firing: Some(Firing {
+                threshold: parameter(1.0),
+                v_reset: Parameter::Uniform(0.0),
             }),
         }
     }

@@ -1,0 +1,127 @@
+//! Channels: who may send what to whom, over which synapses, and when it is taken.
+
+use super::Verifier;
+use crate::connection::Connection;
+use crate::event::{ArrayKind, Channel, Output, Process, Role};
+
+impl Verifier<'_> {
+    pub(super) fn channels(&mut self) {
+        let backwards = self.program.has_adjoint();
+        if backwards && self.program.first_tick != 1 {
+            self.problem("program", "what goes backwards ticks from bin 1 on");
+        }
+        for (id, channel) in self.program.channels.iter() {
+            let place = id.to_string();
+            let processes = &self.program.processes;
+            let ends = processes.get(channel.from).zip(processes.get(channel.to));
+            let Some((from, to)) = ends else {
+                self.problem(place, "an end of it does not exist");
+                continue;
+            };
+            self.ends(&place, channel, from, to);
+            self.synapses(&place, channel, from, to);
+            self.delay(&place, channel, to);
+            if channel.bound.is_some() != backwards {
+                self.bound(&place, backwards);
+            }
+            if backwards {
+                self.backwards(&place, channel, from, to);
+            }
+        }
+    }
+
+    fn ends(&mut self, place: &str, channel: &Channel, from: &Process, to: &Process) {
+        let sends = matches!(from.role, Role::Source | Role::Neurons);
+        let receives = matches!(to.role, Role::Neurons | Role::Loss);
+        if !sends || !receives {
+            let message = format!(
+                "{} -> {}: a source or neurons send to neurons or the loss",
+                channel.from, channel.to
+            );
+            self.problem(place, message);
+        }
+    }
+
+    fn delay(&mut self, place: &str, channel: &Channel, to: &Process) {
+        if channel.delay == 0 && channel.from >= channel.to {
+            let message = format!(
+                "{} -> {}: without a delay, it leads to a later process",
+                channel.from, channel.to
+            );
+            self.problem(place, message);
+        }
+        if to.role == Role::Neurons && channel.delay < self.program.first_tick {
+            let message = format!(
+                "a delay of {}, but neurons tick from bin {} on",
+                channel.delay, self.program.first_tick
+            );
+            self.problem(place, message);
+        }
+        if to.role == Role::Loss && channel.delay != 0 {
+            let message = format!("a delay of {} into the loss", channel.delay);
+            self.problem(place, message);
+        }
+    }
+
+    fn synapses(&mut self, place: &str, channel: &Channel, from: &Process, to: &Process) {
+        let Connection::Taps(axes) = &channel.connection else {
+            return;
+        };
+        if axes.is_empty() || channel.connection.sources() != Some(from.lanes) {
+            let sizes: Vec<usize> = axes.iter().map(|axis| axis.len()).collect();
+            let message = format!("axes of {sizes:?} places for {} sources", from.lanes);
+            self.problem(place, message);
+        }
+        if let Some((lane, _)) = channel.connection.largest()
+            && lane >= to.lanes as u64
+        {
+            let message = format!("a synapse leads to lane {lane} of {}", to.lanes);
+            self.problem(place, message);
+        }
+    }
+
+    fn backwards(&mut self, place: &str, channel: &Channel, from: &Process, to: &Process) {
+        let due = u32::from(to.role == Role::Neurons);
+        let forward = channel.from < channel.to && channel.delay == due;
+        let plain = channel.connection == Connection::All && from.output == Output::Spikes;
+        if !forward || !plain {
+            let message = format!(
+                "a channel of a program that goes backwards carries spikes to all lanes of a later \
+                 process, after {due} bins"
+            );
+            self.problem(place, message);
+        }
+    }
+
+    /// A tape has a bound where something goes backwards, and only there.
+    pub(super) fn bound(&mut self, place: &str, backwards: bool) {
+        let message = if backwards {
+            "its tape needs a bound, for the way back"
+        } else {
+            "its tape has a bound, but nothing goes backwards"
+        };
+        self.problem(place, message);
+    }
+
+    /// What leaves a process.
+    pub(super) fn output(&mut self, place: &str, process: &Process) {
+        let fits = match (process.role, process.output) {
+            (_, Output::Spikes) | (Role::Source, Output::Given) => true,
+            (Role::Neurons, Output::State(array)) => process
+                .arrays
+                .get(array)
+                .is_some_and(|a| matches!(a.kind, ArrayKind::State { .. })),
+            _ => false,
+        };
+        if !fits {
+            let message = format!(
+                "{:?} cannot leave a process of role {:?}",
+                process.output, process.role
+            );
+            self.problem(place, message);
+        }
+        if process.output != Output::Spikes && process.tape.is_some() {
+            self.problem(place, "it emits values, and has a tape of spikes");
+        }
+    }
+}

@@ -26,3 +26,4 @@ pub mod adjoint;
 pub mod lower;
 pub mod nir;
 pub mod options;
+pub mod passes;

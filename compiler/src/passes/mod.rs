@@ -1,0 +1,5 @@
+//! Passes over networks.
+
+mod quantise;
+
+pub use quantise::quantise;

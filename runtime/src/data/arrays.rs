@@ -213,13 +213,19 @@ impl Archive {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(self, path: &Path) -> Result<(), Diagnostic> {
+        let bytes = self.finish(&path.display().to_string())?;
+        file::write_atomically(path, &bytes)
+    }
+
+    /// The bytes of the archive.
+    pub(super) fn finish(self, place: &str) -> Result<Vec<u8>, Diagnostic> {
         let bytes = self.writer.finish().map_err(|error| {
             Diagnostic::error(
                 codes::FILE_UNWRITABLE,
-                path.display().to_string(),
+                place,
                 format!("archive not finished: {error}"),
             )
         })?;
-        file::write_atomically(path, bytes.get_ref())
+        Ok(bytes.into_inner())
     }
 }

@@ -1,9 +1,10 @@
-//! Data sets: where samples come from and how numbers become spikes.
+//! Data sets: where samples come from and how numbers become spikes; signals in files of any format.
 
 mod arrays;
 mod dataset;
 mod latency;
 mod load;
+pub mod signal;
 mod yin_yang;
 
 pub use arrays::{Archive, read_array, read_errors, read_labels, read_spikes};

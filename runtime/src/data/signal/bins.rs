@@ -1,10 +1,11 @@
 //! Numbers in bins: when they are spikes, and when values.
 
 use ndarray::Array3;
+use nirc_ir::Diagnostic;
 use nirc_ir::executor::InputSpike;
-use nirc_ir::{Diagnostic, codes};
 
 use super::signal::{Event, Extent, Kind, Signal, SignalError, Spikes, Values, index};
+pub(super) use crate::data::npy::malformed;
 
 /// The signal in an array of which `at` gives the element of a tick, sample and channel.
 pub(super) fn from_array(
@@ -156,11 +157,6 @@ fn several(place: &str, event: Event, others: usize) -> Diagnostic {
         ),
     )
     .help("use a smaller time.dt, or drop all but one event of a bin")
-}
-
-/// What is wrong with a file's content.
-pub(super) fn malformed(place: &str, message: &str) -> Diagnostic {
-    Diagnostic::error(codes::DATA_ARRAY, place, message)
 }
 
 /// An extent that no signal has.

@@ -41,6 +41,7 @@ use std::path::Path;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub use self::signal::{Extent, Kind, Name, Signal, SignalError, Spikes, Values};
+use crate::data::npy::MAGIC;
 use crate::file;
 use bins::malformed;
 
@@ -116,7 +117,7 @@ pub fn read_signals(
 ) -> Result<(Vec<Signal>, Diagnostics), Diagnostics> {
     let place = path.display().to_string();
     let bytes = load(path, &place)?;
-    let (signals, notes) = if bytes.starts_with(npy::MAGIC) {
+    let (signals, notes) = if bytes.starts_with(MAGIC) {
         let signal = npy::read(&bytes, only_port(request, &place)?, &place)?;
         (vec![signal], Diagnostics::new())
     } else if bytes.starts_with(npz::MAGIC) || bytes.starts_with(npz::MAGIC_EMPTY) {

@@ -19,7 +19,7 @@
 //!
 //! **Spikes and values.** Zeros and ones are spikes, all else are values, unless the caller demands one.
 //! Several events in one bin are a count, and with values their sum, so they are no spike. Values are
-//! rounded to `f32`.
+//! rounded to `f32`, and none is read that is not finite then.
 //!
 //! **Times** become ticks by the length of a tick, `dt`. They must lie at a tick, a hundredth of one more
 //! or less, and before the last; nothing is moved to where it fits.

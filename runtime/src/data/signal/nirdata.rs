@@ -53,7 +53,7 @@ pub(super) fn read(
         problem.help("write the file again with nir.write_data")
     })?;
     let mut observables = Vec::new();
-    graph(&root, "", &mut observables, place)?;
+    gather(&root, "", &mut observables, place)?;
     let members: Vec<String> = observables.iter().map(|(n, _)| n.to_string()).collect();
     let find = |name: &Name| {
         let same = |found: &Name| match &name.quantity {
@@ -81,7 +81,7 @@ pub(super) fn read(
 
 /// Gathers the observables of a graph and of those in it. The tree is finite, and no deeper than the
 /// reader's bound.
-fn graph<'a>(
+fn gather<'a>(
     group: &'a Group,
     path: &str,
     observables: &mut Vec<(Name, &'a Group)>,
@@ -96,7 +96,7 @@ fn graph<'a>(
             format!("{path}/{name}")
         };
         if expect_type(node, &[NODE, GRAPH], &path, place)? == GRAPH {
-            graph(node, &path, observables, place)?;
+            gather(node, &path, observables, place)?;
         } else {
             let found = child(node, "observables", &path, place)?.groups();
             observables.extend(found.map(|(q, group)| (Name::quantity(&path, q), group)));
@@ -372,26 +372,29 @@ pub(super) fn write(
     place: &str,
 ) -> Result<Vec<u8>, Diagnostic> {
     let grid = Grid::new(writing.dt, place)?;
-    let mut root = empty_graph();
+    let mut root = typed(GRAPH).with("nodes", Group::new());
     for (name, signal) in signals {
         let place = format!("{place}, {name}");
-        let observable = match (writing.layout(signal), signal) {
-            (Layout::Events, _) => stored_events(signal, grid, &place)?,
-            (Layout::Grid, _) => stored_grid(signal, grid, &place)?,
-        };
         let quantity = name.quantity.as_deref().unwrap_or(match signal {
             Signal::Spikes(_) => "spikes",
             Signal::Values(_) => "values",
         });
-        let path: Vec<&str> = name.node.split('/').collect();
-        if !insert(&mut root, &path, quantity, observable) {
+        let is_name = !quantity.is_empty() && !quantity.contains('/');
+        let room = observables(&mut root, &name.node)
+            .filter(|observables| is_name && !observables.contains(quantity));
+        let Some(room) = room else {
             return Err(Diagnostic::error(
                 codes::FILE_UNWRITABLE,
                 place,
                 "the name is empty in parts, or stands for something else already",
             )
             .help("give every signal a name of its own; a graph has no signals of its own"));
-        }
+        };
+        let observable = match writing.layout(signal) {
+            Layout::Events => stored_events(signal, grid, &place)?,
+            Layout::Grid => stored_grid(signal, grid, &place)?,
+        };
+        room.insert(quantity, observable);
     }
     to_bytes(&root).map_err(|problems| {
         let text = problems.to_string();
@@ -407,46 +410,27 @@ fn typed(kind: &str) -> Group {
     Group::new().with_attribute(TYPE, Attribute::Text(kind.to_owned()))
 }
 
-fn empty_graph() -> Group {
-    typed(GRAPH).with("nodes", Group::new())
+/// The observables of the node at a path, made on the way; `None` if the path is no place for any.
+fn observables<'a>(root: &'a mut Group, path: &str) -> Option<&'a mut Group> {
+    let names: Vec<&str> = path.split('/').collect();
+    let (node, graphs) = names.split_last()?;
+    let mut nodes = root.group_mut("nodes")?;
+    for graph in graphs {
+        nodes = content(nodes, graph, GRAPH, "nodes")?;
+    }
+    content(nodes, node, NODE, "observables")
 }
 
-/// Puts an observable where its name says; false if that is no place for it.
-fn insert(graph: &mut Group, path: &[&str], quantity: &str, observable: Group) -> bool {
-    let Some((first, rest)) = path.split_first() else {
-        return false;
-    };
-    let (kind, inner, empty) = if rest.is_empty() {
-        (
-            NODE,
-            "observables",
-            typed(NODE).with("observables", Group::new()),
-        )
-    } else {
-        (GRAPH, "nodes", empty_graph())
-    };
-    let Some(nodes) = graph.group_mut("nodes").filter(|_| !first.is_empty()) else {
-        return false;
-    };
-    if !nodes.contains(first) {
-        nodes.insert(first, empty);
+/// What is in the member `name` of this type, which is made if there is none; `None` if it is another.
+fn content<'a>(nodes: &'a mut Group, name: &str, kind: &str, inner: &str) -> Option<&'a mut Group> {
+    if name.is_empty() {
+        return None;
     }
-    let Some(node) = nodes.group_mut(first) else {
-        return false;
-    };
-    if node.attribute(TYPE) != Some(&Attribute::Text(kind.to_owned())) {
-        return false;
+    if !nodes.contains(name) {
+        nodes.insert(name, typed(kind).with(inner, Group::new()));
     }
-    if !rest.is_empty() {
-        return insert(node, rest, quantity, observable);
-    }
-    match node.group_mut(inner) {
-        Some(all) if !quantity.is_empty() && !quantity.contains('/') && !all.contains(quantity) => {
-            all.insert(quantity, observable);
-            true
-        }
-        _ => false,
-    }
+    // A node has no nodes, and a graph no observables.
+    nodes.group_mut(name)?.group_mut(inner)
 }
 
 fn stored_grid(signal: &Signal, grid: Grid, place: &str) -> Result<Group, Diagnostic> {

@@ -102,6 +102,8 @@ impl Scratch {
 
     fn holding(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
+        // Some file systems go to the disk for a file that is written over.
+        let _ = fs::remove_file(&path);
         fs::write(&path, bytes).expect("written");
         path
     }

@@ -28,10 +28,10 @@ mod writer;
 
 pub use compare::{Difference, Side, Values, compare};
 pub use decode::Undecoded;
-pub use element::ElementError;
+pub use element::{ElementError, f16_to_f32};
 pub use export::{Update, export};
 pub use file::{File, read, read_bytes, read_bytes_within};
 pub use import::{ImportOptions, convention_metadata, import};
-pub use reader::Limits;
+pub use reader::{Limits, read_data_tree};
 pub use summary::{FieldSummary, NodeSummary, Summary, Verdict, summary};
 pub use writer::{to_bytes, write_atomic};

@@ -230,6 +230,21 @@ impl Neuron {
         }
     }
 
+    /// The type of NIR node that it is; `Relay` for what passes on what it gets, which NIR does without.
+    pub fn nir_type(&self) -> &'static str {
+        let fires = self.firing.is_some();
+        match (&self.membrane, &self.synapse) {
+            (Membrane::Direct, None) if fires => "Threshold",
+            (Membrane::Direct, _) => "Relay",
+            (Membrane::Integrator { .. }, _) if fires => "IF",
+            (Membrane::Integrator { .. }, _) => "I",
+            (Membrane::Leaky { .. }, None) if fires => "LIF",
+            (Membrane::Leaky { .. }, None) => "LI",
+            (Membrane::Leaky { .. }, Some(_)) if fires => "CubaLIF",
+            (Membrane::Leaky { .. }, Some(_)) => "CubaLI",
+        }
+    }
+
     /// All parameters by their names.
     pub fn parameters(&self) -> Vec<(&'static str, &Parameter)> {
         let mut all = match &self.membrane {

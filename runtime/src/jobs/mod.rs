@@ -5,9 +5,9 @@
 
 mod gradient;
 mod run;
-mod stack;
+pub(crate) mod stack;
 mod train;
 
 pub use gradient::{Gradient, gradient};
-pub use run::{Run, Source, run};
+pub use run::{Ran, Run, Source, run};
 pub use train::{ChipWork, Started, Train, Trained, Watcher, train};

@@ -44,6 +44,14 @@ impl Model {
         Self::import(nir::read_bytes(bytes)?, name, reading)
     }
 
+    /// The same of a file that has been read; `name` becomes the network's.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_file(file: nir::File, name: &str, reading: &Reading) -> Result<Self, Diagnostics> {
+        Self::import((file, Diagnostics::new()), name, reading)
+    }
+
     /// The same file, read otherwise.
     ///
     /// # Errors
@@ -65,7 +73,9 @@ impl Model {
         };
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
-        notes.0.extend(passes::conventions(&mut network, &reading.changes)?.0);
+        notes
+            .0
+            .extend(passes::conventions(&mut network, &reading.changes)?.0);
         notes.0.extend(passes::quantise(&mut network).0);
         verify_network(&network)?;
         Ok(Self {

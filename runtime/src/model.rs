@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
+use nirc_compiler::passes;
 use nirc_ir::network::{Link, Network, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
@@ -50,9 +51,11 @@ impl Model {
             convention: config.convention.clone(),
             dt: Some(config.time.dt),
             name: name.to_owned(),
+            graded: BTreeSet::new(),
         };
-        let (network, more) = nir::import(&file, &options)?;
+        let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
+        notes.0.extend(passes::canonicalise(&mut network)?.0);
         Ok(Self {
             network,
             notes,

@@ -78,7 +78,7 @@ impl Model {
             .0
             .extend(passes::conventions(&mut network, &reading.changes)?.0);
         notes.0.extend(passes::canonicalise(&mut network)?.0);
-        notes.0.extend(passes::quantise(&mut network).0);
+        notes.0.extend(passes::quantise(&mut network)?.0);
         verify_network(&network)?;
         Ok(Self {
             network,

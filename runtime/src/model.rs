@@ -65,7 +65,9 @@ impl Model {
         };
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
-        notes.0.extend(passes::conventions(&mut network, &reading.changes)?.0);
+        notes
+            .0
+            .extend(passes::conventions(&mut network, &reading.changes)?.0);
         notes.0.extend(passes::quantise(&mut network).0);
         verify_network(&network)?;
         Ok(Self {

@@ -58,7 +58,10 @@ impl Reading {
             None => self.convention.set(key, value).map_err(problem),
             Some((population, attribute)) => {
                 // Whether there is such a population shows when the file is read; the rest now.
-                self.convention.clone().set(attribute, value).map_err(problem)?;
+                self.convention
+                    .clone()
+                    .set(attribute, value)
+                    .map_err(problem)?;
                 self.changes.push(Change {
                     population: population.to_owned(),
                     attribute: attribute.to_owned(),

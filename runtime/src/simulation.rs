@@ -99,8 +99,7 @@ pub fn run(
 fn late(network: &Network, record: &Record) -> u32 {
     let mut populations = network.populations.iter();
     let found = populations.find(|(_, p)| p.name == record.population);
-    let neurons = found.filter(|(_, p)| {
-        matches!(p.kind, nirc_ir::network::PopulationKind::Neurons(_))
-    });
+    let neurons =
+        found.filter(|(_, p)| matches!(p.kind, nirc_ir::network::PopulationKind::Neurons(_)));
     neurons.map_or(0, |(pop, _)| network.convention_of(pop).output_delay)
 }

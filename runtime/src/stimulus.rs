@@ -27,7 +27,11 @@ impl Stimulus {
         network: &Network,
         ticks: Option<u32>,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let inputs: Vec<&Population> = network.populations.values().filter(|p| is_input(p)).collect();
+        let inputs: Vec<&Population> = network
+            .populations
+            .values()
+            .filter(|p| is_input(p))
+            .collect();
         let ports = inputs.iter().map(|population| Port {
             name: Name::port(population.name.clone()),
             shape: Some(population.shape.clone()),
@@ -39,12 +43,18 @@ impl Stimulus {
             ..Request::default()
         };
         let (signals, notes) = read_signals(path, &request)?;
-        let found = signals.iter().map(|s| s.extent().ticks()).max().unwrap_or(0);
+        let found = signals
+            .iter()
+            .map(|s| s.extent().ticks())
+            .max()
+            .unwrap_or(0);
         if ticks.is_some_and(|ticks| ticks < found) {
             let asked = ticks.unwrap_or_default();
             let message = format!("it has {found} ticks, {asked} are asked for");
             let problem = Diagnostic::error(codes::DATA_ARRAY, path.display().to_string(), message);
-            return Err(problem.help("ask for as many or more, or cut the input").into());
+            return Err(problem
+                .help("ask for as many or more, or cut the input")
+                .into());
         }
         let names = inputs.iter().map(|population| population.name.clone());
         let stimulus = Self {
@@ -72,7 +82,10 @@ impl Stimulus {
 
     /// The inputs whose signals are values.
     pub fn graded(&self) -> BTreeSet<String> {
-        let graded = self.signals.iter().filter(|(_, s)| s.kind() == Kind::Values);
+        let graded = self
+            .signals
+            .iter()
+            .filter(|(_, s)| s.kind() == Kind::Values);
         graded.map(|(name, _)| name.clone()).collect()
     }
 
@@ -106,7 +119,13 @@ impl Stimulus {
         for tick in 0..self.ticks as usize {
             for array in &arrays {
                 let (ticks, _, channels) = array.dim();
-                let value = |channel| if tick < ticks { array[[tick, b, channel]] } else { 0.0 };
+                let value = |channel| {
+                    if tick < ticks {
+                        array[[tick, b, channel]]
+                    } else {
+                        0.0
+                    }
+                };
                 all.extend((0..channels).map(value));
             }
         }

@@ -37,7 +37,11 @@ pub fn conventions(network: &mut Network, changes: &[Change]) -> Result<Diagnost
     }
     for (pop, population) in network.populations.iter() {
         if let Err(message) = network.convention_of(pop).check() {
-            notes.push(Diagnostic::error(codes::CONVENTION, &population.name, message));
+            notes.push(Diagnostic::error(
+                codes::CONVENTION,
+                &population.name,
+                message,
+            ));
         }
     }
     if notes.has_errors() {

@@ -101,11 +101,20 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
         }
         other => {
             if let Some((_, path, _)) = other {
-                let message = "its images record spikes only: its model is compiled anew, with traces";
+                let message =
+                    "its images record spikes only: its model is compiled anew, with traces";
                 let place = path.display().to_string();
-                model.notes.push(Diagnostic::note(codes::BUNDLE, place, message));
+                model
+                    .notes
+                    .push(Diagnostic::note(codes::BUNDLE, place, message));
             }
-            simulation::simulate(&model.network, &stimulus, &record, job.executors, &mut watch)?
+            simulation::simulate(
+                &model.network,
+                &stimulus,
+                &record,
+                job.executors,
+                &mut watch,
+            )?
         }
     };
     write(&job.output, &signals, model.network.dt)?;

@@ -59,10 +59,15 @@ pub(crate) fn everything(network: &Network, adjoint: bool) -> Vec<Record> {
             Quantity::LambdaV => adjoint,
             Quantity::LambdaI => adjoint && neuron.synapse.is_some(),
         };
-        all.extend(Quantity::ALL.into_iter().filter(has).map(|quantity| Record {
-            population: population.name.clone(),
-            quantity,
-        }));
+        all.extend(
+            Quantity::ALL
+                .into_iter()
+                .filter(has)
+                .map(|quantity| Record {
+                    population: population.name.clone(),
+                    quantity,
+                }),
+        );
     }
     all
 }
@@ -180,7 +185,9 @@ impl Recording {
             quantity,
         } = self.record;
         let signal = match self.stack {
-            Stack::Spikes(samples) => Spikes::new(self.ticks, self.lanes, samples).map(Signal::Spikes),
+            Stack::Spikes(samples) => {
+                Spikes::new(self.ticks, self.lanes, samples).map(Signal::Spikes)
+            }
             Stack::Trace(_, array) => Values::new(array).map(Signal::Values),
         };
         let refused = |e: SignalError| Diagnostic::error(codes::DATA_ARRAY, title, e.to_string());

@@ -8,6 +8,7 @@
 //!   trained goes back as it came.
 //! - [`lower`]: networks to event programs; a neuron model is described once, by its forward handlers.
 //! - [`adjoint`]: what runs backwards, derived from the forward handlers alone.
+//! - [`convert`]: parameters by which another convention computes the same; [`passes`]: networks to networks.
 //! - [`options`]: what a program is made for.
 //!
 //! # What it is not
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adjoint;
+pub mod convert;
 pub mod lower;
 pub mod nir;
 pub mod options;

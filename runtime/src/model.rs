@@ -44,6 +44,14 @@ impl Model {
         Self::import(nir::read_bytes(bytes)?, name, reading)
     }
 
+    /// The same of a file that has been read; `name` becomes the network's.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_file(file: nir::File, name: &str, reading: &Reading) -> Result<Self, Diagnostics> {
+        Self::import((file, Diagnostics::new()), name, reading)
+    }
+
     /// The same file, read otherwise.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use nirc_spinnaker2::target::Target;
 
 use super::stack;
 use crate::config::Config;
-use crate::data::Archive;
 use crate::data::signal::{Name, Signal, Spikes, Writing, write_signals};
+use crate::data::{Archive, wrong_bins};
 use crate::device::{Executors, Machine};
 use crate::emulated::Stats;
 use crate::model::Model;
@@ -39,6 +39,8 @@ pub struct Run {
     pub input: PathBuf,
     /// Ticks of a sample, where that is more than the input has.
     pub ticks: Option<u32>,
+    /// Ticks of a sample by a configuration, which the input has to have unless `ticks` are given.
+    pub configured: Option<u32>,
     /// What to record, as `population.quantity`; what leaves the network if nothing is named.
     pub record: Vec<String>,
     /// Where it runs.
@@ -77,6 +79,11 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
     };
     let (stimulus, notes) = Stimulus::read(&job.input, &model.network, job.ticks)?;
     model.notes.0.extend(notes.0);
+    if let (None, Some(ticks)) = (job.ticks, job.configured)
+        && ticks != stimulus.ticks()
+    {
+        return Err(wrong_bins(&job.input, stimulus.ticks() as usize, ticks).into());
+    }
     let graded = stimulus.graded();
     if !graded.is_empty() {
         let reading = Reading {

@@ -203,7 +203,8 @@ impl Stream {
             let spikes = bins.clone().zip(recorded);
             record.spikes[*proc].extend(spikes.flat_map(|(bin, row)| lanes(bin, row)));
         }
-        for (proc, array, rows) in &self.traces {
+        // Handlers may write into what they were given.
+        for (proc, array, rows) in self.traces.iter().chain(&self.errors) {
             rows.read(device, replica, bins, &mut words)?;
             rows.remember(&words, bins, &mut record.arrays[*proc][*array]);
         }

@@ -1,11 +1,13 @@
 //! The compiler: from NIR graphs to event programs.
 //!
 //! ```text
-//! .nir ─ nir ─► Network ─ lower ─► forward handlers ─ adjoint ─► + adjoint handlers, loss, optimiser
+//! .nir ─ nir ─► Network ─ passes ─► the same as synapses ─ lower ─► forward handlers ─ adjoint ─► + adjoint handlers, loss, optimiser
 //! ```
 //!
 //! - [`nir`]: files in and out. Everything that is wrong with a file is told at once, and what is not
 //!   trained goes back as it came.
+//! - [`passes`]: networks as files state them to networks of synapses: paths of nodes fused, biases and
+//!   delays taken out of them, what has no effect left out.
 //! - [`lower`]: networks to event programs; a neuron model is described once, by its forward handlers.
 //! - [`adjoint`]: what runs backwards, derived from the forward handlers alone.
 //! - [`convert`]: parameters by which another convention computes the same; [`passes`]: networks to networks.

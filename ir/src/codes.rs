@@ -106,6 +106,9 @@ codes! {
     /// The verifier found a broken invariant.
     VERIFY = "N0403",
         "a program that nirc made breaks no rule: report it, with the file, if it did";
+    /// A path of nodes between populations means more synapses than the stated bound.
+    PATH_TOO_LARGE = "N0404",
+        "put a population between the nodes, or fewer neurons at the ends of the path";
     /// The network does not fit: too many processing elements.
     MAP_TOO_MANY_PES = "N0501",
         "use fewer replicas (`mapping.replicas`) or fewer populations";

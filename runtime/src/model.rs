@@ -68,15 +68,17 @@ impl Model {
     ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
             convention: reading.convention.clone(),
-            dt: reading.dt,
+            dt: reading.dt.or_else(|| default_dt(&file, reading)),
             name: name.to_owned(),
+            graded: reading.graded.clone(),
         };
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
         notes
             .0
             .extend(passes::conventions(&mut network, &reading.changes)?.0);
-        notes.0.extend(passes::quantise(&mut network).0);
+        notes.0.extend(passes::canonicalise(&mut network)?.0);
+        notes.0.extend(passes::quantise(&mut network)?.0);
         verify_network(&network)?;
         Ok(Self {
             network,
@@ -221,6 +223,12 @@ impl Model {
         let metadata = convention_metadata(&self.network.convention, self.network.dt);
         nir::export(&self.file, &updates, &metadata)
     }
+}
+
+/// The length of a tick that a convention brings along, for files that state none.
+fn default_dt(file: &nir::File, reading: &Reading) -> Option<f64> {
+    let stated = file.graph().metadata.contains_key("dt");
+    reading.convention.dt.0.filter(|_| !stated)
 }
 
 /// Draws weights in the order of the projections, source by source, from one stream.

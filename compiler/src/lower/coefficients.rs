@@ -130,12 +130,24 @@ impl Coefficients<'_> {
             Gain::Weights => into_weights(&mut terms),
             Gain::Threshold => into_threshold(&mut terms),
         }
-        // Weights that have been scaled make everything behind them larger.
         if self.weight_scale != 1.0 {
-            let scale = self.weight_scale;
-            rescale(&mut terms, &Term::new("1 / weight_scale", one(1.0 / scale)));
+            self.count_in_weights(&mut terms);
         }
         terms
+    }
+
+    /// Weights and biases that have been scaled make everything behind them larger.
+    fn count_in_weights(&self, terms: &mut Terms) {
+        let unit = Term::new("1 / weight_scale", one(1.0 / self.weight_scale));
+        if let Some(synapse) = &mut terms.synapse
+            && !synapse.leak.is_zero()
+        {
+            synapse.leak = synapse.leak.over(&unit);
+        }
+        // What a constant does, it does as scaled already.
+        let constant = terms.constant.clone();
+        rescale(terms, &unit);
+        terms.constant = constant;
     }
 
     /// The terms as the equations have them.
@@ -389,12 +401,6 @@ fn rescale(terms: &mut Terms, unit: &Term) {
         if !term.is_zero() {
             *term = term.over(unit);
         }
-    }
-    if let Some(synapse) = &mut terms.synapse
-        && unit.formula == "1 / weight_scale"
-        && !synapse.leak.is_zero()
-    {
-        synapse.leak = synapse.leak.over(unit);
     }
 }
 

@@ -9,7 +9,27 @@ use super::decode::{Undecoded, node_path};
 use super::tree::{Dataset, Group};
 
 /// The types that the importer takes.
-const SUPPORTED: [&str; 6] = ["Input", "Output", "Linear", "Affine", "LIF", "CubaLIF"];
+const SUPPORTED: [&str; 19] = [
+    "Input",
+    "Output",
+    "Affine",
+    "Linear",
+    "Scale",
+    "Conv1d",
+    "Conv2d",
+    "SumPool2d",
+    "AvgPool2d",
+    "Flatten",
+    "Delay",
+    "Threshold",
+    "I",
+    "IF",
+    "LI",
+    "LIF",
+    "CubaLI",
+    "CubaLIF",
+    "NIRGraph",
+];
 
 /// A file in brief.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -118,13 +138,14 @@ fn summarise_nodes(broken: &Broken<'_>, graph: &Group, path: &str, nodes: &mut V
 
 fn verdict(broken: &Broken<'_>, path: &str, type_name: &str) -> Verdict {
     match broken.get(path) {
-        _ if path.contains('/') => Verdict::Unsupported("it is in a nested graph".to_owned()),
-        Some(node) if type_name.is_empty() || SUPPORTED.contains(&type_name) => {
+        _ if !type_name.is_empty() && !SUPPORTED.contains(&type_name) => {
+            Verdict::Unsupported(format!("{type_name} is no node type of NIR"))
+        }
+        Some(node) => {
             let problems: Vec<_> = node.problems.iter().map(|p| p.message.as_str()).collect();
             Verdict::Malformed(problems.join("; "))
         }
-        _ if SUPPORTED.contains(&type_name) => Verdict::Supported,
-        _ => Verdict::Unsupported(format!("{type_name} nodes are not supported")),
+        None => Verdict::Supported,
     }
 }
 

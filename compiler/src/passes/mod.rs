@@ -1,7 +1,97 @@
-//! Passes over networks.
+//! Passes that bring a network from how a file states it to how it is lowered: no population without an
+//! effect, no bias, delay or chain of nodes left in a path, only synapses.
+//!
+//! # Layout
+//! Lanes of a population are its neurons in row-major order, channels first. A dense projection has a row
+//! of weights a source. Taps name, for each place on each axis of the source, lanes and weights; those of
+//! one place stand in ascending order, so that the synapses of a source are in lexicographic order of the
+//! axes. The last axis runs fastest, in sources as in lanes, so that runs of neighbouring lanes are there.
 
+mod bias;
 mod conventions;
+mod dead;
+mod delays;
+mod fuse;
 mod quantise;
+mod step;
 
+use std::collections::BTreeSet;
+
+use nirc_ir::network::Network;
+use nirc_ir::verify_network::verify_network;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+pub use bias::bias;
 pub use conventions::{Change, conventions};
+pub use dead::dead;
+pub use delays::delays;
+pub use fuse::fuse;
 pub use quantise::quantise;
+
+/// All passes in order; the network is verified after each. What was changed or rounded is noted.
+///
+/// # Errors
+/// What stands in the way of one of them; the network is then as the pass before left it, or half changed.
+pub fn canonicalise(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
+    canonicalise_keeping(network, &BTreeSet::new())
+}
+
+/// The same, but populations of these names stay even where nothing comes of them.
+///
+/// # Errors
+/// As [`canonicalise`].
+pub fn canonicalise_keeping(
+    network: &mut Network,
+    keep: &BTreeSet<String>,
+) -> Result<Diagnostics, Diagnostics> {
+    let mut notes = dead(network, keep);
+    verify_network(network)?;
+    for pass in [bias, delays, fuse] {
+        notes.0.extend(pass(network)?.0);
+        verify_network(network)?;
+    }
+    Ok(notes)
+}
+
+/// The values as the chip has them.
+///
+/// # Errors
+/// When one of them is beyond `f32`.
+fn to_f32(
+    place: &str,
+    field: &str,
+    wide: &[f64],
+    notes: &mut Diagnostics,
+) -> Result<Vec<f32>, Diagnostic> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the one rounding of a weight"
+    )]
+    let values: Vec<f32> = wide.iter().map(|v| *v as f32).collect();
+    if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+        return Err(Diagnostic::error(
+            codes::NODE_VALUE,
+            place,
+            format!(
+                "expected `{field}` of finite numbers in the range of f32, found {} at index {index}",
+                wide[index]
+            ),
+        ));
+    }
+    let pairs = wide.iter().zip(&values);
+    #[expect(clippy::float_cmp, reason = "exactly the values that are rounded")]
+    let rounded = pairs
+        .filter(|(wide, value)| f64::from(**value) != **wide)
+        .count();
+    if rounded > 0 {
+        notes.push(Diagnostic::note(
+            codes::NODE_PRECISION,
+            place,
+            format!(
+                "{rounded} of {} values of `{field}` are rounded to f32",
+                wide.len()
+            ),
+        ));
+    }
+    Ok(values)
+}

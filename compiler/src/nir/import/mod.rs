@@ -1,13 +1,25 @@
 //! From a NIR graph to a [`Network`]: what the file says, under a convention that says the rest.
 //!
+//! 1. `graph`: nested graphs are laid out flat, edges lead to nodes, missing ports are added.
+//! 2. `forms`, `shapes`: what each node does to a shape, and the shape at each edge.
+//! 3. `neuron`, `linear`: parameters, one value a neuron, and nodes without memory as they stand.
+//! 4. `paths`: which nodes lie between which populations.
+//! 5. `assemble`: populations and projections in order.
+//!
 //! Each step looks at everything and reports everything before the next; a step that needs what an
 //! earlier one could not find leaves it out quietly, so one fault gives one error.
 
+mod assemble;
 mod convention;
-mod cycles;
+mod forms;
+mod graph;
+mod linear;
+mod neuron;
+mod paths;
 mod shapes;
-mod topology;
 mod values;
+
+use std::collections::BTreeSet;
 
 use nirc_ir::network::{Convention, Network};
 use nirc_ir::verify_network::verify_network;
@@ -16,7 +28,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 pub use convention::metadata as convention_metadata;
 
 use super::File;
-use topology::Wiring;
+use graph::Graph;
 
 /// What the importer is told beside the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,9 +39,12 @@ pub struct ImportOptions {
     pub dt: Option<f64>,
     /// Name of the network.
     pub name: String,
+    /// Input nodes, by path, through which values arrive; spikes arrive through all others.
+    pub graded: BTreeSet<String>,
 }
 
-/// The network that a file means: feed-forward, of Input, Output, Linear, Affine, LIF and CubaLIF.
+/// The network that a file means, with the nodes between populations as they stand in the file
+/// ([`nirc_ir::network::Link::Path`]).
 ///
 /// # Errors
 /// Everything that is wrong with the graph, each with its node.
@@ -38,35 +53,59 @@ pub fn import(file: &File, options: &ImportOptions) -> Result<(Network, Diagnost
     check_convention(&options.convention, &mut problems);
     convention::compare(file.graph(), &options.convention, &mut problems);
     let dt = convention::dt(file.graph(), options.dt, &mut problems);
-    let wiring = Wiring::of(file, &mut problems);
-    let sizes = shapes::infer(&wiring, &mut problems);
-    let context = values::Context {
-        convention: &options.convention,
-        dt,
-    };
-    let parts = values::convert(&wiring, &sizes, &context, &mut problems);
-    let network = match (dt, parts) {
-        (Some(dt), Some(parts)) if !problems.has_errors() => Some(Network {
-            name: options.name.clone(),
-            dt,
-            convention: options.convention.clone(),
-            populations: parts.populations,
-            projections: parts.projections,
-            outputs: parts.outputs,
-        }),
-        _ => None,
-    };
-    match network {
-        Some(network) => {
-            verify_network(&network)?;
-            Ok((network, problems))
+    let graph = Graph::of(file, &mut problems);
+    check_graded(&graph, &options.graded, &mut problems);
+    let forms = forms::all(&graph, &mut problems);
+    let shapes = shapes::infer(&graph, &forms, &mut problems);
+    let time_unit = options.convention.time_unit;
+    let neurons = neuron::all(&graph, &shapes, time_unit, &mut problems);
+    let nodes = linear::all(&graph, &forms, &shapes, time_unit, &mut problems);
+    let paths = paths::all(&graph, &nodes, &mut problems);
+    if let Some(dt) = dt {
+        for (index, neuron) in &neurons {
+            let place = &graph.nodes[*index].path;
+            neuron::warn_about_dynamics(place, neuron, (&options.convention, dt), &mut problems);
         }
-        None => Err(problems),
     }
+    let (Some(dt), false) = (dt, problems.has_errors()) else {
+        return Err(problems);
+    };
+    let parts = assemble::Parts {
+        graph: &graph,
+        shapes: &shapes,
+        neurons,
+        nodes,
+        paths,
+    };
+    let network = parts.network(options, dt);
+    verify_network(&network)?;
+    Ok((network, problems))
 }
 
 fn check_convention(convention: &Convention, problems: &mut Diagnostics) {
     if let Err(message) = convention.check() {
         problems.push(Diagnostic::error(codes::CONVENTION, "convention", message));
+    }
+}
+
+fn check_graded(graph: &Graph<'_>, graded: &BTreeSet<String>, problems: &mut Diagnostics) {
+    let inputs: Vec<&str> = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.kind, graph::Kind::Source(_)))
+        .map(|node| node.path.as_str())
+        .collect();
+    for name in graded
+        .iter()
+        .filter(|name| !inputs.contains(&name.as_str()))
+    {
+        problems.push(
+            Diagnostic::error(
+                codes::GRAPH_PORTS,
+                name.as_str(),
+                "expected an Input that carries values, found none of this path",
+            )
+            .help(format!("the Inputs are {}", inputs.join(", "))),
+        );
     }
 }

@@ -1,272 +1,380 @@
-//! Sizes of populations, inferred from weights, parameters and ports, and checked against all.
+//! The shape at each edge, inferred from weights, parameters and ports, and checked against all.
+//!
+//! Shapes spread along edges in both directions from what states them. What is certain comes first: the
+//! extents of convolutions, then parameters with a value a neuron, then ports of nested graphs, Outputs,
+//! Inputs, whose shapes may have axes of batch and time before the others, and last single values. A
+//! statement that another one was before is checked against it.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
-use nir_rs::Tensor;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-use super::topology::{Link, Neurons, Role, Wiring};
+use super::forms::{Form, MOST, Shape, flatten};
+use super::graph::{Graph, Kind};
+use super::values::{count, without_leading_ones};
 
-/// What the shapes say.
-#[derive(Default)]
-pub(super) struct Sizes<'a> {
-    /// Size of each population; missing where an error was reported.
-    pub(super) populations: BTreeMap<&'a str, usize>,
-    /// (out, in) of each link whose matrix fits both of its populations, by node name.
-    pub(super) matrices: BTreeMap<&'a str, (usize, usize)>,
+/// Most values that enter all nodes of a graph together.
+const MOST_IN_ALL: usize = 1 << 26;
+
+/// The shapes that enter and leave each node; `None` where an error was reported.
+pub(super) struct Shapes {
+    pub(super) input: Vec<Option<Shape>>,
+    pub(super) output: Vec<Option<Shape>>,
 }
 
-/// A size and where it comes from, for messages.
-struct Claim {
-    size: usize,
-    by: String,
+impl Shapes {
+    /// Both shapes of a node.
+    pub(super) fn of(&self, node: usize) -> Option<(&Shape, &Shape)> {
+        Some((self.input[node].as_ref()?, self.output[node].as_ref()?))
+    }
 }
 
-pub(super) fn infer<'a>(wiring: &Wiring<'a>, problems: &mut Diagnostics) -> Sizes<'a> {
-    let matrices = matrices(wiring, problems);
-    let mut claims = BTreeMap::new();
-    for (name, role) in &wiring.nodes {
-        let claim = match role {
-            // An Input without weights makes no network; the reason was reported.
-            Role::Source(_) => match matrices.outgoing(name) {
-                None => continue,
-                claim => claim,
-            },
-            Role::Neurons(neurons) => matrices
-                .incoming(name)
-                .or_else(|| parameter_claim(name, *neurons, |len| len != 1))
-                .or_else(|| matrices.outgoing(name))
-                .or_else(|| parameter_claim(name, *neurons, |_| true))
-                .or_else(|| output_claim(name, wiring)),
-            _ => continue,
+pub(super) fn infer(
+    graph: &Graph<'_>,
+    forms: &[Option<Form>],
+    problems: &mut Diagnostics,
+) -> Shapes {
+    let count = graph.nodes.len();
+    let mut solver = Solver {
+        graph,
+        forms,
+        shapes: Shapes {
+            input: vec![None; count],
+            output: vec![None; count],
+        },
+        reported: vec![false; count],
+        queue: VecDeque::new(),
+        total: 0,
+        problems,
+    };
+    for source in [
+        Solver::certain,
+        Solver::parameters,
+        Solver::nested_port,
+        Solver::output_port,
+        Solver::input_port,
+        Solver::vector,
+    ] {
+        for node in 0..count {
+            if solver.shapes.input[node].is_none()
+                && let Some(shape) = source(&solver, node)
+            {
+                solver.enter(node, shape);
+                solver.spread();
+            }
+        }
+    }
+    solver.check();
+    solver.shapes
+}
+
+struct Solver<'a, 'p> {
+    graph: &'a Graph<'a>,
+    forms: &'a [Option<Form>],
+    shapes: Shapes,
+    /// Nodes of which something was said already.
+    reported: Vec<bool>,
+    queue: VecDeque<usize>,
+    /// Values that enter all nodes together.
+    total: usize,
+    problems: &'p mut Diagnostics,
+}
+
+/// What a node states of the shape that enters it, from the most certain to the least.
+impl Solver<'_, '_> {
+    fn certain(&self, node: usize) -> Option<Shape> {
+        let form = self.forms[node].as_ref()?;
+        form.stated().or_else(|| {
+            let Kind::Source(Some(shape)) = self.graph.nodes[node].kind else {
+                return None;
+            };
+            let rank = self.consumers_rank(node)?;
+            let extra = shape.len().checked_sub(rank)?;
+            Some(shape[extra..].to_vec())
+        })
+    }
+
+    fn parameters(&self, node: usize) -> Option<Shape> {
+        match self.forms[node].as_ref()? {
+            Form::Elementwise(told) => told.clone(),
+            _ => None,
+        }
+    }
+
+    fn nested_port(&self, node: usize) -> Option<Shape> {
+        match self.graph.nodes[node].kind {
+            Kind::Port(shape) => shape.map(plain),
+            _ => None,
+        }
+    }
+
+    fn output_port(&self, node: usize) -> Option<Shape> {
+        match self.graph.nodes[node].kind {
+            Kind::Sink(shape) => shape.map(plain),
+            _ => None,
+        }
+    }
+
+    fn input_port(&self, node: usize) -> Option<Shape> {
+        match self.graph.nodes[node].kind {
+            Kind::Source(shape) => shape.map(plain),
+            _ => None,
+        }
+    }
+
+    /// Weights that nothing else tells of take a vector, and neurons with single values are one.
+    fn vector(&self, node: usize) -> Option<Shape> {
+        match (self.forms[node].as_ref()?, self.graph.nodes[node].kind) {
+            (Form::Matrix { inputs, .. }, _) => Some(vec![*inputs]),
+            (_, Kind::Neurons(neurons)) => {
+                let fields = super::neuron::fields(neurons);
+                fields.iter().any(|(_, t)| t.ndim() > 0).then(|| vec![1])
+            }
+            _ => None,
+        }
+    }
+
+    fn consumers_rank(&self, node: usize) -> Option<usize> {
+        let consumers = self.graph.consumers(node).into_iter();
+        consumers
+            .filter_map(|next| self.forms[next].as_ref()?.rank())
+            .max()
+    }
+}
+
+/// A port's shape without axes of length 1 before the others.
+fn plain(shape: &[usize]) -> Shape {
+    match without_leading_ones(shape) {
+        [] if shape.is_empty() => Vec::new(),
+        [] => vec![1],
+        rest => rest.to_vec(),
+    }
+}
+
+impl Solver<'_, '_> {
+    fn enter(&mut self, node: usize, shape: Shape) {
+        if self.shapes.input[node].is_none() && self.is_sound(node, &shape) {
+            self.total = self.total.saturating_add(count(&shape).unwrap_or(MOST));
+            self.shapes.input[node] = Some(shape);
+            self.queue.push_back(node);
+        }
+    }
+
+    fn leave(&mut self, node: usize, shape: &Shape) {
+        let can_give = self.forms[node].as_ref().is_some_and(|f| f.can_give(shape));
+        if self.shapes.output[node].is_none() && can_give && self.is_sound(node, shape) {
+            self.shapes.output[node] = Some(shape.clone());
+            self.queue.push_back(node);
+        }
+    }
+
+    fn is_sound(&mut self, node: usize, shape: &[usize]) -> bool {
+        let most = MOST.min(MOST_IN_ALL.saturating_sub(self.total));
+        let is_sound = count(shape).is_some_and(|n| (1..=most).contains(&n)) && !shape.is_empty();
+        if !is_sound && !self.reported[node] {
+            let message = format!(
+                "expected 1 to {MOST} values, and no more than {MOST_IN_ALL} in all nodes together, found the shape {shape:?}"
+            );
+            self.report(node, message);
+        }
+        is_sound
+    }
+
+    fn report(&mut self, node: usize, message: String) {
+        self.reported[node] = true;
+        let place = self.graph.nodes[node].path.as_str();
+        self.problems
+            .push(Diagnostic::error(codes::NODE_SHAPE, place, message));
+    }
+
+    fn spread(&mut self) {
+        while let Some(node) = self.queue.pop_front() {
+            if let (Some(input), None) = (&self.shapes.input[node], &self.shapes.output[node]) {
+                let input = input.clone();
+                if let Some(output) = self.forward(node, &input) {
+                    self.leave(node, &output);
+                }
+            }
+            if let (None, Some(output)) = (&self.shapes.input[node], &self.shapes.output[node]) {
+                let form = self.forms[node].as_ref();
+                if let Some(input) = form.and_then(|form| form.backward(output)) {
+                    self.enter(node, input);
+                }
+            }
+            let graph = self.graph;
+            if let Some(output) = self.shapes.output[node].clone() {
+                for next in &graph.after[node] {
+                    self.enter(*next, output.clone());
+                }
+            }
+            if let Some(input) = self.shapes.input[node].clone() {
+                for last in &graph.before[node] {
+                    self.leave(*last, &input);
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self, node: usize, input: &[usize]) -> Option<Shape> {
+        let forms = self.forms;
+        match forms[node].as_ref()? {
+            Form::Flatten { start, end, .. } => self.flatten(node, input, *start, *end),
+            form => form.forward(input),
+        }
+    }
+
+    /// Dimensions count without a batch axis; some exporters count it, as PyTorch does. Where the former
+    /// fits no weights that follow and the latter does, that is what was meant.
+    fn flatten(&mut self, node: usize, input: &[usize], start: i64, end: i64) -> Option<Shape> {
+        let literal = flatten(input, start, end);
+        let without_batch = |axis: i64| if axis > 0 { axis - 1 } else { axis };
+        let other = flatten(input, without_batch(start), without_batch(end));
+        let consumers = self.graph.consumers(node);
+        let fits = |shape: &Option<Shape>| {
+            let forms = consumers
+                .iter()
+                .filter_map(|next| self.forms[*next].as_ref());
+            let mut weights = forms.filter(|form| matches!(form, Form::Matrix { .. }));
+            shape
+                .as_ref()
+                .is_some_and(|shape| weights.all(|form| form.forward(shape).is_some()))
         };
-        match claim {
-            Some(Claim { size: 0, by }) => problems.push(Diagnostic::error(
-                codes::NODE_SHAPE,
-                *name,
-                format!("expected at least 1 neuron or channel, found 0 ({by})"),
-            )),
-            Some(claim) => {
-                claims.insert(*name, claim);
+        if fits(&literal) || !fits(&other) {
+            return literal;
+        }
+        let place = self.graph.nodes[node].path.as_str();
+        self.problems.push(Diagnostic::note(
+            codes::GRAPH_REPAIRED,
+            place,
+            format!("`start_dim` {start} and `end_dim` {end} are taken to count a batch axis: only then do the weights that follow fit"),
+        ));
+        other
+    }
+
+    fn check(&mut self) {
+        for node in 0..self.graph.nodes.len() {
+            self.check_node(node);
+        }
+        let mut fits = true;
+        for node in 0..self.graph.nodes.len() {
+            fits &= self.check_edges(node);
+        }
+        for node in 0..self.graph.nodes.len() {
+            if fits {
+                self.check_port(node);
+            }
+        }
+    }
+
+    fn check_node(&mut self, node: usize) {
+        let Some(form) = self.forms[node].as_ref().filter(|_| !self.reported[node]) else {
+            return;
+        };
+        match (&self.shapes.input[node], &self.shapes.output[node]) {
+            (Some(input), None) => {
+                let message = format!("expected {}, found the shape {input:?}", form.takes());
+                self.report(node, message);
             }
             // Where weights or neighbours are faulty, that is what to mend.
-            None if problems.has_errors() => {}
-            None => report_unknown(name, problems),
-        }
-    }
-    for link in &wiring.links {
-        check_link(link, &matrices, &claims, problems);
-    }
-    check_ports(wiring, &claims, problems);
-    Sizes {
-        populations: claims.into_iter().map(|(n, c)| (n, c.size)).collect(),
-        matrices: matrices.shapes,
-    }
-}
-
-/// The shapes of all links, and for each population the first link on either side.
-#[derive(Default)]
-struct Matrices<'a> {
-    shapes: BTreeMap<&'a str, (usize, usize)>,
-    into: BTreeMap<&'a str, &'a str>,
-    from: BTreeMap<&'a str, &'a str>,
-}
-
-fn matrices<'a>(wiring: &Wiring<'a>, problems: &mut Diagnostics) -> Matrices<'a> {
-    let mut matrices = Matrices::default();
-    for link in &wiring.links {
-        if let Some(shape) = matrix(link, problems) {
-            matrices.shapes.insert(link.name, shape);
-            matrices.into.entry(link.post).or_insert(link.name);
-            matrices.from.entry(link.pre).or_insert(link.name);
-        }
-    }
-    matrices
-}
-
-impl Matrices<'_> {
-    fn incoming(&self, population: &str) -> Option<Claim> {
-        let link = self.into.get(population)?;
-        let (size, _) = *self.shapes.get(link)?;
-        let by = format!("{link} has {size} outputs");
-        Some(Claim { size, by })
-    }
-
-    fn outgoing(&self, population: &str) -> Option<Claim> {
-        let link = self.from.get(population)?;
-        let (_, size) = *self.shapes.get(link)?;
-        let by = format!("{link} has {size} inputs");
-        Some(Claim { size, by })
-    }
-}
-
-/// Number of elements if a shape is a vector with axes of length 1 around it.
-pub(super) fn vector_len(shape: &[usize]) -> Option<usize> {
-    let mut long = shape.iter().filter(|d| **d != 1);
-    match (long.next(), long.next()) {
-        (None, _) => Some(1),
-        (Some(len), None) => Some(*len),
-        _ => None,
-    }
-}
-
-fn matrix(link: &Link<'_>, problems: &mut Diagnostics) -> Option<(usize, usize)> {
-    let shape = link.weights.weight.shape();
-    match shape {
-        [rest @ .., out, inn] if rest.iter().all(|d| *d == 1) && *out > 0 && *inn > 0 => {
-            if !rest.is_empty() {
-                problems.push(Diagnostic::note(
-                    codes::GRAPH_REPAIRED,
-                    link.name,
-                    format!("`weight` of shape {shape:?} is taken as [{out}, {inn}]"),
-                ));
-            }
-            Some((*out, *inn))
-        }
-        _ => {
-            problems.push(Diagnostic::error(
-                codes::NODE_SHAPE,
-                link.name,
-                format!("expected `weight` of shape [outputs, inputs], found {shape:?}"),
-            ));
-            None
-        }
-    }
-}
-
-fn parameter_claim(
-    name: &str,
-    neurons: Neurons<'_>,
-    is_telling: impl Fn(usize) -> bool,
-) -> Option<Claim> {
-    neurons.fields().into_iter().find_map(|(field, tensor)| {
-        let size =
-            vector_len(tensor.shape()).filter(|len| tensor.ndim() > 0 && is_telling(*len))?;
-        let by = format!("`{field}` of {name} has {size} values");
-        Some(Claim { size, by })
-    })
-}
-
-fn output_claim(name: &str, wiring: &Wiring<'_>) -> Option<Claim> {
-    let (port, _) = wiring
-        .output
-        .filter(|(_, population)| *population == name)?;
-    let Some(Role::Sink(output)) = wiring.nodes.get(port) else {
-        return None;
-    };
-    let size = *output.shape.last()?;
-    let by = format!("{port} has shape {:?}", output.shape);
-    Some(Claim { size, by })
-}
-
-/// Checks a matrix against the sizes of the populations on either side.
-fn check_link(
-    link: &Link<'_>,
-    matrices: &Matrices<'_>,
-    claims: &BTreeMap<&str, Claim>,
-    problems: &mut Diagnostics,
-) {
-    let Some((out, inn)) = matrices.shapes.get(link.name) else {
-        return;
-    };
-    for (population, found, what) in [(link.post, *out, "outputs"), (link.pre, *inn, "inputs")] {
-        if let Some(Claim { size, by }) = claims.get(population)
-            && *size != found
-        {
-            problems.push(Diagnostic::error(
-                codes::NODE_SHAPE,
-                link.name,
-                format!(
-                    "expected `weight` with {size} {what}, the size of {population} ({by}), found {found}"
-                ),
-            ));
-        }
-    }
-}
-
-fn check_ports(wiring: &Wiring<'_>, claims: &BTreeMap<&str, Claim>, problems: &mut Diagnostics) {
-    for (name, role) in &wiring.nodes {
-        match role {
-            Role::Source(input) => {
-                if let Some(claim) = claims.get(name) {
-                    check_port(name, &input.shape, claim.size, problems);
-                }
-            }
-            Role::Sink(output) => {
-                if let Some((port, population)) = wiring.output
-                    && port == *name
-                    && let Some(claim) = claims.get(population)
-                {
-                    check_port(name, &output.shape, claim.size, problems);
-                }
+            (None, _) if !self.problems.has_errors() => {
+                let place = self.graph.nodes[node].path.as_str();
+                self.reported[node] = true;
+                self.problems.push(
+                    Diagnostic::error(
+                        codes::NODE_SHAPE,
+                        place,
+                        "expected weights, parameters or ports that tell the shape, found none",
+                    )
+                    .help("write at least one parameter with a value for each neuron"),
+                );
             }
             _ => {}
         }
     }
-}
 
-/// A port's shape against the size of its population. Batch and time axes lead; the channels are the
-/// last axis, or the only one that is longer than 1.
-fn check_port(name: &str, shape: &[usize], size: usize, problems: &mut Diagnostics) {
-    if shape == [size] {
-        return;
+    /// Whether what leads into a node has the shape that it takes.
+    fn check_edges(&mut self, node: usize) -> bool {
+        let graph = self.graph;
+        let mut fits = true;
+        for last in &graph.before[node] {
+            let (Some(input), Some(output)) =
+                (&self.shapes.input[node], &self.shapes.output[*last])
+            else {
+                continue;
+            };
+            if input == output {
+                continue;
+            }
+            let (input, output) = (input.clone(), output.clone());
+            let [from, place] = [*last, node].map(|n| graph.nodes[n].path.as_str());
+            if without_leading_ones(&input) == without_leading_ones(&output) {
+                self.problems.push(Diagnostic::note(
+                    codes::GRAPH_REPAIRED,
+                    place,
+                    format!("the shape {output:?} of {from} is taken as {input:?}"),
+                ));
+                continue;
+            }
+            fits = false;
+            if self.reported[node] {
+                continue;
+            }
+            let message =
+                format!("expected the shape {input:?} to enter, found {output:?} from {from}");
+            self.reported[node] = true;
+            let problem = Diagnostic::error(codes::NODE_SHAPE, place, message);
+            let same_count = count(&input) == count(&output);
+            self.problems
+                .push(if same_count && input.len() < output.len() {
+                    problem.help("put a Flatten between them, if that is what is meant")
+                } else {
+                    problem
+                });
+        }
+        fits
     }
-    let fits = shape.last() == Some(&size) || vector_len(shape) == Some(size);
-    problems.push(if fits {
-        Diagnostic::note(
-            codes::GRAPH_REPAIRED,
-            name,
-            format!("the shape {shape:?} is taken as [{size}]: the other axes are batch or time"),
-        )
-    } else {
-        Diagnostic::error(
-            codes::NODE_SHAPE,
-            name,
-            format!("expected shape [{size}], the size of its population, found {shape:?}"),
-        )
-    });
-}
 
-fn report_unknown(name: &str, problems: &mut Diagnostics) {
-    problems.push(
-        Diagnostic::error(
-            codes::NODE_SHAPE,
-            name,
-            "expected weights or parameters that tell the number of neurons, found neither",
-        )
-        .help("write at least one parameter with a value for each neuron"),
-    );
-}
-
-impl<'a> Neurons<'a> {
-    /// The parameters that the file gives, with their names.
-    pub(super) fn fields(self) -> Vec<(&'static str, &'a Tensor)> {
-        let (mut fields, optional) = match self {
-            Self::Lif(n) => (
-                vec![
-                    ("tau", &n.tau),
-                    ("r", &n.r),
-                    ("v_leak", &n.v_leak),
-                    ("v_threshold", &n.v_threshold),
-                ],
-                vec![("v_reset", &n.v_reset)],
-            ),
-            Self::CubaLif(n) => (
-                vec![
-                    ("tau_mem", &n.tau_mem),
-                    ("tau_syn", &n.tau_syn),
-                    ("r", &n.r),
-                    ("v_leak", &n.v_leak),
-                    ("v_threshold", &n.v_threshold),
-                ],
-                vec![("v_reset", &n.v_reset), ("w_in", &n.w_in)],
-            ),
+    /// A port's own shape against the one inferred. Batch and time axes lead; what remains are the last
+    /// axes, or all that are longer than 1.
+    fn check_port(&mut self, node: usize) {
+        let (stated, nested) = match self.graph.nodes[node].kind {
+            Kind::Source(Some(shape)) | Kind::Sink(Some(shape)) => (shape, false),
+            Kind::Port(Some(shape)) => (shape, true),
+            _ => return,
         };
-        fields.extend(
-            optional
-                .into_iter()
-                .filter_map(|(name, field)| Some((name, field.as_ref()?))),
-        );
-        fields
+        let Some(shape) = self.shapes.input[node].clone() else {
+            return;
+        };
+        if stated == shape || self.reported[node] {
+            return;
+        }
+        let place = self.graph.nodes[node].path.as_str();
+        let long =
+            |shape: &[usize]| -> Shape { shape.iter().copied().filter(|d| *d != 1).collect() };
+        let problem = if stated.ends_with(&shape) || long(stated) == long(&shape) {
+            Diagnostic::note(
+                codes::GRAPH_REPAIRED,
+                place,
+                format!(
+                    "the shape {stated:?} is taken as {shape:?}: the other axes are batch or time"
+                ),
+            )
+        } else if nested {
+            Diagnostic::warning(
+                codes::NODE_SHAPE,
+                place,
+                format!("the port states the shape {stated:?}, and the nodes on either side have {shape:?}, which is taken"),
+            )
+            .help("correct the shape of the port; nothing else depends on it")
+        } else {
+            Diagnostic::error(
+                codes::NODE_SHAPE,
+                place,
+                format!(
+                    "expected shape {shape:?}, as the nodes beside the port have it, found {stated:?}"
+                ),
+            )
+        };
+        self.problems.push(problem);
     }
 }

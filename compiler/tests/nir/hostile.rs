@@ -80,6 +80,8 @@ fn victims() -> Vec<Vec<u8>> {
             victims.push(shared::bytes(&dir.join("nir").join(name)));
         }
     }
+    let examples = shared::examples();
+    victims.extend(examples.iter().map(|(_, path)| shared::bytes(path)));
     victims
 }
 

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nirc_compiler::nir::{File, Update, convention_metadata, export, import, read_bytes, to_bytes};
+use nirc_compiler::nir::{Update, convention_metadata, export, import, read_bytes, to_bytes};
 use nirc_ir::network::Convention;
 
-use crate::samples::{node, options, small_with, vector};
+use crate::samples::{node, options, small_with, vector, written_back};
+use crate::scratch::Scratch;
 use crate::shared;
 
 fn interpreters() -> Vec<PathBuf> {
@@ -55,32 +56,6 @@ fn compare(python: &Path, pairs: &[(PathBuf, PathBuf)]) -> Vec<String> {
     lines
 }
 
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("nirc-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name.replace('/', "_"));
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn rewritten(file: &File) -> Vec<u8> {
-    export(file, &BTreeMap::new(), &BTreeMap::new()).unwrap().0
-}
-
 #[test]
 fn python_reads_every_rewritten_file_as_it_reads_the_original() {
     let Some(files) = shared::files() else {
@@ -91,7 +66,7 @@ fn python_reads_every_rewritten_file_as_it_reads_the_original() {
     let mut pairs = Vec::new();
     for (name, path) in files {
         if let Ok((file, _)) = read_bytes(shared::bytes(&path)) {
-            pairs.push((path, scratch.write(&name, &rewritten(&file))));
+            pairs.push((path, scratch.write(&name, &written_back(&file))));
             names.push(name);
         }
     }
@@ -186,7 +161,7 @@ fn odd_files_are_read_and_written_back_or_refused_with_a_reason() {
                     assert_eq!((first, last), expected, "{name}");
                     pairs.push((
                         path,
-                        scratch.write(&format!("again_{name}"), &rewritten(&file)),
+                        scratch.write(&format!("again_{name}"), &written_back(&file)),
                     ));
                 }
             }

@@ -1,7 +1,9 @@
 //! Graphs made by code.
 
+use std::collections::BTreeMap;
+
 use nirc_compiler::nir::tree::{Dataset, Group};
-use nirc_compiler::nir::{File, ImportOptions, import};
+use nirc_compiler::nir::{File, ImportOptions, export, import};
 use nirc_ir::network::{Convention, Network};
 use nirc_ir::{Diagnostics, Severity};
 
@@ -34,6 +36,11 @@ pub(crate) fn tree(nodes: &[(&str, Group)], edges: &[(&str, &str)]) -> Group {
     Group::new()
         .with("node", graph)
         .with("version", Dataset::text("1.0.8"))
+}
+
+/// The bytes of a file written back unchanged.
+pub(crate) fn written_back(file: &File) -> Vec<u8> {
+    export(file, &BTreeMap::new(), &BTreeMap::new()).unwrap().0
 }
 
 /// A node of a type, with no fields yet.

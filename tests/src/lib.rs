@@ -1,5 +1,5 @@
-//! What suites share: the recorded arrays and the networks they belong to, random programs, the comparison of an
-//! executor with the interpreter, and foreign tools.
+//! What suites share: the recorded arrays and the networks they belong to, random programs, garbled files,
+//! the comparison of an executor with the interpreter, and foreign tools.
 //!
 //! It holds no test itself; the suites are in `tests/`.
 
@@ -7,6 +7,7 @@
 
 pub mod agreement;
 pub mod golden;
+pub mod mutate;
 pub mod random;
 pub mod rng;
 pub mod tools;

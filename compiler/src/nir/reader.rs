@@ -35,6 +35,19 @@ impl Limits {
         strings: 1 << 18,
         bytes: 512 << 20,
     };
+
+    /// The most memory that reading a file of `file_len` bytes takes at once, the file included: 12 times
+    /// the data that zlib could at best have packed into it (1032 times its length), or 4 times `bytes` if
+    /// that is less, and 4 MiB for tables.
+    ///
+    /// The factors: data are unpacked, copied together, kept as stored, and decoded, at worst from `i8` to
+    /// `i64`. `bytes` counts them decoded, the length of the file as they are stored.
+    pub const fn memory(&self, file_len: u64) -> u64 {
+        let packed = file_len.saturating_mul(12 * BEST_COMPRESSION);
+        let data = self.bytes.saturating_mul(4);
+        let most = if packed < data { packed } else { data };
+        most.saturating_add(4 << 20)
+    }
 }
 
 /// zlib cannot compress better than this, and LZF is far from it: a filtered data set that claims
@@ -59,6 +72,7 @@ pub(super) fn read_tree(
         file_len,
         objects: 0,
         strings: 0,
+        stored: 0,
         bytes: 0,
         notes: Diagnostics::new(),
     };
@@ -139,6 +153,9 @@ struct Walk<'a> {
     file_len: u64,
     objects: usize,
     strings: u64,
+    /// Bytes of the data sets so far as they are stored, unpacked.
+    stored: u64,
+    /// Bytes of the data sets so far, decoded.
     bytes: u64,
     notes: Diagnostics,
 }
@@ -250,7 +267,7 @@ impl Walk<'_> {
 
     /// Number of strings a data set claims to hold, if that is within bounds.
     fn admit_texts(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
-        let count = claim.held_by(self.file_len)?;
+        let count = self.admit_stored(claim)?;
         let strings = self.strings.saturating_add(count);
         if strings > self.limits.strings {
             return Err(claim.too_large(&format!("{} strings", self.limits.strings)));
@@ -262,9 +279,23 @@ impl Walk<'_> {
 
     /// Number of elements a data set claims to hold, if that is within bounds.
     fn admit_numbers(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
-        let count = claim.held_by(self.file_len)?;
+        let count = self.admit_stored(claim)?;
         let decoded = element::size(claim.datatype).max(8) as u64;
         self.admit_bytes(count.saturating_mul(decoded), claim)?;
+        Ok(count)
+    }
+
+    /// Number of elements a data set claims to hold, if the file can hold them beside those of the others.
+    /// Several links to one data set can ask for more than that.
+    fn admit_stored(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
+        let count = claim.held_by(self.file_len)?;
+        let stored = count.saturating_mul(element::size(claim.datatype) as u64);
+        self.stored = self.stored.saturating_add(stored);
+        if self.stored > self.file_len.saturating_mul(BEST_COMPRESSION) {
+            return Err(
+                claim.too_large(&format!("what a file of {} bytes can hold", self.file_len))
+            );
+        }
         Ok(count)
     }
 

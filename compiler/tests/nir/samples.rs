@@ -154,21 +154,3 @@ pub(crate) fn errors(problems: &Diagnostics) -> Vec<String> {
     let errors = problems.0.iter().filter(|d| d.severity == Severity::Error);
     errors.map(|d| format!("{} {}", d.code, d.place)).collect()
 }
-
-/// A small generator with a seed (splitmix64), so that a failing case can be made again.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// A number below `n`.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-}

@@ -20,6 +20,7 @@ mod element;
 mod export;
 mod file;
 mod import;
+mod links;
 mod reader;
 mod summary;
 pub mod tree;

@@ -8,6 +8,7 @@ use hdf5_pure::{Datatype, FormatError, Layout, VlenStringReadOptions};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::element;
+use super::links;
 use super::tree::{Content, Dataset, Filter, Group, Packing, element_count};
 
 /// Bounds on what a file may make the reader do. All are far above any network that fits a chip.
@@ -66,6 +67,7 @@ pub(super) fn read_tree(
     if !hdf5_pure::is_hdf5_bytes(&bytes) {
         return Err(not_hdf5(&bytes));
     }
+    let notes = links::messages(&bytes).iter().map(not_followed).collect();
     let file = hdf5_pure::File::from_bytes(bytes).map_err(|e| garbled("", &e))?;
     let mut walk = Walk {
         limits,
@@ -74,10 +76,44 @@ pub(super) fn read_tree(
         strings: 0,
         stored: 0,
         bytes: 0,
-        notes: Diagnostics::new(),
+        notes: Diagnostics(notes),
     };
-    let root = walk.group(&file.root(), "", 0)?;
+    let root = walk.group(&file.root(), "", 0).map_err(|problem| {
+        // The parser takes the place of the object for its address, and says so.
+        let is_odd = problem.code == codes::FILE_NOT_HDF5;
+        if is_odd && links::is_in_symbol_table(file.as_bytes()) {
+            soft_link(&problem.place)
+        } else {
+            problem
+        }
+    })?;
     Ok((root, walk.notes))
+}
+
+const COPY_IN_PLACE: &str =
+    "put the object itself in its place, for instance by h5copy or h5repack";
+
+fn not_followed(link: &links::Link<'_>) -> Diagnostic {
+    let links::Link { name, file, path } = link;
+    let what = match file {
+        None => format!("a soft link `{name}` to `{path}`"),
+        Some(file) => format!("an external link `{name}` to `{path}` in the file `{file}`"),
+    };
+    Diagnostic::warning(
+        codes::FILE_NOT_KEPT,
+        "",
+        format!("expected groups and data sets, found {what}, which is not followed"),
+    )
+    .help(COPY_IN_PLACE)
+}
+
+fn soft_link(place: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::FILE_TYPE,
+        place,
+        "expected groups and data sets, found a soft link, which is not followed",
+    )
+    .help(COPY_IN_PLACE)
 }
 
 /// The error for a file of `found` bytes.

@@ -146,8 +146,17 @@ fn odd_files_are_read_and_written_back_or_refused_with_a_reason() {
                 (Some(_), Ok(_)) => panic!("{name} should be refused"),
                 (None, Err(problems)) => panic!("{name}: {problems}"),
                 (None, Ok((file, notes))) => {
-                    let expected = if name.contains("attributes") { 2 } else { 0 };
+                    let has_link = name.starts_with("ok_link_");
+                    let expected = match (has_link, name.contains("attributes")) {
+                        (true, _) => 1,
+                        (_, true) => 2,
+                        _ => 0,
+                    };
                     assert_eq!(notes.0.len(), expected, "{name}: {notes}");
+                    if has_link {
+                        assert!(notes.0[0].message.contains("link `notes` to `/"), "{notes}");
+                        continue;
+                    }
                     let mut options = options();
                     options.dt = Some(1e-3);
                     let (network, _) = import(&file, &options).unwrap();

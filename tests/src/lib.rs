@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agreement;
+pub mod files;
 pub mod golden;
 pub mod mutate;
 pub mod random;

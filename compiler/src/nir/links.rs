@@ -2,9 +2,9 @@
 //!
 //! NIR has none, and the parser underneath passes over them or stumbles, so they are looked for here to
 //! say so. They are found by their form, wherever in the file they lie: what remains of a deleted link
-//! is found as well, and so a link is never more than a warning.
+//! is found as well, so that a link is no error by itself, but explains one.
 
-/// A link as it lies in the file: "soft link `tau` to `/node/…`".
+/// A soft or external link.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Link<'a> {
     /// Its name in its group.
@@ -17,6 +17,9 @@ pub(super) struct Link<'a> {
 
 /// The most links that are told of.
 const MOST: usize = 16;
+
+/// Bytes of the longest name and path looked at, so that a file full of beginnings takes no time.
+const LONGEST: usize = 256;
 
 /// The first links of groups in the newer format: messages of version 1 with a link type.
 pub(super) fn messages(bytes: &[u8]) -> Vec<Link<'_>> {
@@ -74,7 +77,8 @@ fn message(bytes: &[u8]) -> Option<Link<'_>> {
         });
     }
     // Version and flags, both 0; file and path, each with a zero behind it.
-    let target = rest.get(..target_len)?.strip_prefix(&[0])?;
+    let target = rest.get(..target_len).filter(|t| t.len() <= 2 * LONGEST)?;
+    let target = target.strip_prefix(&[0])?;
     let mut parts = target.strip_suffix(&[0])?.split(|byte| *byte == 0);
     let (file, path) = (parts.next()?, parts.next()?);
     let end = parts.next();
@@ -101,6 +105,9 @@ fn text(bytes: &[u8], len: usize) -> Option<(&str, &[u8])> {
 }
 
 fn printable(bytes: &[u8]) -> Option<&str> {
+    if bytes.len() > LONGEST {
+        return None;
+    }
     let text = str::from_utf8(bytes).ok()?;
     let fits = !text.is_empty() && !text.contains(char::is_control);
     fits.then_some(text)
@@ -164,5 +171,25 @@ mod tests {
             []
         );
         assert_eq!(messages(&[]), []);
+    }
+
+    #[test]
+    fn soft_links_of_the_older_format_are_told_from_objects() {
+        let entry = |address: u8, kind: u8| {
+            let mut entry = [0; 40];
+            entry[8..16].fill(address);
+            entry[16] = kind;
+            entry
+        };
+        let table = |entries: &[[u8; 40]]| {
+            let mut bytes = vec![7; 13];
+            bytes.extend_from_slice(b"SNOD\x01\0");
+            bytes.extend_from_slice(&(entries.len() as u16).to_le_bytes());
+            bytes.extend_from_slice(&entries.concat());
+            bytes
+        };
+        assert!(is_in_symbol_table(&table(&[entry(1, 1), entry(0xff, 2)])));
+        assert!(!is_in_symbol_table(&table(&[entry(1, 1), entry(1, 0)])));
+        assert!(!is_in_symbol_table(&entry(0xff, 2)));
     }
 }

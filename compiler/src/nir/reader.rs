@@ -90,8 +90,7 @@ pub(super) fn read_tree(
     Ok((root, walk.notes))
 }
 
-const COPY_IN_PLACE: &str =
-    "put the object itself in its place, for instance by h5copy or h5repack";
+const COPY_IN_PLACE: &str = "put the object itself in its place, with `h5copy -f soft,ext`";
 
 fn not_followed(link: &links::Link<'_>) -> Diagnostic {
     let links::Link { name, file, path } = link;

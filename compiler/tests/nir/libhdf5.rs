@@ -12,7 +12,7 @@ use nirc_compiler::nir::tree::Group;
 use nirc_compiler::nir::{Undecoded, read_bytes, to_bytes};
 
 use crate::samples::{small, tree, written_back};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, alone};
 use crate::shared;
 
 /// Metadata that hold groups, which HDF5 and NIR's Python allow.
@@ -154,6 +154,7 @@ fn files() -> Option<Vec<(String, PathBuf)>> {
 
 #[test]
 fn every_file_holds_the_same_graph_for_both_readers() {
+    let _alone = alone();
     let Some(files) = files() else {
         return;
     };
@@ -173,6 +174,7 @@ fn every_file_holds_the_same_graph_for_both_readers() {
 /// What we write from a file, libhdf5 reads as we read the file itself.
 #[test]
 fn every_file_written_back_holds_the_same_graph_for_libhdf5() {
+    let _alone = alone();
     let Some(files) = files() else {
         return;
     };
@@ -189,6 +191,7 @@ fn every_file_written_back_holds_the_same_graph_for_libhdf5() {
 /// Files whose nested metadata nir-rs refuses are read by it once those are left out.
 #[test]
 fn nested_metadata_are_all_that_keeps_nir_rs_from_reading_their_files() {
+    let _alone = alone();
     let Some(files) = files() else {
         return;
     };
@@ -228,6 +231,7 @@ fn flatten_metadata(group: &mut Group) {
 /// What libhdf5 writes, we read as it does.
 #[test]
 fn graphs_written_by_nir_rs_are_read_back() {
+    let _alone = alone();
     let Some(files) = files() else {
         return;
     };
@@ -249,6 +253,7 @@ fn graphs_written_by_nir_rs_are_read_back() {
 
 #[test]
 fn examples_and_files_made_here_hold_the_same_graph_for_both_readers() {
+    let _alone = alone();
     let scratch = Scratch::new("libhdf5-own");
     let (nodes, edges) = small();
     let mut files = vec![("small".to_owned(), to_bytes(&tree(&nodes, &edges)).unwrap())];

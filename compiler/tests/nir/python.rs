@@ -11,7 +11,7 @@ use nirc_compiler::nir::{Update, convention_metadata, export, import, read_bytes
 use nirc_ir::network::Convention;
 
 use crate::samples::{node, options, small_with, vector, written_back};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, alone};
 use crate::shared;
 
 fn interpreters() -> Vec<PathBuf> {
@@ -58,6 +58,7 @@ fn compare(python: &Path, pairs: &[(PathBuf, PathBuf)]) -> Vec<String> {
 
 #[test]
 fn python_reads_every_rewritten_file_as_it_reads_the_original() {
+    let _alone = alone();
     let Some(files) = shared::files() else {
         return;
     };
@@ -82,6 +83,7 @@ fn python_reads_every_rewritten_file_as_it_reads_the_original() {
 
 #[test]
 fn python_reads_trained_weights_and_metadata() {
+    let _alone = alone();
     let scratch = Scratch::new("trained");
     // Without `v_reset`, which versions before 1.0.6 do not know.
     let mut pop = node("CubaLIF");
@@ -120,6 +122,7 @@ fn python_reads_trained_weights_and_metadata() {
 /// Element types, layouts and links that h5py can write but `nir` hardly does.
 #[test]
 fn odd_files_are_read_and_written_back_or_refused_with_a_reason() {
+    let _alone = alone();
     for python in interpreters() {
         let scratch = Scratch::new("odd");
         let output = Command::new(&python)

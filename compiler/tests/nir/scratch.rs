@@ -1,6 +1,14 @@
-//! A directory for what a test writes, gone with it.
+//! A directory for what a test writes, gone with it; and tests that do not run beside one another.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by tests that start processes and by those that use libhdf5: it leaves the files that it has open
+/// to processes started meanwhile, and with them its locks on those files.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub(crate) struct Scratch(pub(crate) PathBuf);
 

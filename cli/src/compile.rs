@@ -20,7 +20,7 @@ use crate::show;
 pub(crate) fn compile(args: &Compile, json: bool) -> Result<(), Diagnostics> {
     let config = args.config.read()?;
     let target = target(&args.target)?;
-    let model = Model::open(&args.file, &config)?;
+    let model = Model::open(&args.file, &config.reading())?;
     show::diagnostics(&model.notes, json);
     let program = bundle::program(&model, &config, &target)?;
     let (mut bundle, notes) = bundle::build(&model, &program, &target)?;
@@ -61,9 +61,8 @@ fn texts(
         emit("network.txt", print_network(&model.network));
     }
     if wanted(Stage::Event) {
-        let forward = Job::Run {
+        let forward = Job::Forward {
             batch: program::training(config)?.batch,
-            record: Vec::new(),
         };
         let forward = program::compile(&model.network, config, forward, target)?;
         emit("event.txt", print_program(&forward));

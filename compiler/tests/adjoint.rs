@@ -48,6 +48,7 @@ impl Cell {
                         v = match self.reset {
                             Reset::ToValue => self.v_reset,
                             Reset::Subtract => v - self.threshold,
+                            Reset::ToZero | Reset::None => unreachable!("not of these tests"),
                         };
                     }
                     None => {

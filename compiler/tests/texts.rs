@@ -2,6 +2,7 @@
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_ir::connection::{Axis, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{HandlerKind, Program};
 use nirc_ir::network::{
@@ -90,10 +91,11 @@ fn options() -> Options {
     }
 }
 
+/// Conventions that a network can be trained under.
 fn conventions() -> Vec<Convention> {
     let mut all = Vec::new();
-    for preset in Convention::PRESETS {
-        let preset = Convention::preset(preset).expect("a preset");
+    {
+        let preset = Convention::preset("eventprop").expect("a preset");
         for reset in [Reset::ToValue, Reset::Subtract] {
             for integrator in [Integrator::Exponential, Integrator::Euler] {
                 for (order, spike, threshold) in [
@@ -115,9 +117,55 @@ fn conventions() -> Vec<Convention> {
     all
 }
 
+fn presets() -> Vec<Convention> {
+    let preset = |name: &&str| Convention::preset(name).expect("a preset");
+    Convention::PRESETS.iter().map(preset).collect()
+}
+
+/// A forward pass alone.
+fn forward() -> Options {
+    Options {
+        loss: None,
+        adjoint: false,
+        optimiser: None,
+        ..options()
+    }
+}
+
+#[test]
+fn forward_programs_read_back_for_every_preset() {
+    for convention in presets() {
+        for cuba in [false, true] {
+            let program = lower(&network(convention.clone(), cuba), &forward()).expect("lowers");
+            let text = print_program(&program);
+            let back =
+                parse_program(&text, &Externals::new()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(back, program, "{text}");
+        }
+    }
+}
+
+#[test]
+fn only_some_conventions_can_be_trained_under() {
+    for convention in presets() {
+        let name = convention.name.clone();
+        let trained = lower(&network(convention, true), &options());
+        match trained {
+            Ok(_) => assert_eq!(name, "eventprop"),
+            Err(problems) => {
+                let codes = problems.0.iter().map(|p| p.code);
+                assert!(
+                    codes.into_iter().all(|c| c == "N0402"),
+                    "{name}: {problems}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn networks_read_back() {
-    for convention in conventions() {
+    for convention in presets().into_iter().chain(conventions()) {
         for cuba in [false, true] {
             let network = network(convention.clone(), cuba);
             let text = print_network(&network);
@@ -166,24 +214,49 @@ fn networks_with_a_broken_invariant_are_not_lowered() {
     let (source, hidden) = (Pop::new(0), Pop::new(1));
     let fc1 = nirc_ir::network::Proj::new(0);
     refused(&|n| n.dt = f64::NAN, "dt = NaN");
-    refused(&|n| n.output = source, "no population of neurons");
+    refused(&|n| n.outputs.clear(), "there is no output");
+    refused(&|n| n.outputs[0].population = Pop::new(7), "does not exist");
     refused(
         &|n| n.populations[hidden].name = "in".into(),
         "stands twice",
     );
     refused(&|n| n.populations[hidden].size = 7, "values of tau_mem");
-    refused(&|n| n.projections[fc1].post = source, "a later population");
+    refused(
+        &|n| n.populations[hidden].shape = vec![2, 3],
+        "shape [2, 3]",
+    );
+    refused(&|n| n.projections[fc1].post = source, "comes from outside");
     refused(&|n| n.projections[fc1].post = Pop::new(9), "does not exist");
-    refused(&|n| n.projections[fc1].weights.truncate(5), "5 weights");
-    refused(&|n| n.projections[fc1].weights[3] = f32::INFINITY, "finite");
+    let five = |n: &mut Network| n.projections[fc1].link = Link::Dense(vec![0.5; 5]);
+    refused(&five, "5 weights");
+    let infinite = |n: &mut Network| n.projections[fc1].link = Link::Dense(vec![f32::INFINITY; 12]);
+    refused(&infinite, "finite");
+    let taps = |n: &mut Network| {
+        let tap = |lane| vec![Tap { lane, weight: 0 }];
+        n.projections[fc1].link = Link::Taps {
+            axes: vec![Axis::new([tap(0), tap(1), tap(4)])],
+            weights: vec![0.5],
+        };
+    };
+    refused(&taps, "taps up to neuron 4 of 4");
+    refused(
+        &|n| n.projections[fc1].link = Link::Path(Vec::new()),
+        "a path without nodes",
+    );
     refused(
         &|n| n.projections[fc1].bias = Some(vec![0.0]),
         "a bias of 1",
     );
-    refused(&|n| n.projections[fc1].delay = 0, "0 ticks");
+    let back = |n: &mut Network| {
+        n.projections[fc1].pre = Pop::new(2);
+        n.projections[fc1].delay = 0;
+    };
+    refused(&back, "leads to a later population");
+    refused(&|n| n.projections[fc1].delay = 2, "a delay of 2 ticks");
+    refused(&|n| n.convention.recurrent_delay = 0, "recurrent_delay");
     let slow = |n: &mut Network| match &mut n.populations[hidden].kind {
-        PopulationKind::Neurons(neuron) => neuron.tau_mem = Parameter::Uniform(0.0),
-        PopulationKind::Source => {}
+        PopulationKind::Neurons(neuron) => *neuron = Neuron::lif(0.0, 1.0),
+        PopulationKind::Source | PopulationKind::Graded => {}
     };
     refused(&slow, "tau_mem is 0");
 }
@@ -220,7 +293,7 @@ fn what_no_executor_could_run_is_not_verified() {
     refused(&|broken| broken.replicas = 0, "0 replicas");
     refused(
         &|broken| broken.channels[chan].from = broken.channels[chan].to,
-        "spikes go from",
+        "later process",
     );
     let unknown = |broken: &mut Program| {
         broken.processes[hidden].handlers[0].body.values += 1;
@@ -233,17 +306,20 @@ fn external_values_are_checked() {
     let mut network = network(conventions()[0].clone(), true);
     let pre = Pop::new(0);
     network.populations[pre].size = 20;
+    network.populations[pre].shape = vec![4, 5];
     let first = network
         .projections
         .values_mut()
         .next()
         .expect("a projection");
-    first.weights = (0..80).map(|i| i as f32).collect();
-    let mut externals = Externals::from([("fc1.weight".to_owned(), first.weights.clone())]);
+    let mut weights: Vec<f32> = (0..80).map(|i| i as f32).collect();
+    first.link = Link::Dense(weights.clone());
+    let mut externals = Externals::from([("fc1.weight".to_owned(), weights.clone().into())]);
     let text = print_network(&network);
     assert!(text.contains("external"), "{text}");
     assert_eq!(parse_network(&text, &externals).expect("parses"), network);
-    externals.get_mut("fc1.weight").expect("given")[3] = 7.5;
+    weights[3] = 7.5;
+    externals.insert("fc1.weight".to_owned(), weights.into());
     let problem = parse_network(&text, &externals).expect_err("other values");
     assert!(problem.to_string().contains("digest"), "{problem}");
 }

@@ -1,8 +1,10 @@
 //! Conventions: what a NIR file leaves open, as named attributes with named values.
 //!
-//! A [`Convention`] is data. A preset says how one simulator or chip reads a file; each attribute can be
+//! A [`Convention`] is data. A preset ([`presets`]) says how one simulator or chip reads a file; each attribute can be
 //! changed alone, by its name and value as text ([`Convention::set`]), which is how command lines,
 //! configurations, metadata of files and the texts of the IR all do it.
+
+pub mod presets;
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,10 +55,90 @@ choice! {
     }
 }
 choice! {
+    /// How the synaptic current advances.
+    SynapseIntegrator {
+        Same = "same", "as the voltage does";
+        Euler = "euler", "decay by `1 - dt/tau`, whatever the voltage does";
+    }
+}
+choice! {
     /// Which synaptic current the voltage sees.
     Order {
         CurrentFirst = "current_first", "the current is updated first, the voltage sees the new one";
         Simultaneous = "simultaneous", "the voltage sees the current before the tick";
+    }
+}
+choice! {
+    /// How a step is computed: the same in exact arithmetic, but not in its roundings.
+    Update {
+        Decay = "decay", "`v := b v + drive`";
+        Increment = "increment", "`v := v + (1-b) (drive - v)`";
+    }
+}
+choice! {
+    /// Where input enters a synapse.
+    SynapseInput {
+        AfterDecay = "after_decay", "`I := a I + g S`";
+        BeforeDecay = "before_decay", "`I := a (I + g S)`";
+    }
+}
+choice! {
+    /// What an arriving spike of weight 1 is to the state that it drives.
+    SpikeShape {
+        Impulse = "impulse", "a pulse of area `dt`: a jump by `gain dt/tau`";
+        Held = "held", "the value 1 held for the tick: a move by `gain (1 - decay)`";
+        Unit = "unit", "a jump by 1, whatever gain and time constant";
+    }
+}
+choice! {
+    /// What a synaptic current of 1 is to the voltage.
+    CurrentShape {
+        Held = "held", "held for the tick: a move by `r (1 - decay)`";
+        Unit = "unit", "a jump by 1, whatever resistance and time constant";
+    }
+}
+choice! {
+    /// Where the gain from a spike to the voltage is multiplied: the same in exact arithmetic.
+    Gain {
+        Input = "input", "what arrives is multiplied";
+        Weights = "weights", "weights and biases are multiplied beforehand";
+        Threshold = "threshold", "threshold, leak and reset are divided, so that voltages are counted in weights";
+    }
+}
+choice! {
+    /// Whether the membrane resistance counts.
+    Resistance {
+        File = "file", "`r` of the file";
+        One = "one", "1, whatever `r` the file has";
+    }
+}
+choice! {
+    /// Decays of time constants shorter than a tick.
+    Decays {
+        Free = "free", "as the formula gives them, below 0 too";
+        Clamped = "clamped", "no less than 0 and no more than 1";
+    }
+}
+choice! {
+    /// What `v_leak` does.
+    Leak {
+        File = "file", "the voltage relaxes towards it";
+        Ignored = "ignored", "nothing: the voltage relaxes towards 0";
+        Bias = "bias", "it is added to the voltage in every tick";
+    }
+}
+choice! {
+    /// What the synaptic current relaxes towards.
+    SynapseLeak {
+        Zero = "zero", "0";
+        VLeak = "v_leak", "`v_leak`, as if it were a current";
+    }
+}
+choice! {
+    /// When a neuron fires.
+    Threshold {
+        Strict = "strict", "where `v > v_threshold`";
+        Inclusive = "inclusive", "where `v >= v_threshold`";
     }
 }
 choice! {
@@ -73,28 +155,39 @@ choice! {
     ResetTime {
         Same = "same", "in the tick of the spike, after it";
         Next = "next", "in the tick after it, on top of that tick's update";
+        Guarded = "guarded", "in the tick of the spike; what is still above the threshold then is reset once more in the next, before it is compared";
     }
 }
 choice! {
-    /// When a neuron fires.
-    Threshold {
-        Strict = "strict", "where `v > v_threshold`";
-        Inclusive = "inclusive", "where `v >= v_threshold`";
+    /// Whether the voltage has a lower bound.
+    Floor {
+        None = "none", "it has none";
+        Zero = "zero", "0";
+        MinusThreshold = "minus_threshold", "`-v_threshold`";
     }
 }
 choice! {
-    /// What an arriving spike of weight 1 is to the state that it drives.
-    SpikeShape {
-        Impulse = "impulse", "a pulse of area `dt`: a jump by `gain dt/tau`";
-        Held = "held", "the value 1 held for the tick: a move by `gain (1 - decay)`";
-        Unit = "unit", "a jump by 1, whatever gain and time constant";
+    /// How often a neuron can spike in one tick.
+    SpikeCount {
+        Single = "single", "once";
+        Multiple = "multiple", "as often as the threshold fits into the voltage";
     }
 }
 choice! {
-    /// Where constant input (the bias of an Affine) goes.
+    /// Where constant input (the bias of an Affine or a convolution) goes.
     BiasPlace {
         Input = "input", "beside the spikes, in every tick";
-        Membrane = "membrane", "into the voltage as a current, past the synapse";
+        Delayed = "delayed", "the same, but not before spikes of its projection can arrive";
+        Membrane = "membrane", "into the voltage as the current that it would settle at, past the synapse";
+        Dropped = "dropped", "nowhere";
+    }
+}
+choice! {
+    /// Where constant input of projections that are part of a cycle goes.
+    RecurrentBias {
+        Same = "same", "where that of others goes";
+        Delayed = "delayed", "the same, but not before spikes of this projection can arrive";
+        Dropped = "dropped", "nowhere";
     }
 }
 choice! {
@@ -102,6 +195,32 @@ choice! {
     NumberFormat {
         F32 = "f32", "IEEE single precision";
         Int8 = "int8", "weights scaled to 127 and truncated to integers, thresholds and currents scaled alike";
+    }
+}
+
+/// A length of a tick that a convention may bring along.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TimeStep(pub Option<f64>);
+
+impl fmt::Display for TimeStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(seconds) => write!(f, "{seconds}"),
+            None => f.write_str("unset"),
+        }
+    }
+}
+
+impl FromStr for TimeStep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("unset", _) => Ok(Self(None)),
+            (_, Ok(seconds)) => Ok(Self(Some(seconds))),
+            _ => Err("expected a number of seconds, or unset".to_owned()),
+        }
     }
 }
 
@@ -113,26 +232,56 @@ pub struct Convention {
     pub name: String,
     /// Integration method.
     pub integrator: Integrator,
+    /// That of the synaptic current.
+    pub synapse_integrator: SynapseIntegrator,
     /// Order of current and voltage.
     pub order: Order,
+    /// How a step is computed.
+    pub update: Update,
+    /// Where input enters a synapse.
+    pub synapse_input: SynapseInput,
+    /// Meaning of a spike.
+    pub spike: SpikeShape,
+    /// Meaning of a synaptic current.
+    pub current: CurrentShape,
+    /// Where the gain is multiplied.
+    pub gain: Gain,
+    /// Whether the resistance counts.
+    pub resistance: Resistance,
+    /// Decays of short time constants.
+    pub decays: Decays,
+    /// Decay of IF and I neurons in a tick; 1 for none.
+    pub if_decay: f64,
+    /// What `v_leak` does.
+    pub leak: Leak,
+    /// What the synaptic current relaxes towards.
+    pub synapse_leak: SynapseLeak,
+    /// Threshold comparison.
+    pub threshold: Threshold,
     /// Reset kind.
     pub reset: Reset,
     /// When the reset happens.
     pub reset_time: ResetTime,
-    /// Threshold comparison.
-    pub threshold: Threshold,
-    /// Meaning of a spike.
-    pub spike: SpikeShape,
+    /// Lower bound of the voltage.
+    pub floor: Floor,
+    /// Spikes in one tick.
+    pub spikes: SpikeCount,
     /// Where the bias goes.
     pub bias: BiasPlace,
+    /// Where the bias of recurrent projections goes.
+    pub recurrent_bias: RecurrentBias,
     /// Delay of a projection, ticks.
     pub delay: u32,
+    /// Ticks from crossing the threshold to the spike that other populations and the outside see.
+    pub output_delay: u32,
     /// Delay of a projection that is part of a cycle, ticks; at least 1.
     pub recurrent_delay: u32,
     /// The first tick in which neurons advance, 0 or 1.
     pub first_tick: u32,
     /// Seconds that the file's unit of time stands for (1 when it is written in seconds).
     pub time_unit: f64,
+    /// Length of a tick in seconds, where nothing else says it.
+    pub dt: TimeStep,
     /// Numbers.
     pub number_format: NumberFormat,
 }
@@ -205,52 +354,35 @@ fn words<T>(all: &'static [(T, &'static str, &'static str)]) -> Vec<(&'static st
 
 attributes! {
     integrator : words(Integrator::ALL), "how the differential equations advance by a tick";
+    synapse_integrator : words(SynapseIntegrator::ALL), "how the synaptic current does";
     order : words(Order::ALL), "which synaptic current the voltage sees";
+    update : words(Update::ALL), "how a step is rounded";
+    synapse_input : words(SynapseInput::ALL), "where input enters a synapse";
+    spike : words(SpikeShape::ALL), "what an arriving spike of weight 1 is to the state that it drives";
+    current : words(CurrentShape::ALL), "what a synaptic current of 1 is to the voltage";
+    gain : words(Gain::ALL), "where the gain from a spike to the voltage is multiplied";
+    resistance : words(Resistance::ALL), "whether the membrane resistance counts";
+    decays : words(Decays::ALL), "what becomes of time constants shorter than a tick";
+    if_decay : Vec::new(), "what remains of the voltage of an IF or I neuron after a tick";
+    leak : words(Leak::ALL), "what `v_leak` does";
+    synapse_leak : words(SynapseLeak::ALL), "what the synaptic current relaxes towards";
+    threshold : words(Threshold::ALL), "when a neuron fires";
     reset : words(Reset::ALL), "what a spike does to the voltage";
     reset_time : words(ResetTime::ALL), "when it does so";
-    threshold : words(Threshold::ALL), "when a neuron fires";
-    spike : words(SpikeShape::ALL), "what an arriving spike of weight 1 is";
+    floor : words(Floor::ALL), "the least voltage";
+    spikes : words(SpikeCount::ALL), "how often a neuron can spike in a tick";
     bias : words(BiasPlace::ALL), "where the bias of an Affine or convolution goes";
+    recurrent_bias : words(RecurrentBias::ALL), "where that of a projection goes that is part of a cycle";
     delay : Vec::new(), "ticks from a spike to its arrival, where no cycle is closed";
-    recurrent_delay : Vec::new(), "the same for projections that are part of a cycle; at least 1";
+    output_delay : Vec::new(), "ticks from crossing the threshold to the spike that others and the outside see";
+    recurrent_delay : Vec::new(), "ticks where a cycle is closed; at least 1";
     first_tick : Vec::new(), "the first tick in which neurons advance, 0 or 1";
     time_unit : Vec::new(), "seconds that the file's unit of time stands for";
+    dt : Vec::new(), "seconds of a tick, where neither the file nor the user says it";
     number_format : words(NumberFormat::ALL), "the numbers that populations compute with";
 }
 
 impl Convention {
-    /// Names of the presets.
-    pub const PRESETS: [&'static str; 2] = ["eventprop", "nir"];
-
-    /// The preset called `name`.
-    pub fn preset(name: &str) -> Option<Self> {
-        let nir = Self {
-            name: name.to_owned(),
-            integrator: Integrator::Euler,
-            order: Order::Simultaneous,
-            reset: Reset::ToValue,
-            reset_time: ResetTime::Same,
-            threshold: Threshold::Strict,
-            spike: SpikeShape::Held,
-            bias: BiasPlace::Input,
-            delay: 1,
-            recurrent_delay: 1,
-            first_tick: 1,
-            time_unit: 1.0,
-            number_format: NumberFormat::F32,
-        };
-        match name {
-            "eventprop" => Some(Self {
-                integrator: Integrator::Exponential,
-                order: Order::CurrentFirst,
-                spike: SpikeShape::Impulse,
-                ..nir
-            }),
-            "nir" => Some(nir),
-            _ => None,
-        }
-    }
-
     /// Whether the numbers are ones that an attribute can have.
     ///
     /// # Errors
@@ -271,11 +403,17 @@ impl Convention {
                 self.first_tick, self.delay
             ));
         }
-        if !(self.time_unit.is_finite() && self.time_unit > 0.0) {
-            return Err(format!(
-                "time_unit: expected a positive number of seconds, found {}",
-                self.time_unit
-            ));
+        let times = [("time_unit", Some(self.time_unit)), ("dt", self.dt.0)];
+        for (name, time) in times {
+            if let Some(found) = time.filter(|t| !(t.is_finite() && *t > 0.0)) {
+                return Err(format!(
+                    "{name}: expected a positive number of seconds, found {found}"
+                ));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.if_decay) {
+            let found = self.if_decay;
+            return Err(format!("if_decay: expected 0 to 1, found {found}"));
         }
         Ok(())
     }

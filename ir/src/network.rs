@@ -5,12 +5,10 @@
 
 use crate::connection::Axis;
 use crate::entity;
-use crate::entity::PrimaryMap;
+use crate::entity::{Entity, PrimaryMap};
 use crate::linear::Node;
 
-pub use crate::convention::{
-    BiasPlace, Convention, Integrator, NumberFormat, Order, Reset, ResetTime, SpikeShape, Threshold,
-};
+pub use crate::convention::*;
 
 entity! {
     /// A population of neurons or input channels.
@@ -54,6 +52,33 @@ impl Network {
         own.unwrap_or(&self.convention)
     }
 
+    /// Whether values leave a population in each tick, and not spikes.
+    pub fn emits_values(&self, pop: Pop) -> bool {
+        match &self.populations[pop].kind {
+            PopulationKind::Source => false,
+            PopulationKind::Graded => true,
+            PopulationKind::Neurons(neuron) => {
+                let counts = self.convention_of(pop).spikes == SpikeCount::Multiple;
+                neuron.firing.is_none() || counts && neuron.membrane != Membrane::Direct
+            }
+        }
+    }
+
+    /// Whether a projection is part of a cycle.
+    pub fn is_recurrent(&self, proj: Proj) -> bool {
+        let Projection { pre, post, .. } = self.projections[proj];
+        let mut reached: Vec<bool> = self.populations.keys().map(|pop| pop == post).collect();
+        let mut open = vec![post];
+        while let Some(pop) = open.pop() {
+            for (_, next) in self.outgoing(pop) {
+                if !std::mem::replace(&mut reached[next.post.index()], true) {
+                    open.push(next.post);
+                }
+            }
+        }
+        reached[pre.index()]
+    }
+
     /// The population behind the only Output, which is the one that training reads.
     pub fn readout(&self) -> Option<Pop> {
         match &self.outputs[..] {
@@ -86,6 +111,8 @@ pub struct Population {
     pub kind: PopulationKind,
     /// The semantic choices where they differ from the network's.
     pub convention: Option<Convention>,
+    /// Factor by which the weights and biases into it are larger than the file's, as after quantisation.
+    pub weight_scale: f64,
 }
 
 impl Population {
@@ -97,6 +124,7 @@ impl Population {
             shape: vec![size],
             kind,
             convention: None,
+            weight_scale: 1.0,
         }
     }
 }
@@ -110,17 +138,6 @@ pub enum PopulationKind {
     Graded,
     /// Neurons.
     Neurons(Neuron),
-}
-
-impl PopulationKind {
-    /// Whether a value leaves each neuron or channel in each tick, and not spikes.
-    pub fn emits_values(&self) -> bool {
-        match self {
-            Self::Source => false,
-            Self::Graded => true,
-            Self::Neurons(neuron) => neuron.firing.is_none(),
-        }
-    }
 }
 
 /// Parameters of a neuron, in the notation of NIR. `S` is the weighted sum of what arrives.
@@ -210,6 +227,21 @@ impl Neuron {
                 w_in: uniform(1.0),
             }),
             ..Self::lif(tau_mem, threshold)
+        }
+    }
+
+    /// The type of NIR node that it is; `Relay` for what passes on what it gets, which NIR does without.
+    pub fn nir_type(&self) -> &'static str {
+        let fires = self.firing.is_some();
+        match (&self.membrane, &self.synapse) {
+            (Membrane::Direct, None) if fires => "Threshold",
+            (Membrane::Direct, _) => "Relay",
+            (Membrane::Integrator { .. }, _) if fires => "IF",
+            (Membrane::Integrator { .. }, _) => "I",
+            (Membrane::Leaky { .. }, None) if fires => "LIF",
+            (Membrane::Leaky { .. }, None) => "LI",
+            (Membrane::Leaky { .. }, Some(_)) if fires => "CubaLIF",
+            (Membrane::Leaky { .. }, Some(_)) => "CubaLI",
         }
     }
 

@@ -105,6 +105,10 @@ impl Verifier<'_> {
                 population.shape, population.size
             )
         });
+        let scale = population.weight_scale;
+        self.require(scale.is_finite() && scale > 0.0, name, || {
+            format!("weight_scale = {scale}, which is no positive number")
+        });
         if let Some(convention) = &population.convention {
             self.convention(name, convention);
         }

@@ -72,6 +72,6 @@ pub fn open(path: &Path, config: &Config) -> Result<(Model, Bundle), Diagnostics
         .help("make it with nirc compile")
         .into());
     };
-    let model = Model::from_bytes(bytes.clone(), &bundle.origin.network, config)?;
+    let model = Model::from_bytes(bytes.clone(), &bundle.origin.network, &config.reading())?;
     Ok((model, bundle))
 }

@@ -12,6 +12,8 @@
 //! - [`program`], [`bundle`]: event programs for a job, and what the chip is loaded with.
 //! - [`device`], [`emulated`]: the executors by name; sessions that stream batches to a device and look
 //!   after its health. The emulated chip is the one device there is so far.
+//! - [`reading`]: what is said beside a file when it is read; [`stimulus`], [`simulation`]: a network run
+//!   forward on signals.
 //! - [`training`]: epochs and batches over any executor.
 //! - [`checkpoint`], [`directory`], [`mod@file`]: what is on disk, written so that nothing is ever half there.
 //! - [`jobs`]: what a user asks for, put together from all of these. [`report`]: the page that shows it.
@@ -44,5 +46,8 @@ pub mod jobs;
 pub mod model;
 pub mod program;
 pub mod random;
+pub mod reading;
 pub mod report;
+pub mod simulation;
+pub mod stimulus;
 pub mod training;

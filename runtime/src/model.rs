@@ -6,11 +6,13 @@ use std::path::Path;
 use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
 use nirc_compiler::passes;
 use nirc_ir::network::{Link, Network, PopulationKind};
+use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::config::{Config, Init};
 use crate::data::DataSet;
 use crate::random::Mt19937;
+use crate::reading::Reading;
 use crate::training::Weights;
 
 /// A network and the file it came from.
@@ -27,40 +29,59 @@ impl Model {
     /// Reads and imports a file; the weights are the file's.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, the graph, or what the configuration says of it.
-    pub fn open(path: &Path, config: &Config) -> Result<Self, Diagnostics> {
+    /// Everything that is wrong with the file, the graph, or what is said beside it.
+    pub fn open(path: &Path, reading: &Reading) -> Result<Self, Diagnostics> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let place = path.display().to_string();
-        Self::import(nir::read(path)?, &name, config).map_err(|p| p.placed_at(&place))
+        Self::import(nir::read(path)?, &name, reading).map_err(|p| p.placed_at(&place))
     }
 
     /// The same from the bytes of a file; `name` becomes the network's.
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn from_bytes(bytes: Vec<u8>, name: &str, config: &Config) -> Result<Self, Diagnostics> {
-        Self::import(nir::read_bytes(bytes)?, name, config)
+    pub fn from_bytes(bytes: Vec<u8>, name: &str, reading: &Reading) -> Result<Self, Diagnostics> {
+        Self::import(nir::read_bytes(bytes)?, name, reading)
+    }
+
+    /// The same file, read otherwise.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn reread(&self, reading: &Reading) -> Result<Self, Diagnostics> {
+        let file = (self.file.clone(), Diagnostics::new());
+        Self::import(file, &self.network.name, reading)
     }
 
     fn import(
         (file, mut notes): (nir::File, Diagnostics),
         name: &str,
-        config: &Config,
+        reading: &Reading,
     ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
-            convention: config.convention.clone(),
-            dt: Some(config.time.dt),
+            convention: reading.convention.clone(),
+            dt: reading.dt,
             name: name.to_owned(),
-            graded: BTreeSet::new(),
+            graded: reading.graded.clone(),
         };
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
+        notes
+            .0
+            .extend(passes::conventions(&mut network, &reading.changes)?.0);
         notes.0.extend(passes::canonicalise(&mut network)?.0);
+        notes.0.extend(passes::quantise(&mut network).0);
+        verify_network(&network)?;
         Ok(Self {
             network,
             notes,
             file,
         })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &nir::File {
+        &self.file
     }
 
     /// The model that the configuration names, as training begins with it: with the initial weights
@@ -79,7 +100,7 @@ impl Model {
             .help("add a section `[model]` with `path = \"FILE.nir\"`")
             .into());
         };
-        let mut model = Self::open(path, config)?;
+        let mut model = Self::open(path, &config.reading())?;
         if let Some(training) = &config.training {
             initialise(&mut model.network, &config.init, training.seed)?;
         }

@@ -28,12 +28,10 @@ pub enum Job {
         /// Traces.
         record: Vec<Record>,
     },
-    /// Forward pass over so many samples.
-    Run {
+    /// Forward pass over so many samples, without a loss.
+    Forward {
         /// Number of samples.
         batch: usize,
-        /// Traces.
-        record: Vec<Record>,
     },
 }
 
@@ -83,16 +81,9 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
             options.loss = Some(if given { Loss::Given } else { loss(config)? });
             options.record = record;
         }
-        Job::Run { batch, record } => {
+        Job::Forward { batch } => {
             options.batch = batch;
             options.adjoint = false;
-            // Where there is no loss, only the read-out of first spikes.
-            options.loss = Some(
-                config
-                    .loss
-                    .map_or(Loss::Given, crate::config::Loss::lowered),
-            );
-            options.record = record;
         }
     }
     options.replicas = match config.mapping.replicas {
@@ -103,11 +94,11 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
 }
 
 /// What a packet's key can name.
-const MOST_REPLICAS: usize = 255;
+pub(crate) const MOST_REPLICAS: usize = 255;
 
 /// As many of the program's replicas as there are PEs for; at least one, whose mapping then tells what
 /// is lacking.
-fn fitting(mut program: Program, target: &Target) -> usize {
+pub(crate) fn fitting(mut program: Program, target: &Target) -> usize {
     let quads = quads(target);
     while program.replicas > 1 && place(&program, &quads).is_err() {
         program.replicas -= 1;

@@ -61,8 +61,10 @@ fn rasters_are_read_by_sample() {
         (4, 2, 3, &[2, 0][..])
     );
     assert_eq!((set.spikes(0)[0].tick, set.spikes(0)[0].channel), (1, 2));
-    // The same as bool, and in Fortran order.
+    // The same as bool, as floats, and in Fortran order.
     write_npy(&spikes, &raster.mapv(|v| v == 1)).expect("written");
+    assert_eq!(read_spikes(&spikes, Some(&labels)).expect("read").1, set);
+    write_npy(&spikes, &raster.mapv(f64::from)).expect("written");
     assert_eq!(read_spikes(&spikes, Some(&labels)).expect("read").1, set);
     write_npy(&spikes, &raster.reversed_axes()).expect("written");
     assert_eq!(read_spikes(&spikes, None).expect("read").0, 3);
@@ -93,9 +95,16 @@ fn malformed_arrays_are_diagnostics() {
         bytes
     };
     // Huge extents must not reach the allocator.
-    check(&header("(4611686018427387904, 4, 5)", "|u1"), "claims");
-    check(&header("(99999, 99999, 1)", "|u1"), "claims");
-    check(&header("(2, 1, 1)", "<f4"), "neither u8 nor bool");
+    check(
+        &header("(4611686018427387904, 4, 5)", "|u1"),
+        "expected the elements",
+    );
+    check(&header("(99999, 99999, 1)", "|u1"), "expected the elements");
+    check(
+        &header("(0, 4611686018427387904, 0)", "|u1"),
+        "expected the elements",
+    );
+    check(&header("(2, 1, 1)", "<c8"), "expected booleans, integers");
     let mut truncated = header("(2, 3, 4)", "|u1");
     truncated.extend([0; 23]);
     check(&truncated, "");

@@ -54,6 +54,11 @@ impl BodyBuilder {
         self.op(Op::Payload)
     }
 
+    /// The current bin.
+    pub fn tick(&mut self) -> Value {
+        self.op(Op::Tick)
+    }
+
     /// `a + b`.
     pub fn add(&mut self, a: Value, b: Value) -> Value {
         self.op(Op::Binary(Binary::Add, a, b))

@@ -1,6 +1,9 @@
 //! Decays and gains: what one tick of `dt` makes of a neuron's time constants, under a convention.
 
-use nirc_ir::network::{Convention, Integrator, Membrane, Neuron, Parameter, SpikeShape, Synapse};
+use nirc_ir::network::{
+    Convention, CurrentShape, Decays, Firing, Gain, Integrator, Leak, Membrane, Neuron, Parameter,
+    Resistance, SpikeShape, SynapseIntegrator, SynapseLeak,
+};
 
 /// A coefficient and the formula that it comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,39 +13,104 @@ pub(super) struct Term {
 }
 
 impl Term {
-    /// A parameter under its own name.
-    pub(super) fn named(name: &str, value: &Parameter) -> Self {
+    pub(super) fn new(formula: impl Into<String>, value: Parameter) -> Self {
         Self {
-            value: value.clone(),
-            formula: name.to_owned(),
+            value,
+            formula: formula.into(),
         }
     }
 
-    /// The term, unless it is 1 up to the rounding of the formula it came from.
-    fn unless_one(self) -> Option<Self> {
-        let near = |g: f64| (g - 1.0).abs() < 1e-12;
-        let one = match &self.value {
-            Parameter::Uniform(g) => near(*g),
-            Parameter::PerNeuron(g) => g.iter().all(|g| near(*g)),
-        };
-        (!one).then_some(self)
+    /// A parameter under its own name.
+    fn named(name: &str, value: &Parameter) -> Self {
+        Self::new(name, value.clone())
+    }
+
+    /// The product of two terms.
+    fn times(&self, other: &Self) -> Self {
+        Self::new(
+            format!("{} {}", bracket(&self.formula), bracket(&other.formula)),
+            self.value.zip(&other.value, |a, b| a * b),
+        )
+    }
+
+    fn over(&self, unit: &Self) -> Self {
+        Self::new(
+            format!("{} / ({})", self.formula, unit.formula),
+            self.value.zip(&unit.value, |a, unit| a / unit),
+        )
+    }
+
+    /// Whether it is 1 up to the rounding of the formula it came from.
+    pub(super) fn is_one(&self) -> bool {
+        self.all(|g| (g - 1.0).abs() < 1e-12)
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.value.is(0.0)
+    }
+
+    fn all(&self, holds: impl Fn(f64) -> bool) -> bool {
+        match &self.value {
+            Parameter::Uniform(g) => holds(*g),
+            Parameter::PerNeuron(g) => g.iter().all(|g| holds(*g)),
+        }
     }
 }
 
-/// Coefficients of a neuron without a synapse; `None` stands for 1.
-pub(super) struct Plain {
-    pub(super) decay_v: Option<Term>,
-    pub(super) gain: Option<Term>,
+fn bracket(formula: &str) -> String {
+    let sum = formula.contains(" + ") || formula.contains(" - ");
+    if sum && !formula.starts_with('(') {
+        format!("({formula})")
+    } else {
+        formula.to_owned()
+    }
 }
 
-/// Coefficients of a neuron with a synapse; `None` stands for 1, but for `direct`, where it is 0.
-pub(super) struct Coupled {
-    pub(super) decay_i: Option<Term>,
-    pub(super) decay_v: Option<Term>,
-    pub(super) gain: Option<Term>,
-    pub(super) coupling: Option<Term>,
+/// The decay of a state in a tick, and what it relaxes by.
+#[derive(Clone)]
+pub(super) struct Decay {
+    pub(super) keeps: Term,
+    /// `1 - decay`.
+    pub(super) relaxes: Term,
+}
+
+/// Everything that a tick multiplies with or adds.
+pub(super) struct Terms {
+    /// The synapse's, if there is one.
+    pub(super) synapse: Option<SynapseTerms>,
+    /// Decay of the voltage; `None` for a membrane without memory.
+    pub(super) membrane: Option<Decay>,
+    /// What the current (or, without a synapse, what arrives) is multiplied with on its way to the voltage.
+    pub(super) gain: Term,
+    /// What is added to the voltage in a tick for the leak.
+    pub(super) leak: Term,
+    /// The voltage's equilibrium without input, for steps by increments.
+    pub(super) rest: Term,
+    /// The resistance that counts.
+    pub(super) r: Term,
+    /// What the input does to the voltage past the current, where the integrator is exact.
     pub(super) direct: Option<Term>,
-    pub(super) membrane_bias: Option<Term>,
+    /// What a constant current past the synapse does to the voltage.
+    pub(super) constant: Term,
+    /// Threshold and reset value of what fires.
+    pub(super) threshold: Option<Term>,
+    pub(super) v_reset: Option<Term>,
+    /// Factor on weights and biases.
+    pub(super) weights: Term,
+    /// Volts of the file that 1 of the computed voltage stands for.
+    pub(super) unit: Term,
+}
+
+/// What a synapse multiplies with or adds.
+pub(super) struct SynapseTerms {
+    pub(super) decay: Decay,
+    /// What arrives is multiplied with it.
+    pub(super) gain: Term,
+    pub(super) w_in: Term,
+    /// What is added to the current in a tick.
+    pub(super) leak: Term,
+    /// The current's equilibrium without input.
+    pub(super) rest: Term,
 }
 
 /// Gives the coefficients.
@@ -50,200 +118,288 @@ pub(super) struct Coupled {
 pub(super) struct Coefficients<'a> {
     pub(super) convention: &'a Convention,
     pub(super) dt: f64,
+    /// How much larger the weights are than the file's.
+    pub(super) weight_scale: f64,
 }
 
 impl Coefficients<'_> {
-    pub(super) fn plain(&self, neuron: &Neuron) -> Plain {
-        let (decay_v, gain) = match &neuron.membrane {
-            Membrane::Direct => (None, None),
-            Membrane::Integrator { r } => (None, self.integrated(r)),
-            Membrane::Leaky { tau, r, .. } => (
-                Some(self.decay("tau_mem", tau)),
-                self.gain(("tau_mem", tau), ("r", r), "b"),
-            ),
-        };
-        Plain {
-            decay_v,
-            gain: gain.and_then(Term::unless_one),
+    pub(super) fn terms(&self, neuron: &Neuron) -> Terms {
+        let mut terms = self.plain(neuron);
+        match self.convention.gain {
+            Gain::Input => {}
+            Gain::Weights => into_weights(&mut terms),
+            Gain::Threshold => into_threshold(&mut terms),
         }
+        // Weights that have been scaled make everything behind them larger.
+        if self.weight_scale != 1.0 {
+            let scale = self.weight_scale;
+            rescale(&mut terms, &Term::new("1 / weight_scale", one(1.0 / scale)));
+        }
+        terms
     }
 
-    /// # Panics
-    /// If the neuron has no synapse.
-    pub(super) fn synapse(&self, neuron: &Neuron) -> Coupled {
-        let synapse = neuron.synapse.as_ref().expect("the neuron has a synapse");
-        let tau_syn = &synapse.tau_syn;
-        let gain = self.gain(("tau_syn", tau_syn), ("w_in", &synapse.w_in), "a");
-        let mut coupled = Coupled {
-            decay_i: Some(self.decay("tau_syn", tau_syn)),
-            decay_v: None,
-            gain: gain.and_then(Term::unless_one),
-            coupling: None,
+    /// The terms as the equations have them.
+    fn plain(&self, neuron: &Neuron) -> Terms {
+        let synapse = self.synapse(neuron);
+        let (membrane, r, v_leak) = self.membrane(neuron);
+        let gain = self.gain(neuron, membrane.as_ref(), &r);
+        let leak = match (self.convention.leak, &membrane) {
+            (Leak::Bias, _) => v_leak.clone(),
+            (_, Some(decay)) if matches!(neuron.membrane, Membrane::Leaky { .. }) => {
+                decay.relaxes.times(&v_leak)
+            }
+            _ => Term::new("0", one(0.0)),
+        };
+        let named = |f: &Firing| {
+            let threshold = Term::named("v_threshold", &f.threshold);
+            (threshold, Term::named("v_reset", &f.v_reset))
+        };
+        let (threshold, v_reset) = neuron.firing.as_ref().map(named).unzip();
+        let w_in = synapse.as_ref().map(|s| s.w_in.clone());
+        let mut terms = Terms {
+            constant: match &w_in {
+                Some(w_in) => gain.times(w_in),
+                None => gain.clone(),
+            },
+            synapse,
+            membrane,
+            gain,
+            leak,
+            rest: v_leak,
+            r,
             direct: None,
-            membrane_bias: None,
+            threshold,
+            v_reset,
+            weights: Term::new("1", one(1.0)),
+            unit: Term::new("1", one(1.0)),
+        };
+        if self.convention.integrator == Integrator::Exact {
+            self.couple(neuron, &mut terms);
+        }
+        terms
+    }
+
+    fn synapse(&self, neuron: &Neuron) -> Option<SynapseTerms> {
+        let synapse = neuron.synapse.as_ref()?;
+        let by = self.of_synapse();
+        let decay = self.decay(by, "a", "tau_syn", &synapse.tau_syn);
+        let w_in = Term::named("w_in", &synapse.w_in);
+        let dt = self.dt;
+        let gain = match self.convention.spike {
+            SpikeShape::Held => w_in.times(&Term::new(
+                "(1 - a)",
+                raw(by, self.dt, &synapse.tau_syn).map(|a| 1.0 - a),
+            )),
+            SpikeShape::Impulse => Term::new(
+                "w_in dt/tau_syn",
+                synapse.w_in.zip(&synapse.tau_syn, |w, tau| w * (dt / tau)),
+            ),
+            SpikeShape::Unit => Term::new("1", one(1.0)),
+        };
+        let rest = match (self.convention.synapse_leak, &neuron.membrane) {
+            (SynapseLeak::VLeak, Membrane::Leaky { v_leak, .. }) => Term::named("v_leak", v_leak),
+            _ => Term::new("0", one(0.0)),
+        };
+        Some(SynapseTerms {
+            leak: decay.relaxes.times(&rest),
+            decay,
+            gain,
+            w_in,
+            rest,
+        })
+    }
+
+    /// Decay of the voltage, the resistance and the leak that count.
+    fn membrane(&self, neuron: &Neuron) -> (Option<Decay>, Term, Term) {
+        let zero = || Term::new("0", one(0.0));
+        let resistance = |r: &Parameter| match self.convention.resistance {
+            Resistance::File => Term::named("r", r),
+            Resistance::One => Term::new("1", one(1.0)),
         };
         match &neuron.membrane {
-            Membrane::Direct => coupled.membrane_bias = self.past(None, &synapse.w_in),
-            Membrane::Integrator { r } => self.couple_integrator(&mut coupled, synapse, r),
-            Membrane::Leaky { tau, r, .. } => {
-                coupled.decay_v = Some(self.decay("tau_mem", tau));
-                self.couple_leaky(&mut coupled, synapse, tau, r);
+            Membrane::Direct => (None, Term::new("1", one(1.0)), zero()),
+            Membrane::Integrator { r } => {
+                let keeps = self.convention.if_decay;
+                let decay = Decay {
+                    keeps: Term::new("if_decay", one(keeps)),
+                    relaxes: Term::new("1 - if_decay", one(1.0 - keeps)),
+                };
+                (Some(decay), resistance(r), zero())
+            }
+            Membrane::Leaky { tau, r, v_leak } => {
+                let leak = match self.convention.leak {
+                    Leak::Ignored => zero(),
+                    Leak::File | Leak::Bias => Term::named("v_leak", v_leak),
+                };
+                let decay = self.decay(self.convention.integrator, "b", "tau_mem", tau);
+                (Some(decay), resistance(r), leak)
             }
         }
-        coupled
     }
 
-    fn couple_leaky(
-        &self,
-        coupled: &mut Coupled,
-        synapse: &Synapse,
-        tau: &Parameter,
-        r: &Parameter,
-    ) {
-        let relax = self.decay("tau_mem", tau).value.map(|b| 1.0 - b);
-        let held = relax.zip(r, |relax, r| relax * r);
-        let formula = if r.is(1.0) { "1 - b" } else { "(1 - b) r" };
-        let current = Term {
-            value: held,
-            formula: formula.to_owned(),
+    /// What the current, or what arrives where there is no synapse, does to the voltage in a tick.
+    fn gain(&self, neuron: &Neuron, membrane: Option<&Decay>, r: &Term) -> Term {
+        let (Some(_), dt) = (membrane, self.dt) else {
+            return Term::new("1", one(1.0));
         };
-        coupled.membrane_bias = self.past(Some(&current), &synapse.w_in);
-        if self.convention.integrator != Integrator::Exact {
-            coupled.coupling = current.unless_one();
-            return;
-        }
-        let dt = self.dt;
-        let times = synapse.tau_syn.zip(tau, |syn, mem| overlap(dt, syn, mem));
-        coupled.coupling = Term {
-            value: times.zip(r, |kernel, r| kernel * r),
-            formula: "r tau_syn (a - b) / (tau_syn - tau_mem)".to_owned(),
-        }
-        .unless_one();
-        coupled.direct = self.direct(
-            &times.zip(r, |kernel, r| kernel * r),
-            &current.value,
-            synapse,
-        );
-    }
-
-    fn couple_integrator(&self, coupled: &mut Coupled, synapse: &Synapse, r: &Parameter) {
-        let dt = self.dt;
-        let current = Term {
-            value: r.map(|r| r * dt),
-            formula: "r dt".to_owned(),
+        let shape = match (&neuron.synapse, self.convention.current) {
+            (None, _) => self.convention.spike,
+            (Some(_), CurrentShape::Held) => SpikeShape::Held,
+            (Some(_), CurrentShape::Unit) => SpikeShape::Unit,
         };
-        coupled.membrane_bias = self.past(Some(&current), &synapse.w_in);
-        if self.convention.integrator != Integrator::Exact {
-            coupled.coupling = current.unless_one();
-            return;
+        match (shape, &neuron.membrane) {
+            (SpikeShape::Unit, _) | (_, Membrane::Direct) => Term::new("1", one(1.0)),
+            (_, Membrane::Integrator { .. }) => r.times(&Term::new("dt", one(dt))),
+            (SpikeShape::Held, Membrane::Leaky { tau, .. }) => {
+                let relaxes = Term::new("1 - b", self.raw(tau).map(|b| 1.0 - b));
+                if r.is_one() {
+                    relaxes
+                } else {
+                    relaxes.times(r)
+                }
+            }
+            (SpikeShape::Impulse, Membrane::Leaky { tau, .. }) => {
+                Term::new("r dt/tau_mem", r.value.zip(tau, |r, tau| r * (dt / tau)))
+            }
         }
-        let kernel = synapse
-            .tau_syn
-            .zip(r, |syn, r| r * syn * -(-dt / syn).exp_m1());
-        coupled.direct = self.direct(&kernel, &current.value, synapse);
-        coupled.coupling = Term {
-            value: kernel,
-            formula: "r tau_syn (1 - a)".to_owned(),
-        }
-        .unless_one();
     }
 
-    /// What the input does to the voltage within the tick, where the integrator is exact: a jump of the
-    /// current at the tick's start acts like the current itself, a held input as if it had always been there,
-    /// less what the current still lacks of it.
-    fn direct(&self, kernel: &Parameter, held: &Parameter, synapse: &Synapse) -> Option<Term> {
-        let dt = self.dt;
-        let (value, formula) = match self.convention.spike {
-            SpikeShape::Held => (
-                held.zip(kernel, |held, kernel| held - kernel),
+    /// The exact solution of current and voltage together: what the current before the tick and the input do
+    /// to the voltage in the course of it.
+    fn couple(&self, neuron: &Neuron, terms: &mut Terms) {
+        let (Some(synapse), dt) = (&neuron.synapse, self.dt) else {
+            return;
+        };
+        let tau_syn = &synapse.tau_syn;
+        let (kernel, formula) = match &neuron.membrane {
+            Membrane::Direct => return,
+            Membrane::Integrator { .. } => (
+                tau_syn.map(|syn| -syn * (-dt / syn).exp_m1()),
+                "r tau_syn (1 - a)",
+            ),
+            Membrane::Leaky { tau, .. } => (
+                tau_syn.zip(tau, |syn, mem| overlap(dt, syn, mem)),
+                "r tau_syn (a - b) / (tau_syn - tau_mem)",
+            ),
+        };
+        let held = terms.gain.clone();
+        let kernel = Term::new(formula, kernel.zip(&terms.r.value, |kernel, r| kernel * r));
+        let direct = match self.convention.spike {
+            // As if the current had always been there, less what it still lacks.
+            SpikeShape::Held => Term::new(
                 "w_in (held - c)",
+                held.value.zip(&kernel.value, |held, kernel| held - kernel),
             ),
-            SpikeShape::Impulse => (
-                kernel.zip(&synapse.tau_syn, |kernel, syn| kernel * dt / syn),
+            SpikeShape::Impulse => Term::new(
                 "w_in c dt/tau_syn",
+                kernel.value.zip(tau_syn, |kernel, syn| kernel * (dt / syn)),
             ),
-            SpikeShape::Unit => (kernel.clone(), "w_in c"),
+            SpikeShape::Unit => Term::new("c", kernel.value.clone()),
         };
-        Some(Term {
-            value: value.zip(&synapse.w_in, |v, w| v * w),
-            formula: formula.to_owned(),
-        })
+        let scale = |v: &Parameter| match self.convention.spike {
+            SpikeShape::Unit => v.clone(),
+            _ => v.zip(&synapse.w_in, |v, w| v * w),
+        };
+        terms.direct = Some(Term::new(direct.formula, scale(&direct.value)));
+        terms.gain = kernel;
     }
 
-    /// What a bias past the synapse does to the voltage in a tick.
-    fn past(&self, current: Option<&Term>, w_in: &Parameter) -> Option<Term> {
-        let term = match current {
-            None => Term::named("w_in", w_in),
-            Some(term) => Term {
-                value: term.value.zip(w_in, |c, w| c * w),
-                formula: format!("{} w_in", term.formula),
-            },
+    fn decay(&self, by: Integrator, symbol: &str, name: &str, tau: &Parameter) -> Decay {
+        let free = raw(by, self.dt, tau);
+        let (keeps, clamped) = match self.convention.decays {
+            Decays::Free => (free, ""),
+            Decays::Clamped => (free.map(|d| d.clamp(0.0, 1.0)), " within 0 and 1"),
         };
-        term.unless_one()
-    }
-
-    /// `(1-b) v_leak`, if it is not zero.
-    pub(super) fn leak(&self, neuron: &Neuron) -> Option<Term> {
-        let Membrane::Leaky { tau, v_leak, .. } = &neuron.membrane else {
-            return None;
+        let formula = match by {
+            Integrator::Exponential | Integrator::Exact => format!("exp(-dt/{name}){clamped}"),
+            Integrator::Euler => format!("1 - dt/{name}{clamped}"),
         };
-        if v_leak.is(0.0) {
-            return None;
-        }
-        let relax = self.decay("tau_mem", tau).value.map(|b| 1.0 - b);
-        Some(Term {
-            value: relax.zip(v_leak, |relax, leak| relax * leak),
-            formula: "(1 - b) v_leak".to_owned(),
-        })
-    }
-
-    fn decay(&self, name: &str, tau: &Parameter) -> Term {
-        let dt = self.dt;
-        match self.convention.integrator {
-            Integrator::Exponential | Integrator::Exact => Term {
-                value: tau.map(|tau| (-dt / tau).exp()),
-                formula: format!("exp(-dt/{name})"),
-            },
-            Integrator::Euler => Term {
-                value: tau.map(|tau| 1.0 - dt / tau),
-                formula: format!("1 - dt/{name}"),
-            },
+        Decay {
+            relaxes: Term::new(format!("1 - {symbol}"), keeps.map(|d| 1.0 - d)),
+            keeps: Term::new(formula, keeps),
         }
     }
 
-    /// How far a spike of weight 1 moves an integrator.
-    fn integrated(&self, r: &Parameter) -> Option<Term> {
-        let dt = self.dt;
-        Some(match self.convention.spike {
-            SpikeShape::Unit => Term::named("r", r),
-            SpikeShape::Impulse | SpikeShape::Held => Term {
-                value: r.map(|r| r * dt),
-                formula: "r dt".to_owned(),
-            },
-        })
+    fn raw(&self, tau: &Parameter) -> Parameter {
+        raw(self.convention.integrator, self.dt, tau)
     }
 
-    /// How far a spike of weight 1 moves the state that it drives.
-    fn gain(
-        &self,
-        (time, tau): (&str, &Parameter),
-        (factor, scale): (&str, &Parameter),
-        decay: &str,
-    ) -> Option<Term> {
-        let dt = self.dt;
-        let (unit, formula) = match self.convention.spike {
-            SpikeShape::Impulse => (tau.map(|tau| dt / tau), format!("{factor} dt/{time}")),
-            SpikeShape::Held => (
-                self.decay(time, tau).value.map(|d| 1.0 - d),
-                format!("{factor} (1 - {decay})"),
-            ),
-            SpikeShape::Unit => (Parameter::Uniform(1.0), factor.to_owned()),
-        };
-        Some(Term {
-            value: scale.zip(&unit, |scale, unit| scale * unit),
-            formula,
-        })
+    /// How the synaptic current is integrated.
+    fn of_synapse(&self) -> Integrator {
+        match self.convention.synapse_integrator {
+            SynapseIntegrator::Same => self.convention.integrator,
+            SynapseIntegrator::Euler => Integrator::Euler,
+        }
     }
+}
+
+/// The decay in a tick, whatever it is.
+fn raw(by: Integrator, dt: f64, tau: &Parameter) -> Parameter {
+    match by {
+        Integrator::Exponential | Integrator::Exact => tau.map(|tau| (-dt / tau).exp()),
+        Integrator::Euler => tau.map(|tau| 1.0 - dt / tau),
+    }
+}
+
+/// Multiplies the first gain into the weights.
+fn into_weights(terms: &mut Terms) {
+    let unit = || Term::new("1", one(1.0));
+    match &mut terms.synapse {
+        // What the exact solution adds for the input has the gain within it.
+        Some(_) if terms.direct.is_some() => {}
+        Some(synapse) => terms.weights = std::mem::replace(&mut synapse.gain, unit()),
+        None => terms.weights = std::mem::replace(&mut terms.gain, unit()),
+    }
+}
+
+/// Counts voltages in weights: divides everything behind the gains by them.
+fn into_threshold(terms: &mut Terms) {
+    let unit = || Term::new("1", one(1.0));
+    if terms.direct.is_some() {
+        return;
+    }
+    let mut total = std::mem::replace(&mut terms.gain, unit());
+    if let Some(synapse) = &mut terms.synapse {
+        let gain = std::mem::replace(&mut synapse.gain, unit());
+        synapse.leak = synapse.leak.over(&gain);
+        total = total.times(&gain);
+    }
+    if !total.all(|g| g.is_finite() && g != 0.0) {
+        return;
+    }
+    rescale(terms, &total);
+}
+
+/// Counts voltages in a new unit.
+fn rescale(terms: &mut Terms, unit: &Term) {
+    terms.unit = if terms.unit.is_one() {
+        unit.clone()
+    } else {
+        terms.unit.times(unit)
+    };
+    for term in [&mut terms.leak, &mut terms.constant, &mut terms.rest] {
+        if !term.is_zero() {
+            *term = term.over(unit);
+        }
+    }
+    for term in [&mut terms.threshold, &mut terms.v_reset]
+        .into_iter()
+        .flatten()
+    {
+        if !term.is_zero() {
+            *term = term.over(unit);
+        }
+    }
+    if let Some(synapse) = &mut terms.synapse
+        && unit.formula == "1 / weight_scale"
+        && !synapse.leak.is_zero()
+    {
+        synapse.leak = synapse.leak.over(unit);
+    }
+}
+
+fn one(value: f64) -> Parameter {
+    Parameter::Uniform(value)
 }
 
 /// What a current of 1 that decays with `syn` leaves in a membrane of `mem` after `dt`:
@@ -284,10 +440,8 @@ mod tests {
             (0.01, 0.010_000_1),
         ] {
             let (found, expected) = (overlap(0.001, syn, mem), integrated(0.001, syn, mem));
-            assert!(
-                (found - expected).abs() < 1e-6 * expected,
-                "{syn} {mem}: {found} {expected}"
-            );
+            let error = (found - expected).abs();
+            assert!(error < 1e-6 * expected, "{syn} {mem}: {found} {expected}");
         }
     }
 }

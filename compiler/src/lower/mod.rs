@@ -21,13 +21,16 @@ use nirc_ir::event::{
     Chan, Channel, Output, Proc, Process, Program, Role, SpikeTape, Tensor, TensorDecl,
 };
 use nirc_ir::network::{
-    BiasPlace, Integrator, Link, Membrane, Network, Pop, PopulationKind, Proj, Reset, ResetTime,
+    BiasPlace, Convention, Gain, Integrator, Link, Membrane, Network, Parameter, Pop,
+    PopulationKind, Proj, Projection, RecurrentBias, Reset,
 };
 use nirc_ir::verify::verify;
 use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub use body::BodyBuilder;
+use coefficients::Coefficients;
+use neuron::Constants;
 
 use crate::adjoint;
 use crate::options::{Options, Quantity};
@@ -130,6 +133,20 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
     problems.into_result(())
 }
 
+/// Attributes that a pass backwards is derived for, where they can be otherwise.
+const TRAINABLE: [(&str, &str); 10] = [
+    ("update", "decay"),
+    ("synapse_integrator", "same"),
+    ("synapse_input", "after_decay"),
+    ("current", "held"),
+    ("gain", "input"),
+    ("synapse_leak", "zero"),
+    ("reset_time", "same"),
+    ("floor", "none"),
+    ("spikes", "single"),
+    ("bias", "input"),
+];
+
 /// What stands in the way of a pass that goes backwards.
 fn untrainable(network: &Network) -> Diagnostics {
     let mut problems = Diagnostics::new();
@@ -149,12 +166,15 @@ fn untrainable(network: &Network) -> Diagnostics {
                 if neuron.firing.is_none() || !matches!(neuron.membrane, Membrane::Leaky { .. }) {
                     refuse(&population.name, "only LIF and CubaLIF are trained".into());
                 }
-                if convention.reset_time != ResetTime::Same || convention.reset == Reset::None {
-                    let message = "a spike has to reset the voltage in its own tick";
-                    refuse(&population.name, message.into());
+                for (attribute, value) in convention.attributes() {
+                    let needed = TRAINABLE.iter().find(|(name, _)| *name == attribute);
+                    if let Some((_, needed)) = needed.filter(|(_, needed)| *needed != value) {
+                        let message = format!("`{attribute}` is {value}, and has to be {needed}");
+                        refuse(&population.name, message);
+                    }
                 }
-                if convention.bias != BiasPlace::Input {
-                    refuse(&population.name, "its bias goes past the synapse".into());
+                if convention.reset == Reset::None {
+                    refuse(&population.name, "a spike has to reset the voltage".into());
                 }
                 if convention.integrator == Integrator::Exact && neuron.synapse.is_some() {
                     let message = "the exact integrator couples input and voltage within a tick";
@@ -189,6 +209,8 @@ struct Lowering<'a> {
     network: &'a Network,
     options: &'a Options,
     program: Program,
+    /// The coefficients' conventions, population by population.
+    conventions: PrimaryMap<Pop, Convention>,
     weights: BTreeMap<Proj, Tensor>,
     biases: BTreeMap<Proj, Tensor>,
 }
@@ -198,6 +220,11 @@ impl<'a> Lowering<'a> {
         Self {
             network,
             options,
+            conventions: network
+                .populations
+                .keys()
+                .map(|pop| convention(network, pop))
+                .collect(),
             program: Program {
                 name: network.name.clone(),
                 ticks: options.ticks,
@@ -216,6 +243,11 @@ impl<'a> Lowering<'a> {
     fn tensors(&mut self) {
         for (id, projection) in self.network.projections.iter() {
             let lanes = self.network.populations[projection.post].size;
+            let gain = self.weight_gain(projection.post);
+            let scaled = |weights: &[f32]| match &gain {
+                None => weights.to_vec(),
+                Some(gain) => scale(weights, gain, lanes),
+            };
             let mut declare = |field: &str, (rows, lanes), values: &[f32]| {
                 self.program.tensors.push(TensorDecl {
                     name: format!("{}.{field}", projection.name),
@@ -228,18 +260,65 @@ impl<'a> Lowering<'a> {
             let weight = match &projection.link {
                 Link::Dense(weights) => {
                     let rows = weights.len() / lanes.max(1);
-                    declare("weight", (rows, lanes), weights)
+                    declare("weight", (rows, lanes), &scaled(weights))
                 }
-                Link::Taps { weights, .. } => declare("weight", (1, weights.len()), weights),
+                Link::Taps { weights, .. } => {
+                    declare("weight", (1, weights.len()), &scaled(weights))
+                }
                 Link::Path(_) => unreachable!("paths were refused"),
             };
             self.weights.insert(id, weight);
-            // Adding zero changes nothing, unless it is trained.
-            let matters = |bias: &&Vec<f32>| self.options.adjoint || bias.iter().any(|b| *b != 0.0);
-            if let Some(bias) = projection.bias.as_ref().filter(matters) {
+            // What is not trained is folded into constants.
+            if let Some(bias) = projection.bias.as_ref().filter(|_| self.options.adjoint) {
                 self.biases.insert(id, declare("bias", (1, lanes), bias));
             }
         }
+    }
+
+    /// Factor on the weights into a population, where its convention multiplies gains into them.
+    fn weight_gain(&self, pop: Pop) -> Option<Parameter> {
+        let PopulationKind::Neurons(neuron) = &self.network.populations[pop].kind else {
+            return None;
+        };
+        let weights = self.coefficients(pop).terms(neuron).weights;
+        (!weights.is_one()).then_some(weights.value)
+    }
+
+    fn coefficients(&self, pop: Pop) -> Coefficients<'_> {
+        Coefficients {
+            convention: &self.conventions[pop],
+            dt: self.network.dt,
+            weight_scale: self.network.populations[pop].weight_scale,
+        }
+    }
+
+    /// The biases into a population, where they are not trained.
+    fn constants(&self, pop: Pop) -> Constants {
+        let mut constants = Constants::default();
+        if self.options.adjoint {
+            return constants;
+        }
+        let (convention, gain) = (&self.conventions[pop], self.weight_gain(pop));
+        for (id, projection) in self.network.incoming(pop) {
+            let Some(bias) = &projection.bias else {
+                continue;
+            };
+            let bias = Parameter::from_values(bias.iter().map(|b| f64::from(*b)).collect());
+            if bias.is(0.0) {
+                continue;
+            }
+            let bias = match &gain {
+                Some(gain) => bias.zip(gain, |bias, gain| bias * gain),
+                None => bias,
+            };
+            let place = match (self.network.is_recurrent(id), convention.recurrent_bias) {
+                (true, RecurrentBias::Delayed) => BiasPlace::Delayed,
+                (true, RecurrentBias::Dropped) => BiasPlace::Dropped,
+                _ => convention.bias,
+            };
+            constants.add(place, projection.delay, bias);
+        }
+        constants
     }
 
     /// Process `k` is population `k`; the loss follows.
@@ -303,8 +382,9 @@ impl<'a> Lowering<'a> {
                 PopulationKind::Graded => source(Output::Given),
                 PopulationKind::Neurons(neuron) => {
                     let inputs = self.inputs(pop);
-                    let context = (self.network.convention_of(pop), self.network.dt);
-                    neuron::process(population, neuron, context, &inputs, self.tape(pop))
+                    let (coefficients, constants) = (self.coefficients(pop), self.constants(pop));
+                    let tape = self.tape(pop);
+                    neuron::process(population, neuron, coefficients, &inputs, &constants, tape)
                 }
             };
             self.program.processes.push(process);
@@ -339,11 +419,42 @@ impl<'a> Lowering<'a> {
                 projection: p.name.clone(),
                 weight: self.weights[&id],
                 bias: self.biases.get(&id).copied(),
-                values: self.network.populations[p.pre].kind.emits_values(),
+                values: self.network.emits_values(p.pre),
                 synapses: matches!(p.link, Link::Taps { .. }),
             })
             .collect()
     }
+}
+
+/// The convention by which a population's coefficients are made: where neurons of different gains share
+/// weights, a gain cannot be multiplied into these, and what arrives is multiplied instead. That is the same
+/// but for roundings.
+fn convention(network: &Network, pop: Pop) -> Convention {
+    let mut convention = network.convention_of(pop).clone();
+    let PopulationKind::Neurons(neuron) = &network.populations[pop].kind else {
+        return convention;
+    };
+    let coefficients = Coefficients {
+        convention: &convention,
+        dt: network.dt,
+        weight_scale: 1.0,
+    };
+    let differ = matches!(
+        coefficients.terms(neuron).weights.value,
+        Parameter::PerNeuron(_)
+    );
+    let shared = |(_, p): (_, &Projection)| matches!(p.link, Link::Taps { .. });
+    if differ && network.incoming(pop).any(shared) {
+        convention.gain = Gain::Input;
+    }
+    convention
+}
+
+/// Weights, lanes side by side, times a gain a lane.
+fn scale(weights: &[f32], gain: &Parameter, lanes: usize) -> Vec<f32> {
+    let scaled = weights.iter().enumerate();
+    let scaled = scaled.map(|(k, w)| f64::from(*w) * gain.at(k % lanes.max(1)));
+    scaled.map(|w| w as f32).collect()
 }
 
 /// The name, or one like it that no process has yet: populations are called as their file calls them.

@@ -9,9 +9,9 @@
 //! | integrator | `V' = V + g S` | `V' = V + c I` |
 //! | leaky | `V' = b V + g S + k` | `V' = b V + c I + k` |
 //!
-//! where `k = (1-b) v_leak`, and `c I` is `c I + d S` where the integrator is exact: then `c` and `d` are what
-//! the current before the tick and the input do to the voltage in the course of it. The convention gives
-//! decays and gains ([`super::coefficients`]), which `I` the voltage sees, threshold and reset.
+//! where `k = (1-b) v_leak`. Where the integrator is exact, `c I` is `c I + d S`: what the current before the
+//! tick and the input do to the voltage in the course of it. The convention gives the coefficients
+//! ([`super::coefficients`]), the order and the form of the steps, threshold and reset.
 
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{
@@ -19,18 +19,22 @@ use nirc_ir::event::{
     HandlerKind, Output, Process, Role, Row, SpikeTape, Tensor, Value,
 };
 use nirc_ir::network::{
-    BiasPlace, Convention, Firing, Integrator, Membrane, Neuron, Order, Parameter, Population,
-    Reset, ResetTime, Threshold,
+    BiasPlace, Convention, CurrentShape, Floor, Neuron, Order, Parameter, Population, Reset,
+    ResetTime, SpikeCount, SpikeShape, SynapseInput, Threshold, Update,
 };
 
 use super::body::BodyBuilder;
-use super::coefficients::{Coefficients, Term};
+use super::coefficients::{Coefficients, SynapseTerms, Term, Terms};
+
+/// Name of the coefficient that says what 1 of a computed voltage is in the file's unit.
+pub(super) const UNIT: &str = "unit";
 
 /// What arrives over one channel.
 pub(super) struct Input {
     pub(super) chan: Chan,
     pub(super) projection: String,
     pub(super) weight: Tensor,
+    /// A bias that is trained.
     pub(super) bias: Option<Tensor>,
     /// Whether values arrive, and not spikes.
     pub(super) values: bool,
@@ -38,12 +42,45 @@ pub(super) struct Input {
     pub(super) synapses: bool,
 }
 
+/// Input that does not change from tick to tick and is not trained.
+#[derive(Default)]
+pub(super) struct Constants {
+    /// Beside the spikes.
+    pub(super) input: Option<Parameter>,
+    /// Beside the spikes, but in no tick before these.
+    pub(super) delayed: Vec<(u32, Parameter)>,
+    /// Past the synapse.
+    pub(super) membrane: Option<Parameter>,
+}
+
+impl Constants {
+    /// Adds a bias of a projection with this delay.
+    pub(super) fn add(&mut self, place: BiasPlace, delay: u32, bias: Parameter) {
+        let sum = |old: Option<Parameter>| match old {
+            None => bias.clone(),
+            Some(old) => old.zip(&bias, |a, b| a + b),
+        };
+        match place {
+            BiasPlace::Input => self.input = Some(sum(self.input.take())),
+            BiasPlace::Membrane => self.membrane = Some(sum(self.membrane.take())),
+            BiasPlace::Delayed => {
+                let at = self.delayed.iter().position(|(onset, _)| *onset == delay);
+                let old = at.map(|at| self.delayed.remove(at).1);
+                self.delayed.push((delay, sum(old)));
+                self.delayed.sort_by_key(|(onset, _)| *onset);
+            }
+            BiasPlace::Dropped => {}
+        }
+    }
+}
+
 /// The forward process of a population; `tape` is what is kept of its spikes, if it has any.
 pub(super) fn process(
     population: &Population,
     neuron: &Neuron,
-    (convention, dt): (&Convention, f64),
+    coefficients: Coefficients<'_>,
     inputs: &[Input],
+    constants: &Constants,
     tape: Option<SpikeTape>,
 ) -> Process {
     let mut builder = Builder {
@@ -57,8 +94,8 @@ pub(super) fn process(
             tape: tape.filter(|_| neuron.firing.is_some()),
             handlers: Vec::new(),
         },
-        convention,
-        coefficients: Coefficients { convention, dt },
+        convention: coefficients.convention,
+        constants,
     };
     let x = builder.state("x");
     for input in inputs {
@@ -71,14 +108,14 @@ pub(super) fn process(
             Some(builder.array(format!("{}.bias", input.projection), ArrayKind::Param(bias)))
         })
         .collect();
-    builder.tick(neuron, x, &biases);
+    builder.tick(&coefficients.terms(neuron), x, &biases);
     builder.process
 }
 
 struct Builder<'a> {
     process: Process,
     convention: &'a Convention,
-    coefficients: Coefficients<'a>,
+    constants: &'a Constants,
 }
 
 /// The states and their new values, as the tick's body is written.
@@ -138,21 +175,25 @@ impl Builder<'_> {
         });
     }
 
-    fn tick(&mut self, neuron: &Neuron, x: Array, biases: &[Array]) {
+    fn tick(&mut self, terms: &Terms, x: Array, biases: &[Array]) {
         let mut b = BodyBuilder::new();
-        let step = if neuron.synapse.is_some() {
-            self.with_synapse(&mut b, neuron, x, biases)
-        } else {
-            self.without_synapse(&mut b, neuron, x, biases)
+        let step = match &terms.synapse {
+            Some(synapse) => self.with_synapse(&mut b, terms, synapse, x, biases),
+            None => self.without_synapse(&mut b, terms, x, biases),
         };
-        let v_pre = self.leak(&mut b, neuron, step.v_pre);
-        let step = Step { v_pre, ..step };
-        match &neuron.firing {
-            Some(firing) => self.fire(&mut b, firing, neuron, x, &step),
-            None => {
+        match (&terms.threshold, &terms.v_reset) {
+            (Some(theta), Some(v_reset)) => {
+                let remembers = terms.membrane.is_some();
+                self.fire(&mut b, (theta, v_reset), remembers, x, &step);
+            }
+            _ => {
                 self.process.output = Output::State(step.v);
                 self.store(&mut b, x, &step, step.v_pre);
             }
+        }
+        if !terms.unit.is_one() {
+            // Nothing computes with it: traces of voltages are multiplied with it.
+            self.coef(UNIT, &terms.unit);
         }
         self.process.handlers.push(Handler {
             kind: HandlerKind::Tick,
@@ -173,95 +214,181 @@ impl Builder<'_> {
     fn fire(
         &mut self,
         b: &mut BodyBuilder,
-        firing: &Firing,
-        neuron: &Neuron,
+        (threshold, v_reset): (&Term, &Term),
+        remembers: bool,
         x: Array,
         step: &Step,
     ) {
-        let theta = self.coef("theta", &Term::named("v_threshold", &firing.threshold));
+        let theta = self.coef("theta", threshold);
         let theta = b.coef(theta);
+        let v_pre = step.v_pre;
+        if !remembers {
+            // There is nothing that a reset could change.
+            let fires = self.crosses(b, v_pre, theta);
+            self.store(b, x, step, v_pre);
+            b.spike(fires, Vec::new());
+            return;
+        }
+        let (fires, next) = match self.convention.reset_time {
+            ResetTime::Same => {
+                let fires = self.crosses(b, v_pre, theta);
+                let after = self.reset(b, v_reset, v_pre, theta);
+                (fires, select(b, fires, after, v_pre))
+            }
+            // On top of what this tick has made of the voltage.
+            ResetTime::Next => {
+                let before = b.load(step.v);
+                let fired = self.crosses(b, before, theta);
+                let after = self.reset(b, v_reset, v_pre, theta);
+                let v = select(b, fired, after, v_pre);
+                (self.crosses(b, v, theta), v)
+            }
+            ResetTime::Guarded => self.guarded(b, v_reset, theta, step),
+        };
+        let next = self.floor(b, next, theta);
+        if self.convention.spikes == SpikeCount::Multiple {
+            self.count(b, fires, theta, x, step);
+            return;
+        }
+        self.store(b, x, step, next);
+        b.spike(fires, Vec::new());
+    }
+
+    fn crosses(&self, b: &mut BodyBuilder, v: Value, theta: Value) -> Value {
         let cmp = match self.convention.threshold {
             Threshold::Strict => Cmp::Gt,
             Threshold::Inclusive => Cmp::Ge,
         };
-        let forgets = neuron.membrane == Membrane::Direct || self.convention.reset == Reset::None;
-        if forgets {
-            let fires = b.cmp(cmp, step.v_pre, theta);
-            self.store(b, x, step, step.v_pre);
-            b.spike(fires, Vec::new());
-            return;
-        }
-        // A reset that comes a tick late acts on what this tick has made of the voltage.
-        let (fires, v_next) = match self.convention.reset_time {
-            ResetTime::Same => {
-                let fires = b.cmp(cmp, step.v_pre, theta);
-                let after = self.reset(b, firing, step.v_pre, theta);
-                (fires, b.select(fires, after, step.v_pre))
-            }
-            ResetTime::Next => {
-                let before = b.load(step.v);
-                let fired = b.cmp(cmp, before, theta);
-                let after = self.reset(b, firing, step.v_pre, theta);
-                let v = b.select(fired, after, step.v_pre);
-                (b.cmp(cmp, v, theta), v)
-            }
-        };
-        self.store(b, x, step, v_next);
-        b.spike(fires, Vec::new());
+        b.cmp(cmp, v, theta)
     }
 
-    fn reset(&mut self, b: &mut BodyBuilder, firing: &Firing, v: Value, theta: Value) -> Value {
+    /// Where the voltage was still above the threshold after the reset, the threshold is taken off before the
+    /// comparison; and put back where that was once too often.
+    fn guarded(
+        &mut self,
+        b: &mut BodyBuilder,
+        v_reset: &Term,
+        theta: Value,
+        step: &Step,
+    ) -> (Value, Value) {
+        if self.convention.reset != Reset::Subtract {
+            let fires = self.crosses(b, step.v_pre, theta);
+            let after = self.reset(b, v_reset, step.v_pre, theta);
+            return (fires, select(b, fires, after, step.v_pre));
+        }
+        let before = b.load(step.v);
+        let residue = b.cmp(Cmp::Gt, before, theta);
+        let lower = b.sub(step.v_pre, theta);
+        let v = b.select(residue, lower, step.v_pre);
+        let fires = self.crosses(b, v, theta);
+        let lowered = b.sub(v, theta);
+        let raised = b.add(v, theta);
+        let fired = b.select(residue, v, lowered);
+        let silent = b.select(residue, raised, v);
+        (fires, b.select(fires, fired, silent))
+    }
+
+    /// The voltage after a spike; `None` where a spike leaves it alone.
+    fn reset(
+        &mut self,
+        b: &mut BodyBuilder,
+        v_reset: &Term,
+        v: Value,
+        theta: Value,
+    ) -> Option<Value> {
         match self.convention.reset {
             Reset::ToValue => {
-                let value = self.coef("v_reset", &Term::named("v_reset", &firing.v_reset));
-                b.coef(value)
+                let value = self.coef("v_reset", v_reset);
+                Some(b.coef(value))
             }
-            Reset::ToZero => b.constant(0.0),
-            Reset::Subtract => b.sub(v, theta),
-            Reset::None => v,
+            Reset::ToZero => Some(b.constant(0.0)),
+            Reset::Subtract => Some(b.sub(v, theta)),
+            Reset::None => None,
         }
+    }
+
+    fn floor(&self, b: &mut BodyBuilder, v: Value, theta: Value) -> Value {
+        let floor = match self.convention.floor {
+            Floor::None => return v,
+            Floor::Zero => b.constant(0.0),
+            Floor::MinusThreshold => b.neg(theta),
+        };
+        let below = b.cmp(Cmp::Lt, v, floor);
+        b.select(below, floor, v)
+    }
+
+    /// A neuron that fires `n = floor(v / theta)` times a tick emits `n`, and is reset by as many thresholds.
+    fn count(&mut self, b: &mut BodyBuilder, fires: Value, theta: Value, x: Array, step: &Step) {
+        let n = self.state("n");
+        let v = step.v_pre;
+        let ratio = b.div(v, theta);
+        // Adding 1.5 * 2^23 leaves no place for a fraction: the sum is rounded to an integer.
+        let integers = b.constant(12_582_912.0);
+        let shifted = b.add(ratio, integers);
+        let nearest = b.sub(shifted, integers);
+        let over = b.cmp(Cmp::Gt, nearest, ratio);
+        let one = b.constant(1.0);
+        let below = b.sub(nearest, one);
+        let whole = b.select(over, below, nearest);
+        let zero = b.constant(0.0);
+        let count = b.select(fires, whole, zero);
+        let taken = b.mul(count, theta);
+        let after = b.sub(v, taken);
+        let after = self.floor(b, after, theta);
+        self.store(b, x, step, after);
+        b.store(n, count);
+        self.process.output = Output::State(n);
+        self.process.tape = None;
     }
 
     /// `a I + g S`, then the voltage that follows it.
     fn with_synapse(
         &mut self,
         b: &mut BodyBuilder,
-        neuron: &Neuron,
+        terms: &Terms,
+        synapse: &SynapseTerms,
         x: Array,
         biases: &[Array],
     ) -> Step {
         let i = self.state("i");
         let v = self.state("v");
-        let terms = self.coefficients.synapse(neuron);
-        let [a, d] = [&terms.decay_i, &terms.decay_v].map(|t| t.clone());
+        let increments = self.convention.update == Update::Increment && terms.direct.is_none();
         let i0 = b.load(i);
-        let i1 = self.scaled(b, i0, "a", a.as_ref());
-        let (mut sum, past) = self.input(b, x, biases);
-        let drive = self.scaled(b, sum, "g", terms.gain.as_ref());
-        let i2 = b.add(i1, drive);
+        let held = self.convention.spike == SpikeShape::Held;
+        let (i2, sum) = if increments && held && terms.weights.is_one() {
+            let sum = self.input(b, x, biases);
+            let target = self.scaled(b, sum, "w_in", &synapse.w_in);
+            let target = self.plus(b, target, "rest_i", &synapse.rest);
+            (
+                self.towards(b, i0, target, "d", &synapse.decay.relaxes),
+                sum,
+            )
+        } else {
+            self.driven(b, synapse, i0, x, biases)
+        };
         let seen = match self.convention.order {
             Order::CurrentFirst => i2,
             Order::Simultaneous => i0,
         };
-        let exact = self.convention.integrator == Integrator::Exact;
-        let mut v_pre = match &neuron.membrane {
-            Membrane::Direct => seen,
-            _ => {
-                let v0 = b.load(v);
-                let v1 = self.scaled(b, v0, "b", d.as_ref());
-                let from = if exact { i0 } else { seen };
-                let v2 = self.scaled(b, from, "c", terms.coupling.as_ref());
-                b.add(v1, v2)
-            }
+        let mut v_pre = if terms.direct.is_some() {
+            let old = self.kept(b, v, terms);
+            let c = self.scaled(b, i0, "c", &terms.gain);
+            old.map_or(c, |old| b.add(old, c))
+        } else {
+            self.voltage(
+                b,
+                terms,
+                v,
+                seen,
+                self.convention.current == CurrentShape::Held,
+            )
         };
         if let Some(direct) = &terms.direct {
-            sum = self.scaled(b, sum, "d", Some(direct));
-            v_pre = b.add(v_pre, sum);
+            let direct = self.scaled(b, sum, "d", direct);
+            v_pre = b.add(v_pre, direct);
         }
-        if let Some(past) = past {
-            let bias = self.scaled(b, past, "h", terms.membrane_bias.as_ref());
-            v_pre = b.add(v_pre, bias);
-        }
+        let constant = self.constant(terms, increments);
+        let v_pre = self.plus(b, v_pre, "k", &constant);
         Step {
             v,
             v_pre,
@@ -269,66 +396,177 @@ impl Builder<'_> {
         }
     }
 
+    /// The current after the tick, and what arrived.
+    fn driven(
+        &mut self,
+        b: &mut BodyBuilder,
+        synapse: &SynapseTerms,
+        i0: Value,
+        x: Array,
+        biases: &[Array],
+    ) -> (Value, Value) {
+        let keeps = &synapse.decay.keeps;
+        let before = self.convention.synapse_input == SynapseInput::BeforeDecay;
+        let i2 = if before {
+            let sum = self.input(b, x, biases);
+            let drive = self.scaled(b, sum, "g", &synapse.gain);
+            let all = b.add(i0, drive);
+            let i2 = self.scaled(b, all, "a", keeps);
+            return (self.plus(b, i2, "rest_i", &synapse.leak), sum);
+        } else {
+            self.scaled(b, i0, "a", keeps)
+        };
+        let sum = self.input(b, x, biases);
+        let drive = self.scaled(b, sum, "g", &synapse.gain);
+        let i2 = b.add(i2, drive);
+        (self.plus(b, i2, "rest_i", &synapse.leak), sum)
+    }
+
     /// `b V + g S`.
     fn without_synapse(
         &mut self,
         b: &mut BodyBuilder,
-        neuron: &Neuron,
+        terms: &Terms,
         x: Array,
         biases: &[Array],
     ) -> Step {
         let v = self.state("v");
-        let terms = self.coefficients.plain(neuron);
-        let old = match &neuron.membrane {
-            Membrane::Direct => None,
-            _ => {
-                let v0 = b.load(v);
-                Some(self.scaled(b, v0, "b", terms.decay_v.as_ref()))
-            }
+        let held = self.convention.spike == SpikeShape::Held;
+        let increments = self.convention.update == Update::Increment;
+        let v_pre = if increments && held && terms.weights.is_one() {
+            let sum = self.input(b, x, biases);
+            self.voltage(b, terms, v, sum, true)
+        } else {
+            let old = self.kept(b, v, terms);
+            let sum = self.input(b, x, biases);
+            let drive = self.scaled(b, sum, "g", &terms.gain);
+            old.map_or(drive, |old| b.add(old, drive))
         };
+        let constant = self.constant(terms, increments && held);
+        let v_pre = self.plus(b, v_pre, "k", &constant);
+        Step {
+            v,
+            v_pre,
+            stores: Vec::new(),
+        }
+    }
+
+    /// The voltage that follows a current; `held` says that the current acts through the membrane's relaxation.
+    fn voltage(
+        &mut self,
+        b: &mut BodyBuilder,
+        terms: &Terms,
+        v: Array,
+        current: Value,
+        held: bool,
+    ) -> Value {
+        let relaxes = terms.membrane.as_ref().map(|decay| &decay.relaxes);
+        match relaxes.filter(|relaxes| !relaxes.is_zero()) {
+            Some(relaxes) if self.convention.update == Update::Increment && held => {
+                let v0 = b.load(v);
+                let target = self.scaled(b, current, "r", &terms.r);
+                let target = self.plus(b, target, "rest", &terms.rest);
+                self.towards(b, v0, target, "c", relaxes)
+            }
+            _ => {
+                let old = self.kept(b, v, terms);
+                let drive = self.scaled(b, current, "c", &terms.gain);
+                old.map_or(drive, |old| b.add(old, drive))
+            }
+        }
+    }
+
+    /// `old + k (target - old)`.
+    fn towards(
+        &mut self,
+        b: &mut BodyBuilder,
+        old: Value,
+        target: Value,
+        name: &str,
+        k: &Term,
+    ) -> Value {
+        let gap = b.sub(target, old);
+        let k = self.coef(name, k);
+        let k = b.coef(k);
+        let step = b.mul(k, gap);
+        b.add(old, step)
+    }
+
+    /// What a tick leaves of the voltage, if the membrane has a memory.
+    fn kept(&mut self, b: &mut BodyBuilder, v: Array, terms: &Terms) -> Option<Value> {
+        let decay = terms.membrane.as_ref()?;
+        let v0 = b.load(v);
+        Some(self.scaled(b, v0, "b", &decay.keeps))
+    }
+
+    /// What is added to the voltage in every tick. A step by increments has the leak within it.
+    fn constant(&self, terms: &Terms, increments: bool) -> Term {
+        let leak = if increments {
+            Term::new("0", Parameter::Uniform(0.0))
+        } else {
+            terms.leak.clone()
+        };
+        match &self.constants.membrane {
+            None => leak,
+            Some(bias) => {
+                let own = bias.zip(&terms.constant.value, |bias, gain| bias * gain);
+                Term::new(
+                    format!("{} + bias {}", leak.formula, terms.constant.formula),
+                    leak.value.zip(&own, |leak, own| leak + own),
+                )
+            }
+        }
+    }
+
+    /// What arrived, with the biases.
+    fn input(&mut self, b: &mut BodyBuilder, x: Array, biases: &[Array]) -> Value {
         let mut sum = b.load(x);
         for bias in biases {
             let bias = b.load(*bias);
             sum = b.add(sum, bias);
         }
-        let drive = self.scaled(b, sum, "g", terms.gain.as_ref());
-        Step {
-            v,
-            v_pre: old.map_or(drive, |old| b.add(old, drive)),
-            stores: Vec::new(),
+        let constants = self.constants;
+        if let Some(bias) = &constants.input {
+            sum = self.plus(b, sum, "bias", &Term::new("bias", bias.clone()));
         }
-    }
-
-    /// What arrived, with the biases or with their sum apart, as the convention has it.
-    fn input(&self, b: &mut BodyBuilder, x: Array, biases: &[Array]) -> (Value, Option<Value>) {
-        let mut sum = b.load(x);
-        let mut past = None;
-        for bias in biases {
-            let bias = b.load(*bias);
-            match (self.convention.bias, past) {
-                (BiasPlace::Input, _) => sum = b.add(sum, bias),
-                (BiasPlace::Membrane, None) => past = Some(bias),
-                (BiasPlace::Membrane, Some(other)) => past = Some(b.add(other, bias)),
-            }
+        for (onset, bias) in &constants.delayed {
+            let name = format!("bias.{onset}");
+            let coef = self.coef(&name, &Term::new(name.clone(), bias.clone()));
+            let coef = b.coef(coef);
+            let (bin, first) = (b.tick(), b.constant(*onset as f32));
+            let late = b.cmp(Cmp::Ge, bin, first);
+            let zero = b.constant(0.0);
+            let bias = b.select(late, coef, zero);
+            sum = b.add(sum, bias);
         }
-        (sum, past)
+        sum
     }
 
     /// The product with a coefficient; none is needed where it is 1.
-    fn scaled(&mut self, b: &mut BodyBuilder, v: Value, name: &str, term: Option<&Term>) -> Value {
-        let Some(term) = term else { return v };
+    fn scaled(&mut self, b: &mut BodyBuilder, v: Value, name: &str, term: &Term) -> Value {
+        if term.is_one() {
+            return v;
+        }
         let coef = self.coef(name, term);
         let coef = b.coef(coef);
         b.mul(v, coef)
     }
 
-    /// Adds `(1-b) v_leak` where it is not zero.
-    fn leak(&mut self, b: &mut BodyBuilder, neuron: &Neuron, v: Value) -> Value {
-        let Some(term) = self.coefficients.leak(neuron) else {
+    /// The sum with a coefficient; none is needed where it is 0.
+    fn plus(&mut self, b: &mut BodyBuilder, v: Value, name: &str, term: &Term) -> Value {
+        if term.is_zero() {
             return v;
-        };
-        let leak = self.coef("k", &term);
-        let leak = b.coef(leak);
-        b.add(v, leak)
+        }
+        let coef = self.coef(name, term);
+        let coef = b.coef(coef);
+        b.add(v, coef)
+    }
+}
+
+/// `cond ? a : b`, where there is an `a`.
+fn select(b: &mut BodyBuilder, cond: Value, a: Option<Value>, otherwise: Value) -> Value {
+    match a {
+        Some(a) => b.select(cond, a, otherwise),
+        None => otherwise,
     }
 }

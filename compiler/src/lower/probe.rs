@@ -7,6 +7,7 @@ use nirc_ir::event::{
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::body::BodyBuilder;
+use super::neuron::UNIT;
 use crate::options::{Quantity, Record};
 
 /// Adds a trace for each record.
@@ -48,9 +49,15 @@ fn names(program: &Program) -> String {
 fn record_in(process: &mut Process, quantity: Quantity) -> Result<(), String> {
     if quantity == Quantity::Spikes {
         // The tape is there already, if it ever spikes.
-        return match process.tape {
-            Some(_) => Ok(()),
-            None => Err(format!(
+        return match (&process.tape, process.array("n")) {
+            (Some(_), _) => Ok(()),
+            // Neurons that spike several times a tick emit how often.
+            (None, Some(count)) => {
+                let trace = trace(process, quantity);
+                probe_forward(process, count, trace, false);
+                Ok(())
+            }
+            (None, None) => Err(format!(
                 "`{}` has no spikes: its voltage leaves it",
                 process.name
             )),
@@ -72,16 +79,20 @@ fn record_in(process: &mut Process, quantity: Quantity) -> Result<(), String> {
             }
         )
     })?;
-    let trace = process.arrays.push(ArrayDecl {
-        name: format!("trace.{}", quantity.name()),
-        kind: ArrayKind::Trace,
-    });
+    let trace = trace(process, quantity);
     if quantity.is_adjoint() {
         probe_adjoint(process, state, trace);
     } else {
         probe_forward(process, state, trace, quantity == Quantity::VPre);
     }
     Ok(())
+}
+
+fn trace(process: &mut Process, quantity: Quantity) -> Array {
+    process.arrays.push(ArrayDecl {
+        name: format!("trace.{}", quantity.name()),
+        kind: ArrayKind::Trace,
+    })
 }
 
 /// The forward tick knows the values it stores; the voltage before the reset is the one compared.
@@ -93,7 +104,7 @@ fn probe_forward(process: &mut Process, state: Array, trace: Array, before_reset
     else {
         return;
     };
-    let stmts = &mut tick.body.stmts;
+    let stmts = &tick.body.stmts;
     let stored = stmts.iter().find_map(|stmt| match stmt {
         Stmt::Store(array, value) if *array == state => Some(*value),
         _ => None,
@@ -104,7 +115,18 @@ fn probe_forward(process: &mut Process, state: Array, trace: Array, before_reset
     } else {
         stored
     };
-    stmts.push(Stmt::Probe(trace, value));
+    let unit = process.coefs.iter().find(|(_, c)| c.name == UNIT);
+    let voltage = process.arrays[state].name == "v";
+    let mut b = BodyBuilder::extend(std::mem::take(&mut tick.body));
+    let value = match unit.filter(|_| voltage) {
+        Some((unit, _)) => {
+            let unit = b.coef(unit);
+            b.mul(value, unit)
+        }
+        None => value,
+    };
+    b.probe(trace, value);
+    tick.body = b.finish();
 }
 
 /// The value that decides on a spike.

@@ -219,7 +219,8 @@ fn wide(bytes: &[u8], size: usize, big: bool) -> impl Iterator<Item = u64> {
     })
 }
 
-fn f16_to_f32(word: [u8; 2]) -> f32 {
+/// The value of an IEEE 754 half-precision float, given least significant byte first.
+pub fn f16_to_f32(word: [u8; 2]) -> f32 {
     let half = u16::from_le_bytes(word);
     let sign = u32::from(half >> 15) << 31;
     let exponent = u32::from(half >> 10) & 0x1f;

@@ -2,7 +2,7 @@
 //!
 //! [`read`] takes a file of any NIR version (0.1 to 1.0.8) into a [`File`]: the graph in nir-rs's
 //! types, and beside it the content as it stood. [`import()`] gives the [`nirc_ir::network::Network`]
-//! that the graph means under a convention; [`export()`] puts trained weights into the content and
+//! that the graph means under a convention; [`compare()`] puts two files side by side; [`export()`] puts trained weights into the content and
 //! leaves the rest alone; [`summary()`] tells people what is in a file.
 //!
 //! # Invariants
@@ -15,6 +15,7 @@
 //!   repaired is noted.
 //! * Populations and projections stand in an order that depends on names and edges alone.
 
+mod compare;
 mod decode;
 mod element;
 mod export;
@@ -25,11 +26,12 @@ mod summary;
 pub mod tree;
 mod writer;
 
+pub use compare::{Difference, Side, Values, compare};
 pub use decode::Undecoded;
-pub use element::ElementError;
+pub use element::{ElementError, f16_to_f32};
 pub use export::{Update, export};
 pub use file::{File, read, read_bytes, read_bytes_within};
 pub use import::{ImportOptions, convention_metadata, import};
-pub use reader::Limits;
+pub use reader::{Limits, read_data_tree};
 pub use summary::{FieldSummary, NodeSummary, Summary, Verdict, summary};
 pub use writer::{to_bytes, write_atomic};

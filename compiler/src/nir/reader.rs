@@ -4,11 +4,11 @@
 
 use std::collections::HashSet;
 
-use hdf5_pure::{Datatype, FormatError, Layout, VlenStringReadOptions};
+use hdf5_pure::{AttrValue, Datatype, FormatError, Layout, VlenStringReadOptions};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::element;
-use super::tree::{Content, Dataset, Filter, Group, Packing, element_count};
+use super::tree::{Attribute, Content, Dataset, Filter, Group, Packing, element_count};
 
 /// Bounds on what a file may make the reader do. All are far above any network that fits a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,57 @@ impl Limits {
 /// more was never written.
 const BEST_COMPRESSION: u64 = 1032;
 
+/// What becomes of HDF5's attributes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attributes {
+    /// They are left out, with a note.
+    Noted,
+    /// Those of groups that are a single string or number go into the tree, the others are left out.
+    Kept,
+}
+
 /// The tree in `bytes`, and notes about what of the file it leaves out.
 pub(super) fn read_tree(
     bytes: Vec<u8>,
     limits: &Limits,
+) -> Result<(Group, Diagnostics), Diagnostic> {
+    walk(bytes, limits, Attributes::Noted)
+}
+
+/// The tree of an HDF5 file that is no graph but recorded data (`nir.write_data`): attributes of groups
+/// that are a single string or number are kept, attributes of data sets are left out.
+///
+/// # Errors
+/// `N01..`: the bytes are no HDF5, or beyond the limits.
+pub fn read_data_tree(bytes: Vec<u8>, limits: &Limits) -> Result<Group, Diagnostic> {
+    if let Some(found) = largest_heap(&bytes).filter(|size| *size > HEAP_BYTES) {
+        return Err(Diagnostic::error(
+            codes::FILE_TOO_LARGE,
+            "",
+            format!("expected at most {HEAP_BYTES} bytes of strings together, found {found}"),
+        ));
+    }
+    walk(bytes, limits, Attributes::Kept).map(|(tree, _)| tree)
+}
+
+/// Attributes name their strings by place, and may name one again and again. The parser sets no bound
+/// to what comes of that; one on the heaps in which strings lie is one on each string.
+const HEAP_BYTES: u64 = 1 << 16;
+
+/// Size of the largest collection of strings, by the signature without which none is read.
+fn largest_heap(bytes: &[u8]) -> Option<u64> {
+    const SIGNATURE: &[u8] = b"GCOL\x01\0\0\0";
+    bytes
+        .windows(SIGNATURE.len() + 8)
+        .filter_map(|window| window.strip_prefix(SIGNATURE)?.first_chunk())
+        .map(|size| u64::from_le_bytes(*size))
+        .max()
+}
+
+fn walk(
+    bytes: Vec<u8>,
+    limits: &Limits,
+    attributes: Attributes,
 ) -> Result<(Group, Diagnostics), Diagnostic> {
     let file_len = bytes.len() as u64;
     if file_len > limits.file_bytes {
@@ -56,6 +103,7 @@ pub(super) fn read_tree(
     let file = hdf5_pure::File::from_bytes(bytes).map_err(|e| garbled("", &e))?;
     let mut walk = Walk {
         limits,
+        attributes,
         file_len,
         objects: 0,
         strings: 0,
@@ -136,6 +184,7 @@ fn unknown_filter(path: &str, id: u16) -> Diagnostic {
 
 struct Walk<'a> {
     limits: &'a Limits,
+    attributes: Attributes,
     file_len: u64,
     objects: usize,
     strings: u64,
@@ -161,12 +210,17 @@ impl Walk<'_> {
                 ),
             ));
         }
-        let attributes = group.attr_datatypes().map_err(|e| garbled(path, &e))?;
-        self.note_attributes(path, attributes.into_keys());
+        let mut tree = Group::new();
+        match self.attributes {
+            Attributes::Kept => self.keep_attributes(group, path, &mut tree)?,
+            Attributes::Noted => {
+                let attributes = group.attr_datatypes().map_err(|e| garbled(path, &e))?;
+                self.note_attributes(path, attributes.into_keys());
+            }
+        }
         let groups = group.iter_groups().map_err(|e| garbled(path, &e))?;
         let datasets = group.iter_datasets().map_err(|e| garbled(path, &e))?;
         let mut names = HashSet::new();
-        let mut tree = Group::new();
         for (name, child) in datasets {
             let path = child_path(path, &name, &mut names)?;
             let dataset = self.dataset(&child, &path)?;
@@ -182,8 +236,10 @@ impl Walk<'_> {
 
     fn dataset(&mut self, dataset: &hdf5_pure::Dataset, path: &str) -> Result<Dataset, Diagnostic> {
         self.visit(path)?;
-        let attributes = dataset.attr_datatypes().map_err(|e| garbled(path, &e))?;
-        self.note_attributes(path, attributes.into_keys());
+        if self.attributes == Attributes::Noted {
+            let attributes = dataset.attr_datatypes().map_err(|e| garbled(path, &e))?;
+            self.note_attributes(path, attributes.into_keys());
+        }
         let datatype = dataset.datatype().map_err(|e| garbled(path, &e))?;
         let shape = dataset.shape().map_err(|e| garbled(path, &e))?;
         let packing = packing(dataset, path)?;
@@ -292,6 +348,23 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn keep_attributes(
+        &mut self,
+        group: &hdf5_pure::Group,
+        path: &str,
+        tree: &mut Group,
+    ) -> Result<(), Diagnostic> {
+        let attributes = group.attrs().map_err(|e| garbled(path, &e))?;
+        let mut attributes: Vec<_> = attributes.into_iter().collect();
+        attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, value) in attributes {
+            if let Some(value) = single(&value) {
+                tree.push_attribute(name, value);
+            }
+        }
+        Ok(())
+    }
+
     fn note_attributes(&mut self, path: &str, names: impl Iterator<Item = String>) {
         let mut names: Vec<_> = names.collect();
         if names.is_empty() {
@@ -381,6 +454,17 @@ impl Claim<'_> {
                 element::name(self.datatype)
             ),
         )
+    }
+}
+
+/// The one value of an attribute, if it is one and fits.
+fn single(value: &AttrValue) -> Option<Attribute> {
+    if let Some(text) = value.as_str() {
+        Some(Attribute::Text(text.to_owned()))
+    } else if let Some(value) = value.as_i64() {
+        Some(Attribute::Integer(value))
+    } else {
+        value.as_f64().map(Attribute::Float)
     }
 }
 

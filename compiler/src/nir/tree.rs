@@ -3,7 +3,9 @@
 //! This is what is written back. [`crate::nir::File`] decodes a graph from it, but never encodes one
 //! into it, so whatever nirc does not understand survives a round trip.
 
-use hdf5_pure::{Datatype, make_f32_type, make_f64_type, make_i64_type};
+use hdf5_pure::{
+    Datatype, EnumTypeBuilder, make_f32_type, make_f64_type, make_i8_type, make_i64_type,
+};
 
 use super::element::{self, ElementError};
 
@@ -12,8 +14,20 @@ use super::element::{self, ElementError};
 /// Each kind has an order, that of the file; HDF5 has none between them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
+    attributes: Vec<(String, Attribute)>,
     datasets: Vec<(String, Dataset)>,
     groups: Vec<(String, Group)>,
+}
+
+/// A single value beside a group. Graphs have none, files of recorded data do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// A string.
+    Text(String),
+    /// An integer of any size.
+    Integer(i64),
+    /// A float of any size.
+    Float(f64),
 }
 
 /// What a name in a group can stand for.
@@ -50,6 +64,23 @@ impl Group {
         self
     }
 
+    /// The same group with an attribute added; a name stands for the last value it was given.
+    #[must_use]
+    pub fn with_attribute(mut self, name: &str, value: Attribute) -> Self {
+        set(&mut self.attributes, name, value);
+        self
+    }
+
+    /// The attribute called `name`.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes().find(|(n, _)| *n == name).map(|(_, a)| a)
+    }
+
+    /// The attributes of the group itself, with their names.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &Attribute)> {
+        self.attributes.iter().map(|(n, a)| (n.as_str(), a))
+    }
+
     /// Sets `name`: in place if it stands for the same kind already, at the end otherwise.
     pub fn insert(&mut self, name: &str, item: impl Into<Item>) {
         match item.into() {
@@ -62,6 +93,11 @@ impl Group {
                 set(&mut self.groups, name, group);
             }
         }
+    }
+
+    /// Adds an attribute; the caller knows that the name is new.
+    pub(super) fn push_attribute(&mut self, name: String, value: Attribute) {
+        self.attributes.push((name, value));
     }
 
     /// Adds a data set; the caller knows that the name is new.
@@ -213,6 +249,40 @@ impl Dataset {
         Ok(Self::raw(shape, make_i64_type(), bytes))
     }
 
+    /// Booleans as h5py has them, in the given shape; a scalar's is `[]`.
+    ///
+    /// # Errors
+    /// When the shape does not have as many elements.
+    pub fn bool(shape: &[u64], values: &[bool]) -> Result<Self, ElementError> {
+        check_len(shape, values.len())?;
+        let datatype = EnumTypeBuilder::with_base(make_i8_type())
+            .value("FALSE", 0)
+            .value("TRUE", 1)
+            .build()
+            .expect("0 and 1 are bytes");
+        let bytes = values.iter().map(|v| u8::from(*v)).collect();
+        Ok(Self::raw(shape, datatype, bytes))
+    }
+
+    /// The same elements, to be stored in chunks of at most a mebibyte, each through gzip at level 4.
+    #[must_use]
+    pub fn compressed(mut self) -> Self {
+        let size = match &self.content {
+            Content::Raw { datatype, .. } => element::size(datatype) as u64,
+            Content::Text(_) => return self,
+        };
+        let mut chunks = self.shape.clone();
+        for axis in 0..chunks.len() {
+            let slice: u64 = chunks[axis + 1..].iter().product::<u64>() * size;
+            chunks[axis] = (CHUNK_BYTES / slice.max(1)).clamp(1, chunks[axis].max(1));
+        }
+        self.packing = Packing {
+            chunks: Some(chunks),
+            filters: vec![Filter::Deflate(4)],
+        };
+        self
+    }
+
     fn of(shape: Vec<u64>, content: Content) -> Self {
         Self {
             shape,
@@ -282,6 +352,9 @@ impl Dataset {
         })
     }
 }
+
+/// Bytes of a chunk where nirc chooses it.
+const CHUNK_BYTES: u64 = 1 << 20;
 
 /// Number of elements of a shape; `None` on overflow.
 pub(super) fn element_count(shape: &[u64]) -> Option<u64> {

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hdf5_pure::{DatasetBuilder, FileBuilder, FinishedGroup, GroupBuilder};
+use hdf5_pure::{AttrValue, DatasetBuilder, FileBuilder, FinishedGroup, GroupBuilder};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::element;
-use super::tree::{Content, Dataset, Filter, Group};
+use super::tree::{Attribute, Content, Dataset, Filter, Group};
 
 /// The bytes of a file that holds `root`. The same tree gives the same bytes.
 ///
@@ -17,6 +17,9 @@ use super::tree::{Content, Dataset, Filter, Group};
 /// `N0107` when the tree has a name or an extent that HDF5 cannot hold.
 pub fn to_bytes(root: &Group) -> Result<Vec<u8>, Diagnostics> {
     let mut builder = FileBuilder::new();
+    for (name, value) in root.attributes() {
+        builder.set_attr(name, stored(value));
+    }
     for (name, dataset) in root.datasets() {
         fill(builder.create_dataset(name), dataset);
     }
@@ -35,6 +38,9 @@ pub fn to_bytes(root: &Group) -> Result<Vec<u8>, Diagnostics> {
 }
 
 fn finish(mut builder: GroupBuilder, group: &Group) -> FinishedGroup {
+    for (name, value) in group.attributes() {
+        builder.set_attr(name, stored(value));
+    }
     for (name, dataset) in group.datasets() {
         fill(builder.create_dataset(name), dataset);
     }
@@ -43,6 +49,15 @@ fn finish(mut builder: GroupBuilder, group: &Group) -> FinishedGroup {
         builder.add_group(finish(child, group));
     }
     builder.finish()
+}
+
+/// As h5py stores it: it reads strings of fixed length as bytes.
+fn stored(attribute: &Attribute) -> AttrValue {
+    match attribute {
+        Attribute::Text(text) => AttrValue::VarLenString(text.clone()),
+        Attribute::Integer(value) => AttrValue::I64(*value),
+        Attribute::Float(value) => AttrValue::F64(*value),
+    }
 }
 
 fn fill(builder: &mut DatasetBuilder, dataset: &Dataset) {

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod export;
+mod graphs;
 mod hostile;
 mod import;
 mod python;

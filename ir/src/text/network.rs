@@ -30,7 +30,12 @@ pub fn print_network(network: &Network) -> String {
             PopulationKind::Source => writeln!(out, "{head}source {shape}"),
             PopulationKind::Graded => writeln!(out, "{head}graded {shape}"),
             PopulationKind::Neurons(neuron) => {
-                writeln!(out, "{head}{} {shape}{}", model(neuron), fields(neuron))
+                let scale = match population.weight_scale {
+                    1.0 => String::new(),
+                    scale => format!(" weight_scale = {scale:?}"),
+                };
+                let (model, fields) = (model(neuron), fields(neuron));
+                writeln!(out, "{head}{model} {shape}{fields}{scale}")
             }
         };
         if let Some(convention) = &population.convention {
@@ -211,12 +216,18 @@ fn population(line: &mut Line, next: usize) -> Parsed<Population> {
         "graded" => PopulationKind::Graded,
         other => PopulationKind::Neurons(neuron(line, other, size)?),
     };
+    let weight_scale = if matches!(line.peek(), Some(Token::Word(w)) if w == "weight_scale") {
+        line.field("weight_scale")?
+    } else {
+        1.0
+    };
     Ok(Population {
         name,
         size,
         shape,
         kind,
         convention: None,
+        weight_scale,
     })
 }
 

@@ -189,8 +189,7 @@ impl BodyCheck<'_> {
             format!("{cond} is no comparison")
         })?;
         let tape = self.process.tape.as_ref();
-        let recorded = tape.ok_or("there is no tape that it could be recorded on")?;
-        let recorded = recorded.fields.len();
+        let recorded = tape.map_or(0, |tape| tape.fields.len());
         require(fields.len() == recorded, || {
             format!("{} fields for a tape of {recorded}", fields.len())
         })?;

@@ -13,6 +13,8 @@ use nirc_compiler::options;
 use nirc_ir::network::Convention;
 use serde::{Serialize, Serializer};
 
+use crate::reading::Reading;
+
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -211,6 +213,16 @@ pub struct Mapping {
 pub enum Style {
     /// A PE per population, a QuadPE per sample, one optimiser PE.
     Paper,
+}
+
+impl Config {
+    /// How the configuration has the model's file read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            dt: Some(self.time.dt),
+            ..Reading::under(self.convention.clone())
+        }
+    }
 }
 
 impl Loss {

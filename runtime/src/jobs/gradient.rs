@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use ndarray::{Array0, Array1, Array2, Array3, Axis, arr0};
+use nirc_compiler::options::Record;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program, Role, Tensor};
 use nirc_ir::executor::{Executor, Outcome, Pass, Sample};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_spinnaker2::target::Target;
 
-use super::stack::{Recording, What};
+use super::stack::{self, Recording};
 use crate::config::Config;
 use crate::data::{Archive, DataSet, read_errors, read_spikes, wrong_bins};
 use crate::device::Executors;
@@ -44,7 +45,7 @@ pub struct Gradient {
 /// # Errors
 /// When a file is unreadable or does not fit, the network does not compile, or the device fails.
 pub fn gradient(job: &Gradient, config: &Config) -> Result<Diagnostics, Diagnostics> {
-    let model = Model::open(&job.model, config)?;
+    let model = Model::open(&job.model, &config.reading())?;
     let (bins, set) = read_spikes(&job.input, job.labels.as_deref())?;
     if bins != config.time.ticks as usize {
         return Err(wrong_bins(&job.input, bins, config.time.ticks).into());
@@ -75,12 +76,12 @@ pub fn gradient(job: &Gradient, config: &Config) -> Result<Diagnostics, Diagnost
         }
         None => None,
     };
-    let everything = What::everything(&model.network);
+    let everything = stack::everything(&model.network, true);
     let target = Target::spinnaker2();
     let compiled = Job::Gradient {
         batch: set.len(),
         given: errors.is_some(),
-        record: What::traces(&everything),
+        record: everything.clone(),
     };
     let program = compile(&model.network, config, compiled, &target)?;
     let mut executor = job.executors.start(&program, &target)?;
@@ -148,7 +149,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(program: &Program, everything: Vec<What>, samples: usize) -> Result<Self, Diagnostic> {
+    fn new(program: &Program, everything: Vec<Record>, samples: usize) -> Result<Self, Diagnostic> {
         let places = program.processes.iter().flat_map(|(proc, process)| {
             let network = !matches!(process.role, Role::Optimiser(_));
             let arrays = process.arrays.iter().filter(move |_| network);
@@ -165,7 +166,7 @@ impl Batch {
         let places = places.collect();
         let recordings = everything
             .into_iter()
-            .map(|what| Recording::new(what, program, samples))
+            .map(|record| Recording::new(record, program, samples, 0))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             places,
@@ -207,7 +208,7 @@ impl Batch {
     }
 
     fn store(
-        &self,
+        self,
         program: &Program,
         with_loss: bool,
         archive: &mut Archive,
@@ -224,7 +225,7 @@ impl Batch {
             archive.add("cross_entropy", &mean(entropies))?;
             archive.add("loss.per_sample", &losses)?;
         }
-        for recording in &self.recordings {
+        for recording in self.recordings {
             recording.store(archive)?;
         }
         Ok(())
@@ -265,7 +266,7 @@ impl Place {
 }
 
 /// First spikes of the outputs, (B, N).
-pub(super) fn first_spikes(outcomes: &[Outcome], outputs: usize) -> Array2<f32> {
+fn first_spikes(outcomes: &[Outcome], outputs: usize) -> Array2<f32> {
     let times = outcomes.iter().flat_map(|o| o.first_spike.iter().copied());
     Array2::from_shape_vec((outcomes.len(), outputs), times.collect())
         .expect("every outcome has a time for each output")

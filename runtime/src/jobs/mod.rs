@@ -1,13 +1,21 @@
-//! What a user asks for: train, compute gradients, run.
+//! What a user asks for: train, compute gradients, run, check, compare.
 //!
 //! Each job takes a configuration and files and leaves files; progress goes to whoever watches.
 //! Nothing here prints.
 
+mod check;
+mod convert;
+mod diff;
 mod gradient;
 mod run;
-mod stack;
+pub(crate) mod stack;
+mod supported;
 mod train;
 
+pub use check::{Check, Checked, NodeVerdict, Verdict, check};
+pub use convert::{Convert, convert_file};
+pub use diff::{Behaviour, Comparison, Diff, Differences, Explanation, First, diff};
 pub use gradient::{Gradient, gradient};
-pub use run::{Run, Source, run};
+pub use run::{Ran, Run, Source, run};
+pub use supported::{PRIMITIVES, Support, supported};
 pub use train::{ChipWork, Started, Train, Trained, Watcher, train};

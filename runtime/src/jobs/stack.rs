@@ -1,115 +1,112 @@
-//! Per-sample arrays put side by side: (T, B, N) from executors that hand out one sample's (T, N).
+//! Recordings: what executors hand out sample by sample, put side by side as (T, B, N).
 
 use ndarray::Array3;
 use nirc_compiler::options::{Quantity, Record};
-use nirc_ir::event::{Proc, Program, Role};
-use nirc_ir::executor::Executor;
-use nirc_ir::network::{Network, PopulationKind};
+use nirc_ir::event::{Array, Proc, Program, Role};
+use nirc_ir::executor::{Executor, InputSpike};
+use nirc_ir::network::{Membrane, Network, PopulationKind};
 use nirc_ir::{Diagnostic, codes};
 
 use crate::data::Archive;
+use crate::data::signal::{Name, Signal, SignalError, Spikes, Values};
 
 /// Something recorded of a population, for every sample.
-pub(super) struct Recording {
+pub(crate) struct Recording {
+    record: Record,
     proc: Proc,
-    what: What,
+    /// Ticks by which the outside sees a spike later than its population.
+    late: u32,
+    lanes: u32,
+    ticks: u32,
     stack: Stack,
 }
 
-/// What is recorded, by its name in files: `population.quantity`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// Own spikes.
-    Spikes {
-        /// Name of the population.
-        population: String,
-    },
-    /// A trace.
-    Trace(Record),
-}
-
 enum Stack {
-    Spikes(Array3<u8>),
-    Trace(Array3<f32>),
+    Spikes(Vec<Vec<InputSpike>>),
+    Trace(Array, Array3<f32>),
 }
 
-impl What {
-    /// Reads `population.quantity`.
-    pub(super) fn parse(name: &str) -> Result<Self, Diagnostic> {
-        let unknown = || {
-            Diagnostic::error(
-                codes::RECORD_NAME,
-                name,
-                "expected population.quantity, such as hidden.spikes",
-            )
-            .help("quantities are spikes, v_pre, v, i, lambda_v, lambda_i")
-        };
-        let (population, quantity) = name.rsplit_once('.').ok_or_else(unknown)?;
-        let population = population.to_owned();
-        if quantity == "spikes" {
-            return Ok(Self::Spikes { population });
-        }
-        let quantity = Quantity::parse(quantity).ok_or_else(unknown)?;
-        Ok(Self::Trace(Record {
-            population,
-            quantity,
-        }))
-    }
+/// Reads `population.quantity`.
+pub(crate) fn parse(name: &str) -> Result<Record, Diagnostic> {
+    let unknown = || {
+        let quantities = Quantity::ALL.map(Quantity::name).join(", ");
+        Diagnostic::error(
+            codes::RECORD_NAME,
+            name,
+            "expected population.quantity, such as hidden.spikes",
+        )
+        .help(format!("quantities are {quantities}"))
+    };
+    let (population, quantity) = name.rsplit_once('.').ok_or_else(unknown)?;
+    Ok(Record {
+        population: population.to_owned(),
+        quantity: Quantity::parse(quantity).ok_or_else(unknown)?,
+    })
+}
 
-    /// Everything there is of every population of neurons, adjoints included.
-    pub(super) fn everything(network: &Network) -> Vec<Self> {
-        let mut all = Vec::new();
-        for population in network.populations.values() {
-            let PopulationKind::Neurons(neuron) = &population.kind else {
-                continue;
-            };
-            all.push(Self::Spikes {
-                population: population.name.clone(),
-            });
-            let has_current = neuron.synapse.is_some();
-            let quantities = Quantity::ALL
+/// Everything there is of every population of neurons, adjoints included if they are computed.
+pub(crate) fn everything(network: &Network, adjoint: bool) -> Vec<Record> {
+    let mut all = Vec::new();
+    for population in network.populations.values() {
+        let PopulationKind::Neurons(neuron) = &population.kind else {
+            continue;
+        };
+        let has = |quantity: &Quantity| match quantity {
+            Quantity::Spikes => neuron.firing.is_some(),
+            Quantity::I => neuron.synapse.is_some(),
+            Quantity::VPre => neuron.firing.is_some() && neuron.membrane != Membrane::Direct,
+            Quantity::V => true,
+            Quantity::LambdaV => adjoint,
+            Quantity::LambdaI => adjoint && neuron.synapse.is_some(),
+        };
+        all.extend(
+            Quantity::ALL
                 .into_iter()
-                .filter(|q| has_current || !matches!(q, Quantity::I | Quantity::LambdaI));
-            all.extend(quantities.map(|quantity| {
-                Self::Trace(Record {
+                .filter(has)
+                .map(|quantity| Record {
                     population: population.name.clone(),
                     quantity,
-                })
-            }));
-        }
-        all
+                }),
+        );
     }
+    all
+}
 
-    /// The traces among them, for the compiler.
-    pub(super) fn traces(all: &[Self]) -> Vec<Record> {
-        let traces = all.iter().filter_map(|what| match what {
-            Self::Trace(record) => Some(record.clone()),
-            Self::Spikes { .. } => None,
-        });
-        traces.collect()
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Spikes { population } => format!("{population}.spikes"),
-            Self::Trace(r) => format!("{}.{}", r.population, r.quantity.name()),
-        }
-    }
-
-    fn population(&self) -> &str {
-        match self {
-            Self::Spikes { population } => population,
-            Self::Trace(record) => &record.population,
+/// What leaves a network: spikes, or values where there are none.
+pub(crate) fn outputs(network: &Network) -> Vec<Record> {
+    let mut all = Vec::new();
+    for port in &network.outputs {
+        let population = &network.populations[port.population];
+        let fires = match &population.kind {
+            PopulationKind::Neurons(neuron) => neuron.firing.is_some(),
+            PopulationKind::Source | PopulationKind::Graded => true,
+        };
+        let record = Record {
+            population: population.name.clone(),
+            quantity: if fires { Quantity::Spikes } else { Quantity::V },
+        };
+        if !all.contains(&record) {
+            all.push(record);
         }
     }
+    all
+}
+
+fn name(record: &Record) -> String {
+    format!("{}.{}", record.population, record.quantity.name())
 }
 
 impl Recording {
-    /// An empty recording of so many samples.
-    pub(super) fn new(what: What, program: &Program, samples: usize) -> Result<Self, Diagnostic> {
+    /// An empty recording of so many samples; `late` says by how many ticks the outside sees the spikes later.
+    pub(crate) fn new(
+        record: Record,
+        program: &Program,
+        samples: usize,
+        late: u32,
+    ) -> Result<Self, Diagnostic> {
         let spiking =
             |proc: &Proc| matches!(program.processes[*proc].role, Role::Source | Role::Neurons);
-        let Some(proc) = program.process(what.population()).filter(spiking) else {
+        let Some(proc) = program.process(&record.population).filter(spiking) else {
             let names: Vec<&str> = program
                 .processes
                 .values()
@@ -118,50 +115,57 @@ impl Recording {
                 .collect();
             return Err(Diagnostic::error(
                 codes::RECORD_NAME,
-                what.name(),
-                format!("no population is called `{}`", what.population()),
+                name(&record),
+                format!("no population is called `{}`", record.population),
             )
             .help(format!("populations are: {}", names.join(", "))));
         };
-        let shape = (
-            program.ticks as usize,
-            samples,
-            program.processes[proc].lanes,
-        );
-        let stack = match what {
-            What::Spikes { .. } => Stack::Spikes(Array3::zeros(shape)),
-            What::Trace(_) => Stack::Trace(Array3::zeros(shape)),
+        let process = &program.processes[proc];
+        let trace = process.array(&format!("trace.{}", record.quantity.name()));
+        let stack = match (record.quantity, trace) {
+            (_, Some(trace)) => {
+                let shape = (program.ticks as usize, samples, process.lanes);
+                Stack::Trace(trace, Array3::zeros(shape))
+            }
+            (Quantity::Spikes, None) => Stack::Spikes(Vec::with_capacity(samples)),
+            (_, None) => {
+                return Err(Diagnostic::error(
+                    codes::RECORD_NAME,
+                    name(&record),
+                    "this program was compiled without the trace",
+                )
+                .help("record it from the .nir file; a bundle records spikes only"));
+            }
         };
-        Ok(Self { proc, what, stack })
+        let lanes = u32::try_from(process.lanes).unwrap_or(u32::MAX);
+        Ok(Self {
+            record,
+            proc,
+            late,
+            lanes,
+            ticks: program.ticks,
+            stack,
+        })
     }
 
-    /// Takes sample `b` from the replica that ran it.
-    pub(super) fn take(
+    /// Takes sample `b`, the next one, from the replica that ran it.
+    pub(crate) fn take(
         &mut self,
         executor: &dyn Executor,
         replica: usize,
         b: usize,
     ) -> Result<(), Diagnostic> {
         match &mut self.stack {
-            Stack::Spikes(array) => {
-                for spike in executor.spikes(replica, self.proc)? {
-                    array[[spike.tick as usize, b, spike.lane as usize]] = 1;
-                }
+            Stack::Spikes(samples) => {
+                let spikes = executor.spikes(replica, self.proc)?.into_iter();
+                let seen = spikes.map(|s| InputSpike {
+                    tick: s.tick + self.late,
+                    channel: s.lane,
+                });
+                samples.push(seen.filter(|s| s.tick < self.ticks).collect());
             }
-            Stack::Trace(array) => {
-                let What::Trace(record) = &self.what else {
-                    return Ok(());
-                };
-                let name = format!("trace.{}", record.quantity.name());
-                let Some(trace) = executor.program().processes[self.proc].array(&name) else {
-                    return Err(Diagnostic::error(
-                        codes::RECORD_NAME,
-                        self.what.name(),
-                        "this program was compiled without the trace",
-                    )
-                    .help("record it from the .nir file; a bundle records spikes only"));
-                };
-                let values = executor.read(replica, self.proc, trace)?;
+            Stack::Trace(trace, array) => {
+                let values = executor.read(replica, self.proc, *trace)?;
                 let lanes = array.dim().2;
                 for (tick, row) in values.chunks_exact(lanes.max(1)).enumerate() {
                     for (lane, value) in row.iter().enumerate() {
@@ -173,11 +177,42 @@ impl Recording {
         Ok(())
     }
 
+    /// What was recorded, by its name.
+    pub(crate) fn signal(self) -> Result<(Name, Signal), Diagnostic> {
+        let title = name(&self.record);
+        let Record {
+            population,
+            quantity,
+        } = self.record;
+        let signal = match self.stack {
+            Stack::Spikes(samples) => {
+                Spikes::new(self.ticks, self.lanes, samples).map(Signal::Spikes)
+            }
+            Stack::Trace(_, array) => Values::new(array).map(Signal::Values),
+        };
+        let refused = |e: SignalError| Diagnostic::error(codes::DATA_ARRAY, title, e.to_string());
+        Ok((
+            Name::quantity(population, quantity.name()),
+            signal.map_err(refused)?,
+        ))
+    }
+
     /// Stores it under its name.
-    pub(super) fn store(&self, archive: &mut Archive) -> Result<(), Diagnostic> {
-        match &self.stack {
-            Stack::Spikes(array) => archive.add(&self.what.name(), array),
-            Stack::Trace(array) => archive.add(&self.what.name(), array),
+    pub(crate) fn store(self, archive: &mut Archive) -> Result<(), Diagnostic> {
+        let (name, signal) = self.signal()?;
+        add(archive, &name, &signal)
+    }
+}
+
+/// Adds a signal to an archive, spikes as zeros and ones.
+pub(crate) fn add(archive: &mut Archive, name: &Name, signal: &Signal) -> Result<(), Diagnostic> {
+    let place = name.to_string();
+    match signal {
+        Signal::Values(values) => archive.add(&place, values.array()),
+        Signal::Spikes(spikes) => {
+            let refused =
+                |e: SignalError| Diagnostic::error(codes::DATA_ARRAY, &place, e.to_string());
+            archive.add(&place, &spikes.raster().map_err(refused)?)
         }
     }
 }

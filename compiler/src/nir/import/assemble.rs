@@ -96,6 +96,7 @@ impl Parts<'_> {
             shape,
             kind,
             convention: None,
+            weight_scale: 1.0,
         }
     }
 

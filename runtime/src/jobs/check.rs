@@ -1,0 +1,246 @@
+//! What a convention and a chip make of a file, node by node.
+
+use std::path::{Path, PathBuf};
+
+use nirc_compiler::nir::{self, NodeSummary};
+use nirc_ir::convention::{
+    BiasPlace, Convention, CurrentShape, Decays, Floor, Integrator, Leak, NumberFormat, Order,
+    Reset, ResetTime, Resistance, SpikeCount, SpikeShape, SynapseInput, SynapseIntegrator,
+    SynapseLeak, Threshold,
+};
+use nirc_ir::network::{Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
+use nirc_ir::{Diagnostic, Diagnostics, Severity, codes};
+use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::target::Target;
+use serde::Serialize;
+
+use crate::model::Model;
+use crate::reading::Reading;
+use crate::simulation::forward;
+
+/// What to check.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The file.
+    pub file: PathBuf,
+    /// How it is read.
+    pub reading: Reading,
+    /// The chip that it has to fit, and the ticks of a sample.
+    pub target: Option<(Target, u32)>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Checked {
+    /// A verdict a node, in file order.
+    pub nodes: Vec<NodeVerdict>,
+    /// Everything that was found, errors too.
+    pub problems: Diagnostics,
+    /// PEs on the chip, if it fits.
+    pub pes: Option<usize>,
+}
+
+/// The verdict on a node.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeVerdict {
+    /// The node's path.
+    pub node: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How it is approximate, or why it is not supported.
+    pub how: Vec<String>,
+}
+
+/// How far a node does what NIR says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As the specification says, up to the rounding of `f32`.
+    Faithful,
+    /// Otherwise, in the ways listed.
+    Approximate,
+    /// Not at all.
+    Unsupported,
+}
+
+impl Checked {
+    /// Whether everything can be run.
+    pub fn is_supported(&self) -> bool {
+        !self.problems.has_errors()
+    }
+}
+
+/// Checks a file.
+///
+/// # Errors
+/// When it cannot be read at all; what is wrong with the graph is part of the result.
+pub fn check(job: &Check) -> Result<Checked, Diagnostics> {
+    let (file, mut problems) = nir::read(&job.file)?;
+    let summary = nir::summary(&file);
+    let (mut network, mut pes) = (None, None);
+    match Model::from_file(file, &name(&job.file), &job.reading) {
+        Ok(model) => {
+            problems.0.extend(model.notes.0);
+            network = Some(model.network);
+        }
+        Err(found) => problems.0.extend(found.0),
+    }
+    if let (Some(network), Some((target, ticks))) = (&network, &job.target) {
+        match fits(network, target, *ticks) {
+            Ok(count) => pes = Some(count),
+            Err(found) => problems.0.extend(found.0),
+        }
+    }
+    let nodes = summary.nodes.iter();
+    let nodes = nodes
+        .map(|node| verdict(node, network.as_ref(), &problems))
+        .collect();
+    Ok(Checked {
+        nodes,
+        problems,
+        pes,
+    })
+}
+
+fn name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+fn fits(network: &Network, target: &Target, ticks: u32) -> Result<usize, Diagnostics> {
+    let program = forward(network, (ticks, 1), &[], Some(1), target)?;
+    let bundle = Bundle::build(&program, target)?;
+    Ok(bundle.mapping.placements.len())
+}
+
+fn verdict(node: &NodeSummary, network: Option<&Network>, problems: &Diagnostics) -> NodeVerdict {
+    let own: Vec<&Diagnostic> = problems
+        .0
+        .iter()
+        .filter(|p| concerns(p, &node.path))
+        .collect();
+    let errors = own.iter().filter(|p| p.severity == Severity::Error);
+    let mut how: Vec<String> = errors.map(|p| p.message.clone()).collect();
+    let mut verdict = Verdict::Unsupported;
+    if how.is_empty() {
+        let rounded = own.iter().filter(|p| p.code == codes::NODE_PRECISION);
+        how.extend(rounded.map(|p| p.message.clone()));
+        how.extend(network.map_or_else(Vec::new, |network| of_population(network, &node.path)));
+        verdict = match how.is_empty() {
+            true => Verdict::Faithful,
+            false => Verdict::Approximate,
+        };
+    }
+    NodeVerdict {
+        node: node.path.clone(),
+        type_name: node.type_name.clone(),
+        verdict,
+        how,
+    }
+}
+
+/// Whether a problem is one of this node: its place is the node, or a path or edge with the node in it.
+fn concerns(problem: &Diagnostic, node: &str) -> bool {
+    let place = problem.place.as_str();
+    let place = place.rsplit_once(": ").map_or(place, |(_, place)| place);
+    let mut parts = place.split(" -> ").flat_map(|end| end.split('+'));
+    place == node || parts.any(|part| part == node)
+}
+
+fn of_population(network: &Network, name: &str) -> Vec<String> {
+    let mut found = network.populations.iter().filter(|(_, p)| p.name == name);
+    let Some((pop, population)) = found.next() else {
+        return Vec::new();
+    };
+    match &population.kind {
+        PopulationKind::Neurons(neuron) => departures(network, pop, neuron),
+        PopulationKind::Source | PopulationKind::Graded => Vec::new(),
+    }
+}
+
+/// In which ways a convention does otherwise than NIR's equations, as far as it shows on these neurons.
+fn departures(network: &Network, pop: Pop, neuron: &Neuron) -> Vec<String> {
+    let convention = network.convention_of(pop);
+    let described = Convention::describe();
+    let values = convention.attributes();
+    let departs =
+        |(attribute, (name, value)): (&nirc_ir::convention::Attribute, &(&str, String))| {
+            if !matters(name, convention, neuron, network.dt) {
+                return None;
+            }
+            let meaning = attribute.values.iter().find(|(word, _)| word == value);
+            let meaning = meaning.map_or(attribute.meaning, |(_, meaning)| meaning);
+            Some(format!("{name} = {value}: {meaning}"))
+        };
+    let mut all: Vec<String> = described.iter().zip(&values).filter_map(departs).collect();
+    all.extend(late(network, pop));
+    all
+}
+
+/// Delays that the file does not have.
+fn late(network: &Network, pop: Pop) -> Option<String> {
+    let delays = network.incoming(pop).map(|(_, p)| p.delay);
+    let most = delays.max().filter(|delay| *delay > 0)?;
+    Some(format!("what arrives is up to {most} ticks late"))
+}
+
+fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
+    let leaky = matches!(neuron.membrane, Membrane::Leaky { .. });
+    let memory = neuron.membrane != Membrane::Direct;
+    let synapse = neuron.synapse.is_some();
+    let fires = neuron.firing.is_some();
+    let (tau, r, v_leak) = match &neuron.membrane {
+        Membrane::Leaky { tau, r, v_leak } => (Some(tau), Some(r), Some(v_leak)),
+        Membrane::Integrator { r } => (None, Some(r), None),
+        Membrane::Direct => (None, None, None),
+    };
+    let is = |parameter: Option<&Parameter>, x: f64| parameter.is_none_or(|p| p.is(x));
+    let v_reset = neuron.firing.as_ref().map(|f| &f.v_reset);
+    let taus = tau
+        .into_iter()
+        .chain(neuron.synapse.as_ref().map(|s| &s.tau_syn));
+    let short = || {
+        let mut values = taus.clone().flat_map(|tau| match tau {
+            Parameter::Uniform(tau) => vec![*tau],
+            Parameter::PerNeuron(taus) => taus.clone(),
+        });
+        values.any(|tau| tau < dt)
+    };
+    match name {
+        "integrator" => match c.integrator {
+            Integrator::Exact => false,
+            Integrator::Exponential => synapse,
+            Integrator::Euler => leaky || synapse,
+        },
+        "synapse_integrator" => synapse && c.synapse_integrator != SynapseIntegrator::Same,
+        "order" => synapse && c.integrator != Integrator::Exact && c.order != Order::CurrentFirst,
+        "synapse_input" => synapse && c.synapse_input != SynapseInput::AfterDecay,
+        "spike" => memory && c.spike != SpikeShape::Held,
+        "current" => synapse && c.current != CurrentShape::Held,
+        "resistance" => c.resistance != Resistance::File && !is(r, 1.0),
+        "decays" => c.decays != Decays::Free && short(),
+        "if_decay" => memory && !leaky && c.if_decay != 1.0,
+        "leak" => c.leak != Leak::File && !is(v_leak, 0.0),
+        "synapse_leak" => synapse && c.synapse_leak != SynapseLeak::Zero && !is(v_leak, 0.0),
+        "threshold" => fires && c.threshold != Threshold::Strict,
+        "reset" => match c.reset {
+            Reset::ToValue => false,
+            Reset::ToZero => fires && memory && !is(v_reset, 0.0),
+            Reset::Subtract | Reset::None => fires && memory,
+        },
+        "reset_time" => match c.reset_time {
+            ResetTime::Same => false,
+            ResetTime::Next => fires && memory,
+            ResetTime::Guarded => fires && memory && c.reset == Reset::Subtract,
+        },
+        "floor" => memory && fires && c.floor != Floor::None,
+        "spikes" => memory && fires && c.spikes != SpikeCount::Single,
+        "bias" => synapse && c.bias != BiasPlace::Input,
+        "output_delay" => fires && c.output_delay > 0,
+        "number_format" => c.number_format != NumberFormat::F32,
+        _ => false,
+    }
+}

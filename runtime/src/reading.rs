@@ -1,0 +1,114 @@
+//! What is said beside a .nir file when it is read: the convention, the length of a tick, what single
+//! populations do otherwise, and which inputs carry values.
+
+use std::collections::BTreeSet;
+
+use nirc_compiler::passes::Change;
+use nirc_ir::network::Convention;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+/// How a file is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Every semantic choice of the network.
+    pub convention: Convention,
+    /// Length of a tick in seconds; `None` to take the file's, or else the convention's.
+    pub dt: Option<f64>,
+    /// Choices of single populations.
+    pub changes: Vec<Change>,
+    /// Input nodes that carry values, and not spikes.
+    pub graded: BTreeSet<String>,
+}
+
+impl Reading {
+    /// Reading under a convention, all else as the file has it.
+    pub fn under(convention: Convention) -> Self {
+        Self {
+            convention,
+            dt: None,
+            changes: Vec::new(),
+            graded: BTreeSet::new(),
+        }
+    }
+
+    /// Applies assignments `attribute=value` and `population.attribute=value`.
+    ///
+    /// # Errors
+    /// All that do not apply, with what they can be.
+    pub fn set(&mut self, assignments: &[String]) -> Result<(), Diagnostics> {
+        let mut problems = Diagnostics::new();
+        for assignment in assignments {
+            if let Err(problem) = self.assign(assignment) {
+                problems.push(problem);
+            }
+        }
+        problems.into_result(())?;
+        self.convention.check().map_err(|message| {
+            Diagnostic::error(codes::CONVENTION, &self.convention.name, message).into()
+        })
+    }
+
+    fn assign(&mut self, assignment: &str) -> Result<(), Diagnostic> {
+        let problem = |message: String| Diagnostic::error(codes::CONVENTION, assignment, message);
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| problem("expected ATTRIBUTE=VALUE, found no `=`".to_owned()))?;
+        let (key, value) = (key.trim(), value.trim());
+        match key.rsplit_once('.') {
+            None => self.convention.set(key, value).map_err(problem),
+            Some((population, attribute)) => {
+                // Whether there is such a population shows when the file is read; the rest now.
+                self.convention
+                    .clone()
+                    .set(attribute, value)
+                    .map_err(problem)?;
+                self.changes.push(Change {
+                    population: population.to_owned(),
+                    attribute: attribute.to_owned(),
+                    value: value.to_owned(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether an assignment is one of an attribute, of the whole network or of a population.
+    pub fn is_attribute(assignment: &str) -> bool {
+        let key = assignment.split('=').next().unwrap_or_default().trim();
+        let attribute = key.rsplit('.').next().unwrap_or_default();
+        Convention::ATTRIBUTES.contains(&attribute)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading() -> Reading {
+        Reading::under(Convention::preset("euler").expect("a preset"))
+    }
+
+    #[test]
+    fn assignments_are_of_the_network_or_of_a_population() {
+        let mut reading = reading();
+        let set = ["reset = none".to_owned(), "a.b.delay=2".to_owned()];
+        reading.set(&set).expect("they apply");
+        assert_eq!(reading.convention.reset.to_string(), "none");
+        let change = &reading.changes[0];
+        assert_eq!((&*change.population, &*change.value), ("a.b", "2"));
+    }
+
+    #[test]
+    fn all_that_do_not_apply_are_told() {
+        let set = ["reset", "reset=soft", "x.colour=red"].map(str::to_owned);
+        let problems = reading().set(&set).expect_err("none applies");
+        assert_eq!(problems.0.len(), 3, "{problems}");
+    }
+
+    #[test]
+    fn keys_of_the_configuration_are_none() {
+        assert!(Reading::is_attribute("hidden.reset=none"));
+        assert!(Reading::is_attribute("dt=1e-4"));
+        assert!(!Reading::is_attribute("mapping.replicas=2"));
+    }
+}

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nirc_ir::Diagnostics;
+use nirc_ir::convention::Convention;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_runtime::config::{Config, Tree};
 use nirc_runtime::device::{Executors, Kind};
+use nirc_runtime::reading::Reading;
 
 /// Compiles spiking networks from NIR files into programs that learn on the SpiNNaker2 chip.
 #[derive(Debug, Parser)]
@@ -25,13 +27,23 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what is in a .nir file, and what of it can be compiled
+    /// Show what is in a .nir file
     Inspect(Inspect),
+    /// Say of each node what a convention and a chip make of it
+    Check(Check),
+    /// List what can be imported, exported, run and trained
+    Supported,
+    /// List the conventions by which files can be read, or explain one
+    Conventions(Conventions),
+    /// Rewrite parameters, so that another tool computes the same network
+    Convert(Convert),
+    /// Compare two files, or one file under two conventions
+    Diff(Diff),
     /// Compile a network for training on a chip
     Compile(Compile),
     /// Train a network
     Train(Train),
-    /// Run a network forward on given spikes
+    /// Run a network forward on given spikes or values
     Run(Run),
     /// Compute the gradients of a batch, sample by sample
     Gradient(Gradient),
@@ -108,23 +120,187 @@ pub(crate) struct Train {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The network
+    #[arg(value_name = "FILE.nir")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) semantics: Semantics,
+    /// The chip that it has to fit
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// Ticks of a sample, for the chip
+    #[arg(long, value_name = "T", default_value_t = 100)]
+    pub(crate) ticks: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Conventions {
+    /// The one to explain
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Convert {
+    /// The network
+    #[arg(value_name = "IN.nir")]
+    pub(crate) input: PathBuf,
+    /// The file to write
+    #[arg(value_name = "OUT.nir")]
+    pub(crate) output: PathBuf,
+    /// The convention by which the file means what it should
+    #[arg(long, value_name = "C")]
+    pub(crate) from: String,
+    /// The convention by which the other tool will read it
+    #[arg(long, value_name = "C")]
+    pub(crate) to: String,
+    /// Seconds of a tick
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) dt: Option<f64>,
+    /// Seconds of a tick of the other tool, if it is another
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) to_dt: Option<f64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Diff {
+    /// A network
+    #[arg(value_name = "A.nir")]
+    pub(crate) a: PathBuf,
+    /// Another, or the same
+    #[arg(value_name = "B.nir")]
+    pub(crate) b: PathBuf,
+    /// Input for both, to compare what they do
+    #[arg(long, value_name = "SIGNALS")]
+    pub(crate) input: Option<PathBuf>,
+    /// The convention of both
+    #[arg(long, value_name = "C")]
+    pub(crate) convention: Option<String>,
+    /// The convention of the second, if it is another
+    #[arg(long, value_name = "C")]
+    pub(crate) convention_b: Option<String>,
+    /// Seconds of a tick
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) dt: Option<f64>,
+    /// Attributes of both: ATTRIBUTE=VALUE or POPULATION.ATTRIBUTE=VALUE; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Attributes of the second alone; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set_b: Vec<String>,
+    #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Run {
     /// The network, or a bundle of it
     #[arg(value_name = "FILE.nir|BUNDLE")]
     pub(crate) source: PathBuf,
     #[command(flatten)]
-    pub(crate) config: ConfigFile,
+    pub(crate) semantics: Semantics,
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
-    /// Spikes: an array (T, B, J) of u8
-    #[arg(long, value_name = "SPIKES.npy")]
+    /// Spikes or values: .npy (T, J) or (T, B, J), .npz with an array an Input, .csv, or NIRData (.h5)
+    #[arg(long, value_name = "SIGNALS")]
     pub(crate) input: PathBuf,
-    /// What to record, such as hidden.spikes,hidden.v; by default the output's spikes
+    /// Ticks of a sample, if more than the input has
+    #[arg(long, value_name = "T")]
+    pub(crate) ticks: Option<u32>,
+    /// What to record, such as hidden.spikes,hidden.v; by default what leaves the network
     #[arg(long, value_delimiter = ',', value_name = "POPULATION.QUANTITY")]
     pub(crate) record: Vec<String>,
-    /// The archive to write
-    #[arg(short, long, value_name = "OUT.npz")]
+    /// The file to write: .npz, or .npy, .csv, .h5 (NIRData)
+    #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+}
+
+/// How a file is read.
+#[derive(Args, Debug)]
+pub(crate) struct Semantics {
+    /// A configuration whose convention and time step count
+    #[arg(short, long, value_name = "C.toml")]
+    config: Option<PathBuf>,
+    /// The convention; `nirc conventions` lists them
+    #[arg(long, value_name = "C")]
+    convention: Option<String>,
+    /// Seconds of a tick
+    #[arg(long, value_name = "SECONDS")]
+    dt: Option<f64>,
+    /// ATTRIBUTE=VALUE, POPULATION.ATTRIBUTE=VALUE, or a configuration's KEY=VALUE; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Semantics {
+    /// How to read the file, and the configuration if there is one.
+    pub(crate) fn read(&self) -> Result<(Reading, Option<Config>), Diagnostics> {
+        // A configuration has keys whose last part is an attribute's name, too.
+        let of_config = |set: &&String| {
+            let section = set.split(['.', '=']).next().unwrap_or_default();
+            self.config.is_some() && Config::SECTIONS.contains(&section.trim())
+                || !Reading::is_attribute(set)
+        };
+        let (keys, attributes): (Vec<&String>, Vec<&String>) = self.set.iter().partition(of_config);
+        let config = match &self.config {
+            None if keys.is_empty() => None,
+            None => return Err(unknown_keys(&keys)),
+            Some(path) => {
+                let mut tree = Tree::read(path)?;
+                apply(&keys, &mut tree)?;
+                Some(Config::from_tree(&tree)?)
+            }
+        };
+        let mut reading = match (&self.convention, &config) {
+            (Some(name), _) => Reading::under(crate::conventions::preset(name)?),
+            (None, Some(config)) => config.reading(),
+            (None, None) => return Err(no_convention().into()),
+        };
+        let configured = config.as_ref().map(|config| config.time.dt);
+        reading.dt = self.dt.or(configured);
+        let attributes: Vec<String> = attributes.into_iter().cloned().collect();
+        reading.set(&attributes)?;
+        Ok((reading, config))
+    }
+}
+
+fn apply(keys: &[&String], tree: &mut Tree) -> Result<(), Diagnostics> {
+    let problems = keys.iter().filter_map(|key| tree.set(key).err());
+    Diagnostics(problems.collect()).into_result(())
+}
+
+fn unknown_keys(keys: &[&String]) -> Diagnostics {
+    let attributes = Convention::ATTRIBUTES.join(", ");
+    let problems = keys.iter().map(|key| {
+        Diagnostic::error(codes::CONVENTION, key.as_str(), "this names no attribute").help(format!(
+            "attributes are {attributes}; other keys belong to a configuration (--config)"
+        ))
+    });
+    Diagnostics(problems.collect())
+}
+
+/// What is said where a bundle comes without its configuration.
+pub(crate) fn no_config() -> Diagnostic {
+    Diagnostic::error(
+        codes::CONFIG_CONTRADICTION,
+        "--config",
+        "expected the configuration that the bundle was compiled with, found none",
+    )
+    .help("give it with --config C.toml")
+}
+
+/// What is said where nobody says how to read a file.
+pub(crate) fn no_convention() -> Diagnostic {
+    let known = Convention::PRESETS.join(", ");
+    Diagnostic::error(
+        codes::CONVENTION,
+        "--convention",
+        "expected a convention, found none: a .nir file does not say how it advances in time",
+    )
+    .help(format!(
+        "give --convention with one of {known}; `nirc conventions` explains them"
+    ))
 }
 
 #[derive(Args, Debug)]

@@ -32,7 +32,7 @@ pub(crate) fn compile(args: &Compile, json: bool) -> Result<(), Diagnostics> {
     Ok(())
 }
 
-fn target(name: &str) -> Result<Target, Diagnostic> {
+pub(crate) fn target(name: &str) -> Result<Target, Diagnostic> {
     match name {
         "spinnaker2" => Ok(Target::spinnaker2()),
         other => Err(Diagnostic::error(

@@ -27,7 +27,9 @@ pub(crate) fn preset(name: &str) -> Result<Convention, Diagnostic> {
 }
 
 fn presets() -> impl Iterator<Item = Convention> {
-    Convention::PRESETS.iter().filter_map(|name| Convention::preset(name))
+    Convention::PRESETS
+        .iter()
+        .filter_map(|name| Convention::preset(name))
 }
 
 /// A row an attribute, a column a preset.
@@ -48,23 +50,29 @@ fn list(json: bool) {
         })
         .collect();
     show::line(show::table(&head, &rows));
-    show::line("\n`nirc conventions NAME` explains one; --set ATTRIBUTE=VALUE changes an attribute of it.");
+    show::line(
+        "\n`nirc conventions NAME` explains one; --set ATTRIBUTE=VALUE changes an attribute of it.",
+    );
 }
 
 fn explain(convention: &Convention, json: bool) {
     let values = convention.attributes();
     let described = Convention::describe();
     if json {
-        let attributes = described.iter().zip(&values).map(|(attribute, (name, value))| {
-            let choices = attribute.values.iter();
-            let choices = choices.map(|(word, meaning)| json!({ "value": word, "means": meaning }));
-            json!({
-                "attribute": name,
-                "value": value,
-                "decides": attribute.meaning,
-                "choices": choices.collect::<Vec<_>>(),
-            })
-        });
+        let attributes = described
+            .iter()
+            .zip(&values)
+            .map(|(attribute, (name, value))| {
+                let choices = attribute.values.iter();
+                let choices =
+                    choices.map(|(word, meaning)| json!({ "value": word, "means": meaning }));
+                json!({
+                    "attribute": name,
+                    "value": value,
+                    "decides": attribute.meaning,
+                    "choices": choices.collect::<Vec<_>>(),
+                })
+            });
         show::json(&json!({
             "convention": convention.name,
             "what": Convention::story(&convention.name),
@@ -72,7 +80,11 @@ fn explain(convention: &Convention, json: bool) {
         }));
         return;
     }
-    show::line(format!("{}\n{}\n", convention.name, Convention::story(&convention.name)));
+    show::line(format!(
+        "{}\n{}\n",
+        convention.name,
+        Convention::story(&convention.name)
+    ));
     let mut rows = Vec::new();
     for (attribute, (name, value)) in described.iter().zip(&values) {
         let meaning = attribute.values.iter().find(|(word, _)| word == value);
@@ -80,9 +92,14 @@ fn explain(convention: &Convention, json: bool) {
         rows.push(vec![
             (*name).to_owned(),
             value.clone(),
-            meaning.map_or(attribute.meaning, |(_, meaning)| meaning).to_owned(),
+            meaning
+                .map_or(attribute.meaning, |(_, meaning)| meaning)
+                .to_owned(),
             others.map(|(word, _)| *word).collect::<Vec<_>>().join(", "),
         ]);
     }
-    show::line(show::table(&["attribute", "value", "which means", "or"], &rows));
+    show::line(show::table(
+        &["attribute", "value", "which means", "or"],
+        &rows,
+    ));
 }

@@ -12,11 +12,16 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod compile;
+mod conventions;
+mod convert;
+mod diff;
 mod gradient;
 mod inspect;
 mod run;
 mod show;
+mod supported;
 mod targets;
 mod train;
 
@@ -43,6 +48,11 @@ fn execute(arguments: &Arguments) -> Result<(), Diagnostics> {
     let json = arguments.json;
     match &arguments.command {
         Command::Inspect(inspect) => inspect::inspect(inspect, json),
+        Command::Check(check) => check::check(check, json),
+        Command::Supported => supported::supported(json),
+        Command::Conventions(args) => conventions::conventions(args, json),
+        Command::Convert(convert) => convert::convert(convert, json),
+        Command::Diff(diff) => diff::diff(diff, json),
         Command::Compile(compile) => compile::compile(compile, json),
         Command::Train(train) => train::train(train, json),
         Command::Run(run) => run::run(run, json),

@@ -10,6 +10,7 @@
 //!   delays taken out of them, what has no effect left out.
 //! - [`lower`]: networks to event programs; a neuron model is described once, by its forward handlers.
 //! - [`adjoint`]: what runs backwards, derived from the forward handlers alone.
+//! - [`convert`]: parameters by which another convention computes the same; [`passes`]: networks to networks.
 //! - [`options`]: what a program is made for.
 //!
 //! # What it is not
@@ -25,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adjoint;
+pub mod convert;
 pub mod lower;
 pub mod nir;
 pub mod options;

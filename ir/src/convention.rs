@@ -194,32 +194,41 @@ choice! {
     /// The numbers that a population computes with.
     NumberFormat {
         F32 = "f32", "IEEE single precision";
-        Int8 = "int8", "weights scaled to 127 and truncated to integers, thresholds and currents scaled alike";
+        Int8 = "int8", "weights scaled and rounded to integers of 8 bits, thresholds and currents scaled alike";
     }
 }
 
-/// A length of a tick that a convention may bring along.
+choice! {
+    /// How scaled weights become integers.
+    Rounding {
+        Truncate = "truncate", "towards zero";
+        Nearest = "nearest", "to the nearest, ties to even";
+        Floor = "floor", "downwards";
+    }
+}
+
+/// A positive number that a convention may leave open.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TimeStep(pub Option<f64>);
+pub struct Optional(pub Option<f64>);
 
-impl fmt::Display for TimeStep {
+impl fmt::Display for Optional {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(seconds) => write!(f, "{seconds}"),
+            Some(number) => write!(f, "{number}"),
             None => f.write_str("unset"),
         }
     }
 }
 
-impl FromStr for TimeStep {
+impl FromStr for Optional {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.parse()) {
             ("unset", _) => Ok(Self(None)),
-            (_, Ok(seconds)) => Ok(Self(Some(seconds))),
-            _ => Err("expected a number of seconds, or unset".to_owned()),
+            (_, Ok(number)) => Ok(Self(Some(number))),
+            _ => Err("expected a number, or unset".to_owned()),
         }
     }
 }
@@ -281,9 +290,13 @@ pub struct Convention {
     /// Seconds that the file's unit of time stands for (1 when it is written in seconds).
     pub time_unit: f64,
     /// Length of a tick in seconds, where nothing else says it.
-    pub dt: TimeStep,
+    pub dt: Optional,
     /// Numbers.
     pub number_format: NumberFormat,
+    /// Factor on weights that become integers; where it is open, the largest becomes 127.
+    pub weight_scale: Optional,
+    /// How they become integers.
+    pub rounding: Rounding,
 }
 
 /// One attribute of a convention, for those who list them.
@@ -380,6 +393,8 @@ attributes! {
     time_unit : Vec::new(), "seconds that the file's unit of time stands for";
     dt : Vec::new(), "seconds of a tick, where neither the file nor the user says it";
     number_format : words(NumberFormat::ALL), "the numbers that populations compute with";
+    weight_scale : Vec::new(), "factor on weights that become integers; unset, the largest becomes 127";
+    rounding : words(Rounding::ALL), "how scaled weights become integers";
 }
 
 impl Convention {
@@ -403,12 +418,14 @@ impl Convention {
                 self.first_tick, self.delay
             ));
         }
-        let times = [("time_unit", Some(self.time_unit)), ("dt", self.dt.0)];
-        for (name, time) in times {
-            if let Some(found) = time.filter(|t| !(t.is_finite() && *t > 0.0)) {
-                return Err(format!(
-                    "{name}: expected a positive number of seconds, found {found}"
-                ));
+        let numbers = [
+            ("time_unit", Some(self.time_unit)),
+            ("dt", self.dt.0),
+            ("weight_scale", self.weight_scale.0),
+        ];
+        for (name, number) in numbers {
+            if let Some(found) = number.filter(|n| !(n.is_finite() && *n > 0.0)) {
+                return Err(format!("{name}: expected a positive number, found {found}"));
             }
         }
         if !(0.0..=1.0).contains(&self.if_decay) {

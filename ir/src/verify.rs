@@ -29,7 +29,8 @@
 //!   names is one of the process. `spike` needs a tape.
 //! * **Bodies** define each value once, before its use; conditions are comparisons and comparisons are
 //!   used only as conditions; scalars are stored only in the scalar domain and reduced only over lanes;
-//!   rows are those of tensors (by source, of which there are as many as rows) and of tables (by bin);
+//!   rows are those of tensors (by source, of which there are as many as rows; by synapse, in a tensor of one
+//!   row) and of tables (by bin);
 //!   parameters are stored by their optimiser alone; payload, fields, spikes, sends, bins and probes stand
 //!   only in handlers that have them (`turn` and optimisers have no bin), values a lane only where there
 //!   are lanes.

@@ -44,6 +44,14 @@ impl Model {
         Self::import(nir::read_bytes(bytes)?, name, reading)
     }
 
+    /// The same of a file that has been read; `name` becomes the network's.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_file(file: nir::File, name: &str, reading: &Reading) -> Result<Self, Diagnostics> {
+        Self::import((file, Diagnostics::new()), name, reading)
+    }
+
     /// The same file, read otherwise.
     ///
     /// # Errors
@@ -60,7 +68,7 @@ impl Model {
     ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
             convention: reading.convention.clone(),
-            dt: reading.dt,
+            dt: reading.dt.or_else(|| default_dt(&file, reading)),
             name: name.to_owned(),
             graded: reading.graded.clone(),
         };
@@ -70,7 +78,7 @@ impl Model {
             .0
             .extend(passes::conventions(&mut network, &reading.changes)?.0);
         notes.0.extend(passes::canonicalise(&mut network)?.0);
-        notes.0.extend(passes::quantise(&mut network).0);
+        notes.0.extend(passes::quantise(&mut network)?.0);
         verify_network(&network)?;
         Ok(Self {
             network,
@@ -215,6 +223,12 @@ impl Model {
         let metadata = convention_metadata(&self.network.convention, self.network.dt);
         nir::export(&self.file, &updates, &metadata)
     }
+}
+
+/// The length of a tick that a convention brings along, for files that state none.
+fn default_dt(file: &nir::File, reading: &Reading) -> Option<f64> {
+    let stated = file.graph().metadata.contains_key("dt");
+    reading.convention.dt.0.filter(|_| !stated)
 }
 
 /// Draws weights in the order of the projections, source by source, from one stream.

@@ -1,45 +1,60 @@
 //! Whether an executor agrees with the interpreter, which is the meaning of a program: every array of
 //! every replica, every spike and every outcome, to the bit.
 
-use nirc_ir::event::{ArrayKind, Program, Role};
-use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample};
+use nirc_ir::event::{ArrayKind, Output, Program, Role};
+use nirc_ir::executor::{Executor, InputSpike, Outcome, Pass, Sample, keeps_spikes};
 use nirc_ir::interpreter::Interpreter;
 
 use crate::rng::Rng;
 
 /// A batch that owns its samples.
 pub struct Batch {
-    samples: Vec<(Vec<InputSpike>, u32, Vec<f32>)>,
+    samples: Vec<Owned>,
+}
+
+/// What a [`Sample`] borrows.
+struct Owned {
+    spikes: Vec<InputSpike>,
+    values: Vec<f32>,
+    label: u32,
+    error: Vec<f32>,
 }
 
 impl Batch {
-    /// Random spikes, labels and errors for `program`.
+    /// Random spikes, values, labels and errors for `program`.
     pub fn random(program: &Program, samples: usize, rng: &mut Rng) -> Self {
-        let lanes = |role| {
-            let process = program.processes.values().find(|p| p.role == role);
-            process.map_or(0, |p| p.lanes)
-        };
+        let outputs = program
+            .loss()
+            .map_or(0, |loss| program.processes[loss].lanes);
+        let channels = |output| program.source_channels(output);
         let given = program
             .processes
             .values()
             .any(|p| p.array_of(ArrayKind::GivenError).is_some());
         let errors = if given {
-            lanes(Role::Loss) * program.ticks as usize
+            outputs * program.ticks as usize
         } else {
             0
         };
         let sample = |_| {
             let mut spikes = Vec::new();
             for tick in 0..program.ticks {
-                for channel in 0..lanes(Role::Source) as u32 {
+                for channel in 0..channels(Output::Spikes) as u32 {
                     if rng.below(6) == 0 {
                         spikes.push(InputSpike { tick, channel });
                     }
                 }
             }
-            let label = rng.below(lanes(Role::Loss).max(1)) as u32;
+            let label = rng.below(outputs.max(1)) as u32;
             let error = (0..errors).map(|_| rng.normal() * 0.1).collect();
-            (spikes, label, error)
+            let values = channels(Output::Given) * program.ticks as usize;
+            let values = (0..values).map(|_| rng.normal()).collect();
+            Owned {
+                spikes,
+                values,
+                label,
+                error,
+            }
         };
         Self {
             samples: (0..samples).map(sample).collect(),
@@ -50,11 +65,11 @@ impl Batch {
     pub fn samples(&self) -> Vec<Sample<'_>> {
         self.samples
             .iter()
-            .map(|(spikes, label, error)| Sample {
-                spikes,
-                label: *label,
-                error,
-                values: &[],
+            .map(|own| Sample {
+                spikes: &own.spikes,
+                values: &own.values,
+                label: own.label,
+                error: &own.error,
             })
             .collect()
     }
@@ -109,7 +124,13 @@ fn assert_same_state(got: &dyn Executor, expected: &dyn Executor, replicas: usiz
                 let b = expected.read(replica, proc, array).expect("readable");
                 assert_same_values(&what, &a, &b);
             }
-            if matches!(process.role, Role::Source | Role::Neurons) {
+            if keeps_spikes(program, proc).is_err() {
+                assert!(
+                    got.spikes(replica, proc).is_err(),
+                    "{} keeps none",
+                    process.name
+                );
+            } else {
                 let spikes = [got, expected].map(|e| e.spikes(replica, proc).expect("readable"));
                 assert_eq!(spikes[0], spikes[1], "spikes of {}", process.name);
             }

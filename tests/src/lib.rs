@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agreement;
+pub mod forward;
 pub mod golden;
 pub mod random;
 pub mod rng;

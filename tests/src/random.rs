@@ -218,17 +218,7 @@ impl Writer {
     }
 
     fn coefs(&mut self, lanes: usize) -> PrimaryMap<Coef, Coefficient> {
-        let uniform = CoefficientValue::Uniform(0.3 + f64::from(self.rng.uniform()) * 0.6);
-        let lanes = (0..lanes).map(|_| f64::from(self.rng.normal())).collect();
-        [uniform, CoefficientValue::PerLane(lanes)]
-            .into_iter()
-            .enumerate()
-            .map(|(k, value)| Coefficient {
-                name: format!("c{k}"),
-                formula: String::new(),
-                value,
-            })
-            .collect()
+        coefs(&mut self.rng, lanes)
     }
 
     fn handler(
@@ -239,26 +229,28 @@ impl Writer {
         sources: usize,
         program: &Program,
     ) {
-        let body = BodyWriter {
-            rng: &mut self.rng,
-            process,
-            kind,
-            domain,
-            sources,
-            program,
-            body: Body::default(),
-            numbers: Vec::new(),
-            truths: Vec::new(),
-            in_lanes: Vec::new(),
-            in_rows: Vec::new(),
-            folded: Vec::new(),
-        }
-        .write();
+        let body = BodyWriter::new(&mut self.rng, process, kind, domain, sources, program).write();
         process.handlers.push(Handler { kind, domain, body });
     }
 }
 
-fn name(kinds: Vec<ArrayKind>) -> PrimaryMap<Array, ArrayDecl> {
+/// A coefficient that is the same on all lanes, and one that is not.
+pub(crate) fn coefs(rng: &mut Rng, lanes: usize) -> PrimaryMap<Coef, Coefficient> {
+    let uniform = CoefficientValue::Uniform(0.3 + f64::from(rng.uniform()) * 0.6);
+    let lanes = (0..lanes).map(|_| f64::from(rng.normal())).collect();
+    [uniform, CoefficientValue::PerLane(lanes)]
+        .into_iter()
+        .enumerate()
+        .map(|(k, value)| Coefficient {
+            name: format!("c{k}"),
+            formula: String::new(),
+            value,
+        })
+        .collect()
+}
+
+/// Arrays of these kinds, in order.
+pub(crate) fn name(kinds: Vec<ArrayKind>) -> PrimaryMap<Array, ArrayDecl> {
     let named = kinds.into_iter().enumerate().map(|(k, kind)| ArrayDecl {
         name: format!("array{k}"),
         kind,
@@ -266,7 +258,8 @@ fn name(kinds: Vec<ArrayKind>) -> PrimaryMap<Array, ArrayDecl> {
     named.collect()
 }
 
-struct BodyWriter<'a> {
+/// Writes a body that the verifier takes, for a handler of `process`.
+pub(crate) struct BodyWriter<'a> {
     rng: &'a mut Rng,
     process: &'a Process,
     kind: HandlerKind,
@@ -282,8 +275,35 @@ struct BodyWriter<'a> {
     folded: Vec<Array>,
 }
 
-impl BodyWriter<'_> {
-    fn write(mut self) -> Body {
+impl<'a> BodyWriter<'a> {
+    /// A writer of one body. The processes at the ends of the program's channels, as far as it has them,
+    /// say whether values arrive.
+    pub(crate) fn new(
+        rng: &'a mut Rng,
+        process: &'a Process,
+        kind: HandlerKind,
+        domain: Domain,
+        sources: usize,
+        program: &'a Program,
+    ) -> Self {
+        Self {
+            rng,
+            process,
+            kind,
+            domain,
+            sources,
+            program,
+            body: Body::default(),
+            numbers: Vec::new(),
+            truths: Vec::new(),
+            in_lanes: Vec::new(),
+            in_rows: Vec::new(),
+            folded: Vec::new(),
+        }
+    }
+
+    /// The body.
+    pub(crate) fn write(mut self) -> Body {
         let x = self.body.push(Op::Const(0.75));
         let y = self.body.push(if self.has_bin() {
             Op::Tick
@@ -301,7 +321,7 @@ impl BodyWriter<'_> {
         }
         match self.kind {
             HandlerKind::Message(_) => self.send(),
-            HandlerKind::Tick => self.spike(),
+            HandlerKind::Tick if self.process.tape.is_some() => self.spike(),
             _ => {}
         }
         for _ in 0..3 {
@@ -316,6 +336,30 @@ impl BodyWriter<'_> {
             self.kind,
             HandlerKind::Turn | HandlerKind::Gather | HandlerKind::Schedule | HandlerKind::Update
         )
+    }
+
+    /// Whether something arrives with the event.
+    fn has_payload(&self) -> bool {
+        match self.kind {
+            HandlerKind::Spike | HandlerKind::Gather => true,
+            HandlerKind::Event(chan) => {
+                let from = self.program.channels[chan].from;
+                let producer = self.program.processes.get(from);
+                producer.is_some_and(|p| p.output != Output::Spikes)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a tensor has every weight that the synapses of the handler's channel name.
+    fn has_weights(&self, tensor: Tensor) -> bool {
+        let HandlerKind::Event(chan) = self.kind else {
+            return false;
+        };
+        let largest = self.program.channels[chan].connection.largest();
+        let tensor = &self.program.tensors[tensor];
+        let weights = tensor.values.len() as u64;
+        tensor.rows == 1 && largest.is_none_or(|(_, weight)| weight < weights)
     }
 
     fn number(&mut self) -> Value {
@@ -344,7 +388,10 @@ impl BodyWriter<'_> {
     fn flat(&self, kind: ArrayKind) -> bool {
         match kind {
             ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
-                matches!(self.process.role, Role::Optimiser(_)) || self.program.tensors[t].rows == 1
+                matches!(self.process.role, Role::Optimiser(_)) || {
+                    let tensor = &self.program.tensors[t];
+                    tensor.rows == 1 && tensor.lanes == self.process.lanes
+                }
             }
             ArrayKind::Trace | ArrayKind::GivenError => false,
             _ => true,
@@ -357,13 +404,15 @@ impl BodyWriter<'_> {
             HandlerKind::Event(_) | HandlerKind::Message(_) | HandlerKind::Gradient(_)
         );
         match kind {
+            ArrayKind::Param(t) if self.domain == Domain::Synapses => {
+                self.has_weights(t).then_some(Row::Synapse)
+            }
+            _ if self.domain == Domain::Synapses => None,
             ArrayKind::Param(t) | ArrayKind::Gradient(t)
                 if channel
-                    && self
-                        .program
-                        .tensors
-                        .get(t)
-                        .is_some_and(|t| t.rows == self.sources) =>
+                    && self.program.tensors.get(t).is_some_and(|t| {
+                        t.rows == self.sources && t.lanes == self.process.lanes
+                    }) =>
             {
                 Some(Row::Source)
             }
@@ -390,9 +439,9 @@ impl BodyWriter<'_> {
     fn load(&mut self) {
         let lanes = self.domain != Domain::Scalar;
         match self.rng.below(8) {
-            0 if lanes => self.define(Op::Lane),
+            0 if lanes && self.domain != Domain::Synapses => self.define(Op::Lane),
             1 if lanes => self.define(Op::Coef(Coef::new(1))),
-            2 if matches!(self.kind, HandlerKind::Spike | HandlerKind::Gather) => {
+            2 if self.has_payload() => {
                 self.define(Op::Payload);
             }
             3 if self.kind == HandlerKind::Spike => {
@@ -491,7 +540,7 @@ impl BodyWriter<'_> {
                 self.folded.push(array);
                 Stmt::Reduce(array, self.fold())
             }
-            2 if !scalar && self.has_bin() => {
+            2 if !scalar && self.domain != Domain::Synapses && self.has_bin() => {
                 match self.arrays(|k| k == ArrayKind::Trace).first() {
                     Some(array) => Stmt::Probe(*array, v),
                     None => return,

@@ -7,13 +7,13 @@ use nirc_ir::network::{
 
 /// A coefficient and the formula that it comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Term {
-    pub(super) value: Parameter,
-    pub(super) formula: String,
+pub(crate) struct Term {
+    pub(crate) value: Parameter,
+    pub(crate) formula: String,
 }
 
 impl Term {
-    pub(super) fn new(formula: impl Into<String>, value: Parameter) -> Self {
+    pub(crate) fn new(formula: impl Into<String>, value: Parameter) -> Self {
         Self {
             value,
             formula: formula.into(),
@@ -41,11 +41,11 @@ impl Term {
     }
 
     /// Whether it is 1 up to the rounding of the formula it came from.
-    pub(super) fn is_one(&self) -> bool {
+    pub(crate) fn is_one(&self) -> bool {
         self.all(|g| (g - 1.0).abs() < 1e-12)
     }
 
-    pub(super) fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         self.value.is(0.0)
     }
 
@@ -68,74 +68,86 @@ fn bracket(formula: &str) -> String {
 
 /// The decay of a state in a tick, and what it relaxes by.
 #[derive(Clone)]
-pub(super) struct Decay {
-    pub(super) keeps: Term,
+pub(crate) struct Decay {
+    pub(crate) keeps: Term,
     /// `1 - decay`.
-    pub(super) relaxes: Term,
+    pub(crate) relaxes: Term,
 }
 
 /// Everything that a tick multiplies with or adds.
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// The synapse's, if there is one.
-    pub(super) synapse: Option<SynapseTerms>,
+    pub(crate) synapse: Option<SynapseTerms>,
     /// Decay of the voltage; `None` for a membrane without memory.
-    pub(super) membrane: Option<Decay>,
+    pub(crate) membrane: Option<Decay>,
     /// What the current (or, without a synapse, what arrives) is multiplied with on its way to the voltage.
-    pub(super) gain: Term,
+    pub(crate) gain: Term,
     /// What is added to the voltage in a tick for the leak.
-    pub(super) leak: Term,
+    pub(crate) leak: Term,
     /// The voltage's equilibrium without input, for steps by increments.
-    pub(super) rest: Term,
+    pub(crate) rest: Term,
     /// The resistance that counts.
-    pub(super) r: Term,
+    pub(crate) r: Term,
     /// What the input does to the voltage past the current, where the integrator is exact.
-    pub(super) direct: Option<Term>,
+    pub(crate) direct: Option<Term>,
     /// What a constant current past the synapse does to the voltage.
-    pub(super) constant: Term,
+    pub(crate) constant: Term,
     /// Threshold and reset value of what fires.
-    pub(super) threshold: Option<Term>,
-    pub(super) v_reset: Option<Term>,
+    pub(crate) threshold: Option<Term>,
+    pub(crate) v_reset: Option<Term>,
     /// Factor on weights and biases.
-    pub(super) weights: Term,
+    pub(crate) weights: Term,
     /// Volts of the file that 1 of the computed voltage stands for.
-    pub(super) unit: Term,
+    pub(crate) unit: Term,
 }
 
 /// What a synapse multiplies with or adds.
-pub(super) struct SynapseTerms {
-    pub(super) decay: Decay,
+pub(crate) struct SynapseTerms {
+    pub(crate) decay: Decay,
     /// What arrives is multiplied with it.
-    pub(super) gain: Term,
-    pub(super) w_in: Term,
+    pub(crate) gain: Term,
+    pub(crate) w_in: Term,
     /// What is added to the current in a tick.
-    pub(super) leak: Term,
+    pub(crate) leak: Term,
     /// The current's equilibrium without input.
-    pub(super) rest: Term,
+    pub(crate) rest: Term,
 }
 
 /// Gives the coefficients.
 #[derive(Clone, Copy)]
-pub(super) struct Coefficients<'a> {
-    pub(super) convention: &'a Convention,
-    pub(super) dt: f64,
+pub(crate) struct Coefficients<'a> {
+    pub(crate) convention: &'a Convention,
+    pub(crate) dt: f64,
     /// How much larger the weights are than the file's.
-    pub(super) weight_scale: f64,
+    pub(crate) weight_scale: f64,
 }
 
 impl Coefficients<'_> {
-    pub(super) fn terms(&self, neuron: &Neuron) -> Terms {
+    pub(crate) fn terms(&self, neuron: &Neuron) -> Terms {
         let mut terms = self.plain(neuron);
         match self.convention.gain {
             Gain::Input => {}
             Gain::Weights => into_weights(&mut terms),
             Gain::Threshold => into_threshold(&mut terms),
         }
-        // Weights that have been scaled make everything behind them larger.
         if self.weight_scale != 1.0 {
-            let scale = self.weight_scale;
-            rescale(&mut terms, &Term::new("1 / weight_scale", one(1.0 / scale)));
+            self.count_in_weights(&mut terms);
         }
         terms
+    }
+
+    /// Weights and biases that have been scaled make everything behind them larger.
+    fn count_in_weights(&self, terms: &mut Terms) {
+        let unit = Term::new("1 / weight_scale", one(1.0 / self.weight_scale));
+        if let Some(synapse) = &mut terms.synapse
+            && !synapse.leak.is_zero()
+        {
+            synapse.leak = synapse.leak.over(&unit);
+        }
+        // What a constant does, it does as scaled already.
+        let constant = terms.constant.clone();
+        rescale(terms, &unit);
+        terms.constant = constant;
     }
 
     /// The terms as the equations have them.
@@ -389,12 +401,6 @@ fn rescale(terms: &mut Terms, unit: &Term) {
         if !term.is_zero() {
             *term = term.over(unit);
         }
-    }
-    if let Some(synapse) = &mut terms.synapse
-        && unit.formula == "1 / weight_scale"
-        && !synapse.leak.is_zero()
-    {
-        synapse.leak = synapse.leak.over(unit);
     }
 }
 

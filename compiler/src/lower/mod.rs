@@ -7,7 +7,7 @@
 //! 5. `probe`: traces.
 
 mod body;
-mod coefficients;
+pub(crate) mod coefficients;
 mod loss;
 mod neuron;
 mod optimiser;

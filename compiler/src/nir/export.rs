@@ -50,7 +50,7 @@ pub fn export(
     Ok((to_bytes(&root)?, problems))
 }
 
-fn find_node<'a>(root: &'a mut Group, path: &str) -> Option<&'a mut Group> {
+pub(super) fn find_node<'a>(root: &'a mut Group, path: &str) -> Option<&'a mut Group> {
     let mut group = root.group_mut("node")?;
     for name in path.split('/') {
         group = group.group_mut("nodes")?.group_mut(name)?;
@@ -156,7 +156,7 @@ fn replace(
     })
 }
 
-fn add_metadata(root: &mut Group, metadata: &BTreeMap<String, MetadataValue>) {
+pub(super) fn add_metadata(root: &mut Group, metadata: &BTreeMap<String, MetadataValue>) {
     let Some(node) = root.group_mut("node").filter(|_| !metadata.is_empty()) else {
         return;
     };

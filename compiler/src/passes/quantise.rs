@@ -1,11 +1,12 @@
 //! Weights of 8 bits: what py-spinnaker2 makes of a file before it goes onto the chip.
 //!
 //! Of all weights into a population (recurrent ones too) the largest becomes 127, and each is truncated
-//! towards zero: `q = trunc(w W)`, `W = 127 / max |w|`. Biases are multiplied with `W` and not rounded. The
+//! towards zero: `q = trunc(w W)`, `W = 127 / max |w|`. A convention may give `W`, and round otherwise; what
+//! does not fit 8 bits then is refused. Biases are multiplied with `W` and not rounded. The
 //! population keeps `W`, so that lowering counts its threshold, leak and voltages in the same unit. Integer
 //! weights are exact in `f32`, so sums of them are what a chip with integer accumulators gets.
 
-use nirc_ir::network::{Link, Network, NumberFormat, Pop, PopulationKind};
+use nirc_ir::network::{Link, Network, NumberFormat, Pop, PopulationKind, Rounding};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 /// The largest weight of 8 bits.
@@ -13,9 +14,11 @@ const LARGEST: f64 = 127.0;
 
 /// Quantises the weights into every population whose convention says so.
 ///
+/// The notes say what was rounded, and by how much.
+///
 /// # Errors
-/// None; the notes say what was rounded, and by how much.
-pub fn quantise(network: &mut Network) -> Diagnostics {
+/// When a scale makes a weight too large for 8 bits.
+pub fn quantise(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
     let mut notes = Diagnostics::new();
     let quantised: Vec<Pop> = network
         .populations
@@ -27,7 +30,10 @@ pub fn quantise(network: &mut Network) -> Diagnostics {
     for pop in quantised {
         notes.0.extend(population(network, pop));
     }
-    notes
+    if notes.has_errors() {
+        return Err(notes);
+    }
+    Ok(notes)
 }
 
 fn population(network: &mut Network, pop: Pop) -> Option<Diagnostic> {
@@ -36,14 +42,31 @@ fn population(network: &mut Network, pop: Pop) -> Option<Diagnostic> {
     if largest == 0.0 {
         return None;
     }
-    let scale = LARGEST / largest;
+    let convention = network.convention_of(pop);
+    let rounding = convention.rounding;
+    let scale = convention.weight_scale.0.unwrap_or(LARGEST / largest);
+    let round = |scaled: f64| match rounding {
+        Rounding::Truncate => scaled.trunc(),
+        Rounding::Nearest => scaled.round_ties_even(),
+        Rounding::Floor => scaled.floor(),
+    };
+    if round(largest * scale) > LARGEST {
+        let name = &network.populations[pop].name;
+        let message = format!(
+            "a weight of {largest} times {scale} is more than {LARGEST}, the largest of 8 bits"
+        );
+        let problem = Diagnostic::error(codes::CONVENTION, name, message);
+        return Some(
+            problem.help("leave `weight_scale` unset, so that the largest weight becomes 127"),
+        );
+    }
     let (mut count, mut widest) = (0, 0.0_f64);
     for projection in network.projections.values_mut().filter(|p| p.post == pop) {
         if let Link::Dense(weights) | Link::Taps { weights, .. } = &mut projection.link {
             for weight in weights.iter_mut() {
                 let scaled = f64::from(*weight) * scale;
-                widest = widest.max((scaled - scaled.trunc()).abs() / scale);
-                *weight = scaled.trunc() as f32;
+                widest = widest.max((scaled - round(scaled)).abs() / scale);
+                *weight = round(scaled) as f32;
                 count += 1;
             }
         }
@@ -56,8 +79,8 @@ fn population(network: &mut Network, pop: Pop) -> Option<Diagnostic> {
         codes::NODE_PRECISION,
         &network.populations[pop].name,
         format!(
-            "{count} weights are scaled by 127/{largest} = {scale} and truncated to integers of 8 bits: \
-             each is off by {widest:e} at most"
+            "{count} weights, the largest {largest}, are scaled by {scale} and rounded to integers of 8 bits \
+             ({rounding}): each is off by {widest:e} at most"
         ),
     ))
 }
@@ -72,7 +95,7 @@ fn weights(link: &Link) -> &[f32] {
 #[cfg(test)]
 mod tests {
     use nirc_ir::entity::{Entity, PrimaryMap};
-    use nirc_ir::network::{Convention, Neuron, Population, Port, Projection};
+    use nirc_ir::network::{Convention, Neuron, Optional, Population, Port, Projection};
 
     use super::*;
 
@@ -114,7 +137,7 @@ mod tests {
     #[test]
     fn the_largest_weight_of_all_projections_sets_the_scale() {
         let mut network = network();
-        let notes = quantise(&mut network);
+        let notes = quantise(&mut network).expect("they fit");
         // 127 / 2 = 63.5
         assert_eq!(values(&network, 0), [31.0, -15.0, 6.0, 0.0]);
         assert_eq!(values(&network, 1), [-127.0, 19.0, 0.0, 63.0]);
@@ -130,11 +153,24 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_and_a_rounding_can_be_given() {
+        let mut network = network();
+        network.convention.weight_scale = Optional(Some(10.0));
+        network.convention.rounding = Rounding::Nearest;
+        quantise(&mut network).expect("they fit");
+        assert_eq!(values(&network, 0), [5.0, -2.0, 1.0, 0.0]);
+        let mut wide = self::network();
+        wide.convention.weight_scale = Optional(Some(64.0));
+        let problems = quantise(&mut wide).expect_err("128 does not fit");
+        assert!(problems.to_string().contains("more than 127"), "{problems}");
+    }
+
+    #[test]
     fn a_second_time_changes_nothing() {
         let mut network = network();
-        quantise(&mut network);
+        quantise(&mut network).expect("they fit");
         let once = network.clone();
-        quantise(&mut network);
+        quantise(&mut network).expect("they fit");
         assert_eq!(network, once);
     }
 }

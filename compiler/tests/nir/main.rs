@@ -7,4 +7,5 @@ mod hostile;
 mod import;
 mod python;
 mod samples;
+mod shapes;
 mod shared;

@@ -123,7 +123,9 @@ fn node(rng: &mut Rng, input: &[usize], name: String) -> Option<Node> {
         4 => (Linear::Reshape, vec![volume]),
         5 | 6 if input.len() > 1 => {
             let windows = windows(rng, &input[1..])?;
-            let divisors: Vec<usize> = (1..=input[0]).filter(|g| input[0] % g == 0).collect();
+            let divisors: Vec<usize> = (1..=input[0])
+                .filter(|g| input[0].is_multiple_of(*g))
+                .collect();
             let groups = divisors[rng.below(divisors.len())];
             let outputs = groups * (1 + rng.below(2));
             let size: usize = windows.iter().map(|w| w.size).product();

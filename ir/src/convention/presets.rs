@@ -5,9 +5,9 @@
 
 use super::Convention;
 use crate::convention::{
-    BiasPlace, CurrentShape, Decays, Floor, Gain, Integrator, Leak, NumberFormat, Order,
-    RecurrentBias, Reset, ResetTime, Resistance, SpikeCount, SpikeShape, SynapseInput,
-    SynapseIntegrator, SynapseLeak, Threshold, TimeStep, Update,
+    BiasPlace, CurrentShape, Decays, Floor, Gain, Integrator, Leak, NumberFormat, Optional, Order,
+    RecurrentBias, Reset, ResetTime, Resistance, Rounding, SpikeCount, SpikeShape, SynapseInput,
+    SynapseIntegrator, SynapseLeak, Threshold, Update,
 };
 
 /// An attribute that a preset sets otherwise for one type of node.
@@ -76,8 +76,10 @@ impl Convention {
             recurrent_delay: 1,
             first_tick: 0,
             time_unit: 1.0,
-            dt: TimeStep(None),
+            dt: Optional(None),
             number_format: NumberFormat::F32,
+            weight_scale: Optional(None),
+            rounding: Rounding::Truncate,
         };
         let unit = || Self {
             spike: SpikeShape::Unit,
@@ -103,7 +105,7 @@ impl Convention {
                 leak: Leak::Ignored,
                 reset: Reset::ToZero,
                 reset_time: ResetTime::Guarded,
-                dt: TimeStep(Some(1e-4)),
+                dt: Optional(Some(1e-4)),
                 ..euler()
             },
             "norse" => Self {
@@ -111,7 +113,7 @@ impl Convention {
                 synapse_leak: SynapseLeak::VLeak,
                 reset: Reset::ToZero,
                 recurrent_bias: RecurrentBias::Delayed,
-                dt: TimeStep(Some(1e-3)),
+                dt: Optional(Some(1e-3)),
                 ..euler()
             },
             "spyx" => Self {
@@ -120,7 +122,7 @@ impl Convention {
                 reset: Reset::Subtract,
                 output_delay: 1,
                 recurrent_bias: RecurrentBias::Dropped,
-                dt: TimeStep(Some(1.0)),
+                dt: Optional(Some(1.0)),
                 ..unit()
             },
             "spyx-2023" => Self {
@@ -130,7 +132,7 @@ impl Convention {
                 leak: Leak::Ignored,
                 reset: Reset::Subtract,
                 output_delay: 1,
-                dt: TimeStep(Some(1e-4)),
+                dt: Optional(Some(1e-4)),
                 ..euler()
             },
             "sinabs" => Self {
@@ -140,7 +142,7 @@ impl Convention {
                 threshold: Threshold::Inclusive,
                 spikes: SpikeCount::Multiple,
                 reset: Reset::Subtract,
-                dt: TimeStep(Some(1.0)),
+                dt: Optional(Some(1.0)),
                 ..unit()
             },
             "rockpool" => Self {
@@ -151,7 +153,7 @@ impl Convention {
                 spikes: SpikeCount::Multiple,
                 reset: Reset::Subtract,
                 recurrent_bias: RecurrentBias::Dropped,
-                dt: TimeStep(Some(1e-3)),
+                dt: Optional(Some(1e-3)),
                 ..unit()
             },
             "lava" => Self {
@@ -160,7 +162,7 @@ impl Convention {
                 leak: Leak::Ignored,
                 reset: Reset::ToZero,
                 delay: 1,
-                dt: TimeStep(Some(1e-4)),
+                dt: Optional(Some(1e-4)),
                 ..euler()
             },
             "jaxsnn" => Self {
@@ -175,7 +177,7 @@ impl Convention {
                 synapse_integrator: SynapseIntegrator::Euler,
                 reset: Reset::ToZero,
                 floor: Floor::Zero,
-                dt: TimeStep(Some(1e-4)),
+                dt: Optional(Some(1e-4)),
                 ..euler()
             },
             "spinnaker2-int8" => Self {
@@ -184,7 +186,7 @@ impl Convention {
                 bias: BiasPlace::Membrane,
                 delay: 1,
                 number_format: NumberFormat::Int8,
-                dt: TimeStep(Some(1e-4)),
+                dt: Optional(Some(1e-4)),
                 ..euler()
             },
             _ => return None,

@@ -313,13 +313,14 @@ impl BodyCheck<'_> {
             .is_some_and(|p| tensor.is_some_and(|t| t.rows == p.lanes && t.lanes == lanes))
     }
 
-    /// Whether a tensor has every weight that a synapse of the handler's channel names.
+    /// Whether a tensor, of one row, has every weight that a synapse of the handler's channel names.
     fn has_a_weight_a_synapse(&self, tensor: Tensor) -> bool {
         let tensor = self.program.tensors.get(tensor);
+        let one_row = tensor.is_some_and(|t| t.rows == 1);
         let weights = tensor.map_or(0, |t| t.values.len() as u64);
         let named = self
             .synapses()
-            .filter(|_| self.handler.domain == Domain::Synapses);
+            .filter(|_| one_row && self.handler.domain == Domain::Synapses);
         named.is_some_and(|c| c.largest().is_none_or(|(_, weight)| weight < weights))
     }
 

@@ -1,13 +1,23 @@
 //! Each rule with a program that breaks it, and it alone.
 
 use super::verify;
+use crate::connection::Connection;
+use crate::entity::Entity;
+use crate::event::{Array, Output};
 use crate::text::{Externals, parse_program};
 
+/// It goes backwards.
 const SOUND: &str = include_str!("tests/sound.nirp");
+/// It does not.
+const FORWARD: &str = include_str!("tests/forward.nirp");
 
 /// The sound program with these changes.
 fn problems(changes: &[(&str, &str)]) -> String {
-    let mut text = SOUND.to_owned();
+    problems_of(SOUND, changes)
+}
+
+fn problems_of(text: &str, changes: &[(&str, &str)]) -> String {
+    let mut text = text.to_owned();
     for (from, to) in changes {
         assert!(text.contains(from), "the program has no `{from}`");
         text = text.replacen(from, to, 1);
@@ -17,14 +27,23 @@ fn problems(changes: &[(&str, &str)]) -> String {
 }
 
 fn refused(changes: &[(&str, &str)], expected: &str) {
-    let found = problems(changes);
+    refused_of(SOUND, changes, expected);
+}
+
+fn refused_forward(changes: &[(&str, &str)], expected: &str) {
+    refused_of(FORWARD, changes, expected);
+}
+
+fn refused_of(text: &str, changes: &[(&str, &str)], expected: &str) {
+    let found = problems_of(text, changes);
     assert!(found.contains(expected), "{changes:?}: {found}");
     assert_eq!(found.matches("error[").count(), 1, "{changes:?}: {found}");
 }
 
 #[test]
-fn the_program_that_the_others_are_made_of_is_sound() {
+fn the_programs_that_the_others_are_made_of_are_sound() {
     assert_eq!(problems(&[]), "none");
+    assert_eq!(problems_of(FORWARD, &[]), "none");
 }
 
 #[test]
@@ -218,14 +237,7 @@ fn a_lane_spikes_once_and_records_numbers() {
 }
 
 #[test]
-fn there_is_one_source_and_one_loss() {
-    let second = "proc2 more : source lanes 2 {\n}\nproc3 loss : loss";
-    let moved = [
-        ("proc2 loss : loss", second),
-        ("chan1 : proc1 -> proc2", "chan1 : proc1 -> proc3"),
-        ("proc3 w.optimiser", "proc4 w.optimiser"),
-    ];
-    refused(&moved, "2 processes of role Source; at most one");
+fn there_is_one_loss() {
     let second = "proc3 more : loss lanes 2 {\n}\nproc4 w.optimiser";
     refused(
         &[("proc3 w.optimiser", second)],
@@ -262,4 +274,259 @@ fn a_value_a_lane_needs_lanes() {
         ),
     ];
     refused(&changes, "`c` has a value a lane, and there are no lanes");
+}
+
+#[test]
+fn bins_are_as_many_as_the_passes_need() {
+    let least = "at least 2 and 1";
+    refused(&[("ticks = 10", "ticks = 1")], least);
+    let none = [
+        ("ticks = 1", "ticks = 0"),
+        ("array seen : trace", "array seen : state 0.0"),
+        ("probe seen", "store seen"),
+    ];
+    refused_forward(&none, "at least 1 and 1");
+    refused_forward(&[("replicas = 1", "replicas = 0")], "at least 1 and 1");
+    // What leads to neurons without a delay comes too early as well.
+    let found = problems_of(FORWARD, &[("first_tick = 0", "first_tick = 2")]);
+    assert!(found.contains("the first tick is 2, not 0 or 1"), "{found}");
+}
+
+#[test]
+fn channels_have_two_ends_that_send_and_take() {
+    let ends = "a source or neurons send to neurons or the loss";
+    refused_forward(
+        &[("chan3 : proc2 -> proc3", "chan3 : proc2 -> proc9")],
+        "does not exist",
+    );
+    let to_source = (
+        "chan3 : proc2 -> proc3 delay 0",
+        "chan3 : proc2 -> proc1 delay 1",
+    );
+    refused_forward(&[to_source], ends);
+    let from_loss = [
+        (
+            "proc3 readout : neurons lanes 4 emits v",
+            "proc3 readout : loss lanes 4",
+        ),
+        ("on tick lanes {\nv0 = load v\nprobe seen = v0\n}\n", ""),
+        (
+            "chan3 : proc2 -> proc3 delay 0",
+            "chan3 : proc3 -> proc2 delay 1",
+        ),
+    ];
+    refused_forward(&from_loss, ends);
+}
+
+#[test]
+fn without_a_delay_the_way_leads_on() {
+    let later = "without a delay, it leads to a later process";
+    let itself = (
+        "chan2 : proc2 -> proc2 delay 1",
+        "chan2 : proc2 -> proc2 delay 0",
+    );
+    refused_forward(&[itself], later);
+    let back = (
+        "chan3 : proc2 -> proc3 delay 0",
+        "chan3 : proc3 -> proc2 delay 0",
+    );
+    refused_forward(&[back], later);
+    let back = (
+        "chan3 : proc2 -> proc3 delay 0",
+        "chan3 : proc3 -> proc2 delay 1",
+    );
+    assert_eq!(problems_of(FORWARD, &[back]), "none");
+}
+
+#[test]
+fn nothing_arrives_before_neurons_tick() {
+    let later = (
+        "chan3 : proc2 -> proc3 delay 0",
+        "chan3 : proc2 -> proc3 delay 1",
+    );
+    refused_forward(
+        &[("first_tick = 0", "first_tick = 1"), later],
+        "a delay of 0, but neurons tick from bin 1 on",
+    );
+}
+
+#[test]
+fn the_loss_sees_everything_at_once() {
+    let loss = [
+        (
+            "proc3 readout : neurons lanes 4 emits v",
+            "proc3 readout : loss lanes 4",
+        ),
+        ("on tick lanes {\nv0 = load v\nprobe seen = v0\n}\n", ""),
+    ];
+    assert_eq!(problems_of(FORWARD, &loss), "none");
+    let late = (
+        "chan3 : proc2 -> proc3 delay 0",
+        "chan3 : proc2 -> proc3 delay 2",
+    );
+    refused_forward(&[&loss[..], &[late]].concat(), "a delay of 2 into the loss");
+}
+
+#[test]
+fn connections_name_what_there_is() {
+    let places = "places for 2 sources";
+    refused_forward(&[("axis 2\n    [0, 2, 0, 1]\n", "axis 1\n")], places);
+    let third = ("    [3, 0]\n", "    [3, 0]\n  axis 2\n    [0, 0]\n    []\n");
+    refused_forward(&[third], "axes of [2, 2] places for 2 sources");
+    refused_forward(&[("[3, 0]", "[4, 0]")], "a synapse leads to lane 4 of 4");
+    // The largest lanes of two axes add up.
+    let sum = ("    [3, 0]\n", "    [3, 0]\n  axis 1\n    [1, 0]\n");
+    refused_forward(&[sum], "a synapse leads to lane 4 of 4");
+    // No axis at all, which the text cannot say.
+    let mut program = parse_program(FORWARD, &Externals::new()).expect("it parses");
+    let chan = program.channels.keys().nth(1).expect("four channels");
+    program.channels[chan].connection = Connection::Taps(Vec::new());
+    let found = verify(&program).expect_err("there is none").to_string();
+    assert!(found.contains("axes of [] places for 2 sources"), "{found}");
+}
+
+#[test]
+fn synapses_have_weights_of_their_own() {
+    let none = "`w` has no such row here";
+    refused_forward(&[("[3, 0]", "[3, 3]")], none);
+    let rows = (
+        "w : f32[1, 3] constant = [0.5, 1.0, 1.5]",
+        "w : f32[3, 1] constant = [0.5, 1.0, 1.5]",
+    );
+    refused_forward(&[rows], none);
+    // By the source there is a row of them, and a synapse has none of those.
+    let u = "`u` has no such row here";
+    refused_forward(&[("store x = v2", "store x = v2\nv3 = load u[source]")], u);
+    let by_source = ("v0 = load u[source]", "v0 = load w[synapse]");
+    refused_forward(&[by_source, ("array u : param tensor1\n", "")], none);
+}
+
+#[test]
+fn synapses_are_run_where_they_are_named() {
+    let cannot = "it cannot run over";
+    let lanes = [
+        ("on event chan1 synapses", "on event chan1 lanes"),
+        ("v0 = load w[synapse]", "v0 = const 1.0"),
+        ("array w : param tensor0\n", ""),
+    ];
+    refused_forward(&lanes, "it cannot run over Lanes");
+    let all = [
+        ("on event chan0 lanes", "on event chan0 synapses"),
+        ("v0 = load u[source]", "v0 = const 1.0"),
+    ];
+    refused_forward(&all, cannot);
+    refused_forward(
+        &[(
+            "on tick lanes {\nv0 = load x",
+            "on tick synapses {\nv0 = load x",
+        )],
+        cannot,
+    );
+}
+
+#[test]
+fn a_synapse_is_no_lane() {
+    let more = |line: &str| format!("store x = v2\n{line}");
+    let synapse =
+        |line: &str, expected| refused_forward(&[("store x = v2", &more(line))], expected);
+    synapse("v3 = lane", "there is no lane to number");
+    synapse(
+        "reduce total = add v2",
+        "a fold goes over lanes into a scalar",
+    );
+    synapse(
+        "store total = v2",
+        "scalars are stored in the scalar domain",
+    );
+    let sent = problems_of(FORWARD, &[("store x = v2", &more("send v2"))]);
+    assert!(sent.contains("one value is sent from one lane"), "{sent}");
+    synapse("store w[synapse] = v2", "is written by its optimiser alone");
+    let trace = ("array total : scalar 0.0", "array total : trace");
+    let probe = more("probe total = v2");
+    refused_forward(&[trace, ("store x = v2", &probe)], "not synapse by synapse");
+    let row = more("v3 = load total[bin]");
+    refused_forward(
+        &[trace, ("store x = v2", &row)],
+        "`total` has no such row here",
+    );
+}
+
+#[test]
+fn values_arrive_where_they_are_sent() {
+    let nothing = "nothing arrives here";
+    refused_forward(&[("lanes 2 emits values", "lanes 2")], nothing);
+    refused_forward(
+        &[
+            ("v0 = load u[source]", "v0 = payload"),
+            ("array u : param tensor1\n", ""),
+        ],
+        nothing,
+    );
+}
+
+#[test]
+fn what_leaves_a_process_is_there() {
+    let cannot = "cannot leave a process of role";
+    let state = (
+        "readout : neurons lanes 4 emits v",
+        "readout : neurons lanes 4 emits seen",
+    );
+    refused_forward(&[state], cannot);
+    refused_forward(
+        &[("array v : state 0.0", "array v : state 0.0\ntape []")],
+        "and has a tape of spikes",
+    );
+    let mut program = parse_program(FORWARD, &Externals::new()).expect("it parses");
+    let state = |array| Output::State(Array::new(array));
+    for (id, output) in [(0, state(0)), (3, state(7)), (3, Output::Given)] {
+        let id = program.processes.keys().nth(id).expect("four processes");
+        let before = program.processes[id].output;
+        program.processes[id].output = output;
+        let found = verify(&program)
+            .expect_err("there is no such state")
+            .to_string();
+        assert!(found.contains(cannot), "{found}");
+        program.processes[id].output = before;
+    }
+}
+
+#[test]
+fn tapes_are_bounded_on_the_way_back_and_there_alone() {
+    let needs = "its tape needs a bound, for the way back";
+    refused(&[("delay 1 bound 20", "delay 1")], needs);
+    refused(&[("tape [rise] bound 27", "tape [rise]")], needs);
+    let has = "its tape has a bound, but nothing goes backwards";
+    refused_forward(&[("proc2 delay 1 ;", "proc2 delay 1 bound 9 ;")], has);
+    refused_forward(&[("tape []", "tape [] bound 9")], has);
+}
+
+#[test]
+fn the_way_back_is_plain() {
+    let plain = "a channel of a program that goes backwards carries spikes";
+    refused(
+        &[("proc0 -> proc1 delay 1", "proc0 -> proc1 delay 2")],
+        plain,
+    );
+    let itself = "chan1 : proc1 -> proc1 delay 1 bound 27 ; cells -> cells\nchan2 : proc1 -> proc2";
+    let renamed = [
+        ("chan1 : proc1 -> proc2", itself),
+        ("on event chan1", "on event chan2"),
+        ("on message chan1", "on message chan2"),
+    ];
+    refused(&renamed, plain);
+    refused(
+        &[(
+            "in : source lanes 2 {",
+            "in : source lanes 2 emits values {",
+        )],
+        plain,
+    );
+    let taps = "delay 0 bound 27 taps ; cells -> loss\n  axis 3 step [1, 1]";
+    let found = problems(&[("delay 0 bound 27 ; cells -> loss", taps)]);
+    assert!(found.contains(plain), "{found}");
+    let found = problems(&[("first_tick = 1", "first_tick = 0")]);
+    assert!(
+        found.contains("what goes backwards ticks from bin 1 on"),
+        "{found}"
+    );
 }

@@ -216,6 +216,19 @@ pub enum Style {
 }
 
 impl Config {
+    /// The sections that there are.
+    pub const SECTIONS: [&'static str; 9] = [
+        "model",
+        "convention",
+        "time",
+        "data",
+        "init",
+        "loss",
+        "optimiser",
+        "training",
+        "mapping",
+    ];
+
     /// How the configuration has the model's file read.
     pub fn reading(&self) -> Reading {
         Reading {

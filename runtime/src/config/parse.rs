@@ -104,6 +104,12 @@ fn convention(section: &Section<'_>) -> Option<Convention> {
             "time_unit" => section
                 .float(name, "a positive number of seconds", POSITIVE)
                 .map(|v| v.to_string()),
+            "dt" | "weight_scale" => section
+                .float(name, "a positive number", POSITIVE)
+                .map(|v| v.to_string()),
+            "if_decay" => section
+                .float(name, "a number from 0 to 1", 0.0..=1.0)
+                .map(|v| v.to_string()),
             "first_tick" => section
                 .integer(name, "0 or 1", 0..=1)
                 .map(|v| v.to_string()),

@@ -6,6 +6,9 @@
 
 use nirc_ir::event::Unary;
 
+use crate::frame::PAYLOAD;
+use crate::synapses::SynapseCode;
+
 /// How an address moves with the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
@@ -13,7 +16,8 @@ pub(crate) enum At {
     Fixed,
     /// With the lane.
     Lane,
-    /// With the lane and the row of the event's source.
+    /// With the lane and the row of the event's source; in code for synapses, where no lane has such a row,
+    /// with the weight of the synapse.
     Source,
     /// With the lane and the row of the current bin.
     Tick,
@@ -202,6 +206,8 @@ pub(crate) enum Routine {
     Lane(Box<[Scalar]>),
     /// Over all lanes, step by step.
     Vector(VectorCode),
+    /// For each synapse of a source.
+    Synapses(Box<SynapseCode>),
 }
 
 /// Code of the vector machine for a series of events of one bin.
@@ -219,7 +225,8 @@ impl VectorCode {
     pub(crate) fn new(mut steps: Vec<Vector>) -> Self {
         let of_event = |step: &Vector| {
             let (to, from) = step.operands();
-            to.iter().chain(&from).any(|addr| addr.at == At::Source)
+            let mut named = to.iter().chain(&from);
+            named.any(|addr| addr.at == At::Source || *addr == Addr::fixed(PAYLOAD))
         };
         let first = steps.iter().position(of_event).unwrap_or(steps.len());
         let writes = |steps: &[Vector], addr: &Addr| {

@@ -177,9 +177,8 @@ impl Compiler<'_, '_, '_> {
 
     fn row(&self, array: Array, row: Row) -> Addr {
         let at = match row {
-            Row::Source => At::Source,
+            Row::Source | Row::Synapse => At::Source,
             Row::Tick => At::Tick,
-            Row::Synapse => todo!("synapses"),
         };
         Addr {
             at,

@@ -1,5 +1,7 @@
 //! What a routine runs on: memory, weights and the list that its spikes go to.
 
+use nirc_ir::connection::Tap;
+
 use crate::code::{Addr, Offsets};
 use crate::isa::Isa;
 use crate::space::Shape;
@@ -22,14 +24,23 @@ pub(crate) struct Spikes {
     pub(crate) fields: Vec<f32>,
 }
 
+/// What routines leave beside memory; kept, so that nothing is allocated twice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    /// Where spikes go.
+    pub(crate) spikes: Spikes,
+    /// Part of the synapses of a source.
+    pub(crate) taps: Vec<Tap>,
+}
+
 /// What a routine may touch.
 pub(crate) struct Frame<'a> {
     /// The arena of a replica or of an optimiser.
     pub(crate) mem: &'a mut [f32],
     /// Read-only memory: weights, or a replica's gradient.
     pub(crate) weights: &'a [f32],
-    /// Where spikes go.
-    pub(crate) spikes: &'a mut Spikes,
+    /// What is neither.
+    pub(crate) scratch: &'a mut Scratch,
     /// Fields of a spike.
     pub(crate) fields: usize,
     /// Lanes of the process.
@@ -75,9 +86,10 @@ impl Frame<'_> {
     /// Records a spike whose fields stand in their slots.
     #[inline(always)]
     pub(crate) fn fire(&mut self, lane: u32) {
-        self.spikes.lanes.push(lane);
+        let spikes = &mut self.scratch.spikes;
+        spikes.lanes.push(lane);
         let fields = &self.mem[FIELDS as usize..FIELDS as usize + self.fields];
-        self.spikes.fields.extend_from_slice(fields);
+        spikes.fields.extend_from_slice(fields);
     }
 
     /// Offsets for the scalar machine on a lane.

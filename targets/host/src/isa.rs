@@ -10,7 +10,8 @@
 
 use crate::code::{Offsets, Scalar, VectorCode};
 use crate::frame::{Events, Frame};
-use crate::{scalar, vector};
+use crate::synapses::SynapseCode;
+use crate::{scalar, synapses, vector};
 
 /// Which instructions may be used. Only [`Isa::detect`] makes anything but `Portable`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,23 @@ impl Isa {
         }
     }
 
+    /// Runs a routine over synapses for events of a bin.
+    pub(crate) fn synapses(
+        self,
+        code: &SynapseCode,
+        sources: &[u32],
+        values: &[f32],
+        frame: &mut Frame<'_>,
+    ) {
+        match self.0 {
+            Level::Portable => synapses::run(code, sources, values, frame),
+            // SAFETY: `detect` makes these levels only where the processor has the features; the
+            // second one includes those of the first.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 | Level::Avx512 => unsafe { synapses_avx2(code, sources, values, frame) },
+        }
+    }
+
     /// Runs a scalar routine for one lane.
     pub(crate) fn scalar(self, steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
         match self.0 {
@@ -100,6 +118,12 @@ impl Isa {
 #[target_feature(enable = "avx2,fma")]
 fn scalar_avx2(steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
     scalar::run(steps, offsets, frame);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn synapses_avx2(code: &SynapseCode, sources: &[u32], values: &[f32], frame: &mut Frame<'_>) {
+    synapses::run(code, sources, values, frame);
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -38,6 +38,7 @@ mod facts;
 mod frame;
 mod isa;
 mod optimiser;
+mod order;
 mod plan;
 mod pool;
 mod replica;
@@ -46,6 +47,7 @@ mod routine;
 mod scalar;
 mod simulator;
 mod space;
+mod synapses;
 mod vector;
 
 pub use simulator::HostSimulator;

@@ -1,14 +1,14 @@
 //! Optimiser processes: they exist once and run between batches.
 
 use crate::arena::Arena;
-use crate::frame::{Event, Frame, Spikes};
+use crate::frame::{Event, Frame, Scratch};
 use crate::isa::Isa;
 use crate::plan::OptimiserPlan;
 
 /// The memory of an optimiser process.
 pub(crate) struct Optimiser {
     pub(crate) arena: Arena,
-    no_spikes: Spikes,
+    scratch: Scratch,
 }
 
 impl Optimiser {
@@ -16,7 +16,7 @@ impl Optimiser {
     pub(crate) fn new(plan: &OptimiserPlan) -> Self {
         Self {
             arena: Arena::new(&plan.image),
-            no_spikes: Spikes::default(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Optimiser {
         Frame {
             mem: &mut self.arena,
             weights: gradient,
-            spikes: &mut self.no_spikes,
+            scratch: &mut self.scratch,
             fields: 0,
             shape: plan.shape,
             isa,

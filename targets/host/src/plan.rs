@@ -5,7 +5,8 @@ use std::ops::Range;
 use nirc_ir::Diagnostic;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayKind, Handler, HandlerKind, Proc, Process, Program, Role, Stmt, Tensor,
+    Array, ArrayKind, Chan, Channel, Domain, Handler, HandlerKind, Output, Proc, Process, Program,
+    Role, Stmt, Tensor,
 };
 use nirc_ir::verify::verify;
 
@@ -13,8 +14,10 @@ use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::frame::FIELDS;
 use crate::isa::Isa;
+use crate::order;
 use crate::rest;
 use crate::space::{Shape, Space, Weights};
+use crate::synapses::SynapseCode;
 
 /// Everything about a program that does not change while it runs.
 pub(crate) struct Plan {
@@ -36,6 +39,12 @@ pub(crate) struct Plan {
     /// What is kept of each sample.
     pub(crate) results: Results,
     pub(crate) processes: Vec<ProcessPlan>,
+    /// Those that run one after the other, and those that run together.
+    pub(crate) groups: Vec<Range<usize>>,
+    /// Values of a bin in a sample, of all sources together.
+    pub(crate) values: usize,
+    /// The numbers of the lanes of any process that emits values.
+    pub(crate) lanes: Vec<u32>,
     /// By process.
     pub(crate) optimisers: Vec<(Proc, OptimiserPlan)>,
 }
@@ -80,6 +89,7 @@ pub(crate) struct ProcessPlan {
     pub(crate) role: Role,
     pub(crate) shape: Shape,
     pub(crate) homes: PrimaryMap<Array, Home>,
+    pub(crate) emission: Emission,
     /// Fields of the tape of own spikes.
     pub(crate) fields: usize,
     /// Most own spikes.
@@ -98,9 +108,46 @@ pub(crate) struct ProcessPlan {
     pub(crate) adjoint_rests: Option<Vec<usize>>,
 }
 
+/// What a process emits, and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Emission {
+    /// Spikes of its own.
+    Fired,
+    /// Spikes of the sample from this channel on.
+    Spikes(u32),
+    /// Values of the sample from this one of a bin on.
+    Values(usize),
+    /// The lanes at this place of the arena.
+    State(usize),
+}
+
+impl Emission {
+    fn new(program: &Program, id: Proc, homes: &PrimaryMap<Array, Home>) -> Self {
+        let process = &program.processes[id];
+        let first = || {
+            let mut sources = program.sources(process.output);
+            sources
+                .find(|(source, _)| *source == id)
+                .map_or(0, |(_, first)| first)
+        };
+        match (process.role, process.output) {
+            (_, Output::State(state)) => Self::State(homes[state].in_arena().unwrap_or_default()),
+            (_, Output::Given) => Self::Values(first()),
+            (Role::Source, Output::Spikes) => {
+                Self::Spikes(u32::try_from(first()).unwrap_or(u32::MAX))
+            }
+            (_, Output::Spikes) => Self::Fired,
+        }
+    }
+}
+
 /// An incoming channel.
 pub(crate) struct Input {
     pub(crate) from: usize,
+    /// Bins on the way.
+    pub(crate) delay: u32,
+    /// Values a bin; nothing if it brings spikes.
+    pub(crate) values: Option<usize>,
     /// Most spikes that it may bring.
     pub(crate) bound: usize,
     pub(crate) event: Option<Routine>,
@@ -169,9 +216,17 @@ impl Plan {
         }
         let given = places(program, &processes, ArrayKind::GivenError);
         let labels = places(program, &processes, ArrayKind::Label);
+        let emitted = program
+            .processes
+            .values()
+            .filter(|p| p.output != Output::Spikes);
+        let lanes = emitted.map(|p| p.lanes).max().unwrap_or(0);
         Ok(Self {
             program: program.clone(),
             isa,
+            groups: order::groups(program),
+            values: program.source_channels(Output::Given),
+            lanes: (0..).take(lanes).collect(),
             weights,
             image,
             states,
@@ -309,13 +364,16 @@ impl ProcessPlan {
                 homes: &homes,
                 space: &mut *space,
             };
-            compile::compile(&mut context, handler)
+            let routine = compile::compile(&mut context, handler);
+            by_synapses(program, handler, routine)
         };
         let mut routine = |kind| process.handler(kind).filter(|_| network).map(&mut compile);
         let inputs = program
             .incoming(id)
             .map(|(chan, channel)| Input {
                 from: channel.from.index(),
+                delay: channel.delay,
+                values: values(program, chan, channel),
                 bound: channel.bound.unwrap_or(usize::MAX),
                 event: routine(HandlerKind::Event(chan)),
                 message: routine(HandlerKind::Message(chan))
@@ -339,6 +397,7 @@ impl ProcessPlan {
         Self {
             role: process.role,
             shape,
+            emission: Emission::new(program, id, &homes),
             fields: process.tape.as_ref().map_or(0, |t| t.fields.len()),
             bound: tape_bound(process),
             errors: error_channels(program, id).count(),
@@ -355,6 +414,26 @@ impl ProcessPlan {
     }
 }
 
+/// A routine for one lane as one for the synapses of a source, where that is what the handler runs over.
+fn by_synapses(program: &Program, handler: &Handler, routine: Routine) -> Routine {
+    match (handler.kind, handler.domain, routine) {
+        (HandlerKind::Event(chan), Domain::Synapses, Routine::Lane(steps)) => {
+            let connection = &program.channels[chan].connection;
+            SynapseCode::new(connection, steps).map_or_else(
+                || Routine::Lane(Box::default()),
+                |code| Routine::Synapses(Box::new(code)),
+            )
+        }
+        (_, _, routine) => routine,
+    }
+}
+
+/// Values that a channel brings a bin.
+fn values(program: &Program, chan: Chan, channel: &Channel) -> Option<usize> {
+    let lanes = program.processes[channel.from].lanes;
+    program.carries_values(chan).then_some(lanes)
+}
+
 /// Whether a message handler sends at all.
 fn sends(program: &Program, id: Proc, kind: HandlerKind) -> bool {
     let handler = program.processes[id].handler(kind);
@@ -362,14 +441,14 @@ fn sends(program: &Program, id: Proc, kind: HandlerKind) -> bool {
 }
 
 /// The channels that bring errors to `producer`, ascending.
-fn error_channels(program: &Program, producer: Proc) -> impl Iterator<Item = nirc_ir::event::Chan> {
+fn error_channels(program: &Program, producer: Proc) -> impl Iterator<Item = Chan> {
     program
         .outgoing(producer)
         .filter(|(chan, channel)| sends(program, channel.to, HandlerKind::Message(*chan)))
         .map(|(chan, _)| chan)
 }
 
-fn error_slot(program: &Program, chan: nirc_ir::event::Chan) -> usize {
+fn error_slot(program: &Program, chan: Chan) -> usize {
     let producer = program.channels[chan].from;
     error_channels(program, producer)
         .take_while(|c| *c < chan)

@@ -1,18 +1,23 @@
 //! One replica of the network: its memory, its tapes, and a sample from start to end.
 
+use std::ops::Range;
+
 use nirc_ir::event::Role;
 use nirc_ir::executor::{InputSpike, Outcome, Pass, Sample};
 
 use crate::arena::Arena;
-use crate::frame::{Event, Events, Frame, PAYLOAD, Spikes, TICK};
-use crate::plan::{Input, Plan, ProcessPlan};
+use crate::code::Routine;
+
+use crate::frame::{Event, Events, Frame, PAYLOAD, Scratch, Spikes, TICK};
+use crate::plan::{Emission, Input, Plan, ProcessPlan};
 
 /// A replica. Everything it needs for its part of a batch is in it, so that any thread can run it.
 pub(crate) struct Replica {
     arena: Arena,
     tapes: Vec<Tape>,
-    /// For routines that cannot spike.
-    no_spikes: Spikes,
+    /// Which processes have anything to do in a bin.
+    awake: Vec<bool>,
+    scratch: Scratch,
     inbox: Inbox,
     pass: Pass,
     /// Whether gradients are zero.
@@ -40,18 +45,20 @@ pub(crate) struct Failure {
 struct Inbox {
     samples: Vec<Waiting>,
     spikes: Vec<InputSpike>,
+    values: Vec<f32>,
     errors: Vec<f32>,
 }
 
 /// A sample, with the ends of its parts of the inbox.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Waiting {
     label: u32,
     spikes: usize,
+    values: usize,
     errors: usize,
 }
 
-/// Spikes of a process, in order of (bin, lane).
+/// What a process emitted: spikes in order of (bin, lane), or values.
 #[derive(Clone, Default)]
 pub(crate) struct Tape {
     spikes: Spikes,
@@ -59,6 +66,8 @@ pub(crate) struct Tape {
     starts: Vec<usize>,
     /// Errors of each spike, by channel that brings some.
     errors: Vec<f32>,
+    /// One a lane, bin after bin, if it emits any.
+    values: Vec<f32>,
 }
 
 impl Tape {
@@ -67,6 +76,7 @@ impl Tape {
         self.spikes.fields.clear();
         self.starts.clear();
         self.starts.push(0);
+        self.values.clear();
     }
 
     fn close_bin(&mut self) {
@@ -74,7 +84,7 @@ impl Tape {
     }
 
     /// The spikes of a bin; none in a bin that was not reached.
-    fn range(&self, bin: u32) -> std::ops::Range<usize> {
+    fn range(&self, bin: u32) -> Range<usize> {
         let bin = bin as usize;
         match self.starts.get(bin..bin + 2) {
             Some([start, end]) => *start..*end,
@@ -98,7 +108,8 @@ impl Replica {
         Self {
             arena: Arena::new(&plan.image),
             tapes: vec![Tape::default(); plan.processes.len()],
-            no_spikes: Spikes::default(),
+            awake: vec![false; plan.processes.len()],
+            scratch: Scratch::default(),
             inbox: Inbox::default(),
             pass: Pass::Forward,
             clean: true,
@@ -152,15 +163,18 @@ impl Replica {
         let inbox = &mut self.inbox;
         inbox.samples.clear();
         inbox.spikes.clear();
+        inbox.values.clear();
         inbox.errors.clear();
         for sample in samples {
             inbox.spikes.extend_from_slice(sample.spikes);
+            inbox.values.extend_from_slice(sample.values);
             if !plan.given.is_empty() {
                 inbox.errors.extend_from_slice(sample.error);
             }
             inbox.samples.push(Waiting {
                 label: sample.label,
                 spikes: inbox.spikes.len(),
+                values: inbox.values.len(),
                 errors: inbox.errors.len(),
             });
         }
@@ -168,12 +182,12 @@ impl Replica {
 
     /// Runs the samples that it was given, up to the first failure.
     pub(crate) fn run(&mut self, plan: &Plan, weights: &[f32]) {
-        let (mut spikes, mut errors) = (0, 0);
+        let mut before = Waiting::default();
         for round in 0..self.inbox.samples.len() {
             let sample = self.inbox.samples[round];
             self.clean = false;
-            self.start(plan, sample, spikes, errors);
-            (spikes, errors) = (sample.spikes, sample.errors);
+            self.start(plan, before, sample);
+            before = sample;
             if let Some(failure) = self.forward(plan, weights) {
                 self.failure = Some(Failure { round, ..failure });
                 return;
@@ -188,7 +202,8 @@ impl Replica {
         }
     }
 
-    fn start(&mut self, plan: &Plan, sample: Waiting, spikes: usize, errors: usize) {
+    /// Starts a sample, which lies in the inbox from the end of the one before on.
+    fn start(&mut self, plan: &Plan, before: Waiting, sample: Waiting) {
         let states = plan.states.clone();
         self.arena[states.clone()].copy_from_slice(&plan.image[states]);
         self.arena[plan.traces.clone()].fill(0.0);
@@ -197,35 +212,77 @@ impl Replica {
             self.arena[*slot] = sample.label as f32;
         }
         for (base, shape) in &plan.given {
-            let given = &self.inbox.errors[errors..sample.errors];
+            let given = &self.inbox.errors[before.errors..sample.errors];
             shape.scatter(given, &mut self.arena[*base..]);
         }
-        let input = &self.inbox.spikes[spikes..sample.spikes];
-        for (process, tape) in plan.processes.iter().zip(&mut self.tapes) {
+        let spikes = &self.inbox.spikes[before.spikes..sample.spikes];
+        let values = &self.inbox.values[before.values..sample.values];
+        self.scratch.spikes.lanes.clear();
+        self.scratch.spikes.fields.clear();
+        for (k, (process, tape)) in plan.processes.iter().zip(&mut self.tapes).enumerate() {
+            self.awake[k] = !process.tick_rests;
             tape.clear();
-            if process.role == Role::Source {
-                tape.record(plan.program.ticks, input);
+            let lanes = process.shape.lanes;
+            match process.emission {
+                Emission::Spikes(first) => tape.record(plan.program.ticks, spikes, first, lanes),
+                Emission::Values(first) => {
+                    let bins = values.chunks_exact(plan.values);
+                    let rows = bins.map(|bin| &bin[first..first + lanes]);
+                    rows.for_each(|row| tape.values.extend_from_slice(row));
+                }
+                Emission::Fired | Emission::State(_) => {}
             }
         }
     }
 
-    /// Runs all bins of one process before those of its consumers, which is the same as bin by bin:
-    /// a process depends on earlier bins of earlier processes only.
+    /// Runs all bins of a group of processes before those of the next.
     fn forward(&mut self, plan: &Plan, weights: &[f32]) -> Option<Failure> {
         let mut bins = plan.program.ticks;
         let mut failure = None;
-        for index in 0..plan.processes.len() {
-            let failed = match plan.processes[index].role {
-                Role::Neurons | Role::Loss => self.forward_process(plan, weights, index, bins),
-                Role::Source | Role::Optimiser(_) => None,
-            };
+        for group in &plan.groups {
             // A later process can only come first with an earlier bin.
-            if let Some((bin, failed)) = failed {
+            if let Some((bin, failed)) = self.forward_group(plan, weights, group.clone(), bins) {
                 bins = bin;
                 failure = Some(failed);
             }
         }
         failure.or_else(|| self.late_arrivals(plan))
+    }
+
+    fn forward_group(
+        &mut self,
+        plan: &Plan,
+        weights: &[f32],
+        group: Range<usize>,
+        bins: u32,
+    ) -> Option<(u32, Failure)> {
+        if group.len() == 1 {
+            let mut process = self.forward_process(plan, weights, group.start);
+            return (0..bins).find_map(|bin| Some((bin, process.bin(bin)?)));
+        }
+        (0..bins).find_map(|bin| {
+            let mut processes = group.clone();
+            let failed =
+                processes.find_map(|index| self.forward_process(plan, weights, index).bin(bin))?;
+            Some((bin, failed))
+        })
+    }
+
+    fn forward_process<'a>(
+        &'a mut self,
+        plan: &'a Plan,
+        weights: &'a [f32],
+        index: usize,
+    ) -> Forward<'a> {
+        let process = &plan.processes[index];
+        Forward {
+            plan,
+            process,
+            index,
+            tapes: &mut self.tapes,
+            awake: &mut self.awake[index],
+            frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
+        }
     }
 
     /// Spikes of the last bin are on the tapes of neurons, though nothing runs for them.
@@ -244,71 +301,9 @@ impl Replica {
         })
     }
 
-    fn forward_process(
-        &mut self,
-        plan: &Plan,
-        weights: &[f32],
-        index: usize,
-        bins: u32,
-    ) -> Option<(u32, Failure)> {
-        let process = &plan.processes[index];
-        let (producers, rest) = self.tapes.split_at_mut(index);
-        let own = &mut rest[0];
-        let mut frame = Frame {
-            mem: &mut self.arena,
-            weights,
-            spikes: &mut own.spikes,
-            fields: process.fields,
-            shape: process.shape,
-            isa: plan.isa,
-        };
-        let neurons = process.role == Role::Neurons;
-        let fail = |what, bound| Failure {
-            round: 0,
-            process: index,
-            what,
-            bound,
-        };
-        if neurons {
-            own.starts.push(0);
-        }
-        let mut awake = !process.tick_rests;
-        for bin in u32::from(neurons)..bins {
-            let arrived = if neurons { bin - 1 } else { bin };
-            for input in &process.inputs {
-                let spikes = producers[input.from].range(arrived);
-                if spikes.end > input.bound {
-                    return Some((bin, fail("received spikes", input.bound)));
-                }
-                awake |= !spikes.is_empty();
-                receive(
-                    input,
-                    arrived,
-                    &producers[input.from].spikes.lanes[spikes],
-                    &mut frame,
-                );
-            }
-            if !neurons {
-                continue;
-            }
-            if let Some(tick) = &process.tick
-                && awake
-            {
-                set_tick(&mut frame, bin);
-                tick.run(Event::at(0, bin), &mut frame);
-            }
-            let spikes = frame.spikes.lanes.len();
-            if spikes > process.bound {
-                return Some((bin, fail("own spikes", process.bound)));
-            }
-            own.starts.push(spikes);
-        }
-        None
-    }
-
     fn turn(&mut self, plan: &Plan, weights: &[f32]) {
         for process in &plan.processes {
-            let mut frame = frame(plan, process, &mut self.arena, weights, &mut self.no_spikes);
+            let mut frame = frame(plan, process, &mut self.arena, weights, &mut self.scratch);
             set_tick(&mut frame, 0);
             frame.mem[PAYLOAD as usize] = 0.0;
             for turn in &process.turn {
@@ -331,7 +326,7 @@ impl Replica {
                 awake: process.adjoint_rests.is_none(),
                 producers,
                 own: &rest[0],
-                frame: frame(plan, process, &mut self.arena, weights, &mut self.no_spikes),
+                frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
             };
             adjoint.run();
         }
@@ -339,15 +334,116 @@ impl Replica {
 }
 
 impl Tape {
-    /// Fills the tape of a source.
-    fn record(&mut self, ticks: u32, input: &[InputSpike]) {
+    /// Fills the tape of a source that has so many channels of the sample.
+    fn record(&mut self, ticks: u32, input: &[InputSpike], first: u32, lanes: usize) {
         let mut rest = input;
         for bin in 0..ticks {
             let now = rest.iter().take_while(|s| s.tick == bin).count();
             let (now, later) = rest.split_at(now);
-            self.spikes.lanes.extend(now.iter().map(|s| s.channel));
+            let own = now.iter().map(|s| s.channel.wrapping_sub(first));
+            let own = own.filter(|lane| (*lane as usize) < lanes);
+            self.spikes.lanes.extend(own);
             self.close_bin();
             rest = later;
+        }
+    }
+
+    /// Takes the spikes of a bin, which leaves none behind.
+    fn take(&mut self, fired: &mut Spikes) {
+        self.spikes.lanes.append(&mut fired.lanes);
+        self.spikes.fields.append(&mut fired.fields);
+    }
+}
+
+/// The forward pass of one process.
+struct Forward<'a> {
+    plan: &'a Plan,
+    process: &'a ProcessPlan,
+    index: usize,
+    tapes: &'a mut [Tape],
+    /// Whether ticks can have an effect.
+    awake: &'a mut bool,
+    frame: Frame<'a>,
+}
+
+impl Forward<'_> {
+    /// Runs a bin; the earlier ones have to be over, and those of its producers as far as they reach it.
+    #[inline(always)]
+    fn bin(&mut self, bin: u32) -> Option<Failure> {
+        match self.process.role {
+            Role::Source | Role::Optimiser(_) => None,
+            Role::Loss => self.receive(bin),
+            Role::Neurons => {
+                let idle = bin < self.plan.program.first_tick;
+                let failure = if idle {
+                    None
+                } else {
+                    self.receive(bin).or_else(|| self.tick(bin))
+                };
+                let own = &mut self.tapes[self.index];
+                own.close_bin();
+                if let Emission::State(base) = self.process.emission {
+                    let state = &self.frame.mem[base..base + self.process.shape.lanes];
+                    own.values.extend_from_slice(state);
+                }
+                failure
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn receive(&mut self, bin: u32) -> Option<Failure> {
+        for input in &self.process.inputs {
+            let Some(bin) = bin.checked_sub(input.delay) else {
+                continue;
+            };
+            let producer = &self.tapes[input.from];
+            if let Some(lanes) = input.values {
+                *self.awake = true;
+                if let Some(event) = &input.event {
+                    let values = &producer.values[bin as usize * lanes..][..lanes];
+                    set_tick(&mut self.frame, bin);
+                    event.run_values(&self.plan.lanes[..lanes], values, bin, &mut self.frame);
+                }
+                continue;
+            }
+            let spikes = producer.range(bin);
+            if spikes.end > input.bound {
+                return Some(self.full("received spikes", input.bound));
+            }
+            *self.awake |= !spikes.is_empty();
+            if let Some(event) = &input.event {
+                let sources = &producer.spikes.lanes[spikes];
+                receive(event, bin, sources, &mut self.frame);
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn tick(&mut self, bin: u32) -> Option<Failure> {
+        if let Some(tick) = &self.process.tick
+            && *self.awake
+        {
+            set_tick(&mut self.frame, bin);
+            tick.run(Event::at(0, bin), &mut self.frame);
+        }
+        let fired = &mut self.frame.scratch.spikes;
+        if fired.lanes.is_empty() {
+            return None;
+        }
+        let own = &mut self.tapes[self.index];
+        own.take(fired);
+        let full = own.spikes.lanes.len() > self.process.bound;
+        full.then(|| self.full("own spikes", self.process.bound))
+    }
+
+    fn full(&self, what: &'static str, bound: usize) -> Failure {
+        Failure {
+            round: 0,
+            process: self.index,
+            what,
+            bound,
         }
     }
 }
@@ -357,12 +453,12 @@ fn frame<'a>(
     process: &ProcessPlan,
     mem: &'a mut [f32],
     weights: &'a [f32],
-    spikes: &'a mut Spikes,
+    scratch: &'a mut Scratch,
 ) -> Frame<'a> {
     Frame {
         mem,
         weights,
-        spikes,
+        scratch,
         fields: process.fields,
         shape: process.shape,
         isa: plan.isa,
@@ -374,8 +470,7 @@ fn set_tick(frame: &mut Frame<'_>, bin: u32) {
     frame.mem[TICK as usize] = bin as f32;
 }
 
-fn receive(input: &Input, bin: u32, sources: &[u32], frame: &mut Frame<'_>) {
-    let Some(event) = &input.event else { return };
+fn receive(event: &Routine, bin: u32, sources: &[u32], frame: &mut Frame<'_>) {
     if sources.is_empty() {
         return;
     }

@@ -7,7 +7,7 @@
 use nirc_ir::event::{Array, ArrayKind, Handler, HandlerKind, Op, Process, Stmt};
 
 use crate::facts;
-use crate::frame::{Event, Frame, Spikes};
+use crate::frame::{Event, Frame, Scratch};
 use crate::isa::Isa;
 use crate::plan::ProcessPlan;
 
@@ -77,11 +77,11 @@ fn is_idle(plan: &ProcessPlan, kind: HandlerKind, image: &[f32]) -> bool {
         _ => &plan.adjoint_tick,
     };
     let mut mem = image.to_vec();
-    let mut spikes = Spikes::default();
+    let mut scratch = Scratch::default();
     let mut frame = Frame {
         mem: &mut mem,
         weights: &[],
-        spikes: &mut spikes,
+        scratch: &mut scratch,
         fields: plan.fields,
         shape: plan.shape,
         isa: Isa::PORTABLE,
@@ -96,5 +96,5 @@ fn is_idle(plan: &ProcessPlan, kind: HandlerKind, image: &[f32]) -> bool {
         };
         bits(&mem) == bits(image)
     });
-    unchanged && spikes.lanes.is_empty()
+    unchanged && scratch.spikes.lanes.is_empty()
 }

@@ -1,7 +1,7 @@
 //! Running a routine for events.
 
 use crate::code::Routine;
-use crate::frame::{Event, Events, Frame, SENT};
+use crate::frame::{Event, Events, Frame, PAYLOAD, SENT};
 use crate::space::Width;
 
 impl Routine {
@@ -16,6 +16,23 @@ impl Routine {
         self.run_all(&mut events, frame);
     }
 
+    /// Runs it for some events of a bin, with what arrives with each, in order.
+    pub(crate) fn run_values(
+        &self,
+        sources: &[u32],
+        values: &[f32],
+        tick: u32,
+        frame: &mut Frame<'_>,
+    ) {
+        if let Self::Synapses(code) = self {
+            return frame.isa.synapses(code, sources, values, frame);
+        }
+        for (source, value) in sources.iter().zip(values) {
+            frame.mem[PAYLOAD as usize] = *value;
+            self.run(Event::at(*source, tick), frame);
+        }
+    }
+
     /// Runs it for some events of a bin, in order.
     pub(crate) fn run_all(&self, events: &mut Events<'_>, frame: &mut Frame<'_>) {
         let isa = frame.isa;
@@ -24,6 +41,7 @@ impl Routine {
                 Width::Narrow => isa.vector::<{ Width::Narrow as usize }>(code, events, frame),
                 Width::Wide => isa.vector::<{ Width::Wide as usize }>(code, events, frame),
             },
+            Self::Synapses(code) => isa.synapses(code, events.sources, &[], frame),
             Self::Lane(steps) => {
                 for (k, source) in events.sources.iter().enumerate() {
                     let event = Event::at(*source, events.tick);

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program};
-use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use nirc_ir::{Diagnostic, codes};
 
 use crate::compile::Home;
@@ -287,6 +287,7 @@ impl Executor for HostSimulator {
         if replica >= jobs.replicas.len() || proc.index() >= jobs.plan.processes.len() {
             return Err(self.no_replica(replica));
         }
+        keeps_spikes(&jobs.plan.program, proc)?;
         let replica = jobs.replica(replica);
         let spikes = replica.tape(proc.index()).iter();
         Ok(spikes

@@ -14,7 +14,7 @@ use super::graph::{Graph, Kind};
 use super::values::{count, without_leading_ones};
 
 /// Most values that enter all nodes of a graph together.
-const MOST_IN_ALL: usize = 1 << 26;
+const MOST_IN_ALL: usize = 1 << 25;
 
 /// The shapes that enter and leave each node; `None` where an error was reported.
 pub(super) struct Shapes {
@@ -53,7 +53,7 @@ pub(super) fn infer(
         Solver::nested_port,
         Solver::output_port,
         Solver::input_port,
-        Solver::vector,
+        Solver::last_resort,
     ] {
         for node in 0..count {
             if solver.shapes.input[node].is_none()
@@ -96,7 +96,7 @@ impl Solver<'_, '_> {
 
     fn parameters(&self, node: usize) -> Option<Shape> {
         match self.forms[node].as_ref()? {
-            Form::Elementwise(told) => told.clone(),
+            Form::Elementwise(Some(told)) if told.is_certain => Some(told.shape.clone()),
             _ => None,
         }
     }
@@ -122,14 +122,11 @@ impl Solver<'_, '_> {
         }
     }
 
-    /// Weights that nothing else tells of take a vector, and neurons with single values are one.
-    fn vector(&self, node: usize) -> Option<Shape> {
-        match (self.forms[node].as_ref()?, self.graph.nodes[node].kind) {
-            (Form::Matrix { inputs, .. }, _) => Some(vec![*inputs]),
-            (_, Kind::Neurons(neurons)) => {
-                let fields = super::neuron::fields(neurons);
-                fields.iter().any(|(_, t)| t.ndim() > 0).then(|| vec![1])
-            }
+    /// Weights that nothing else tells of take a vector, and parameters may be of the only shape there is.
+    fn last_resort(&self, node: usize) -> Option<Shape> {
+        match self.forms[node].as_ref()? {
+            Form::Matrix { inputs, .. } => Some(vec![*inputs]),
+            Form::Elementwise(told) => told.as_ref().map(|told| told.shape.clone()),
             _ => None,
         }
     }

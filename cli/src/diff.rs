@@ -1,0 +1,178 @@
+//! `nirc diff`
+
+use nirc_compiler::nir::{Difference, Side, Values};
+use nirc_ir::Diagnostics;
+use nirc_runtime::jobs::{self, Behaviour, Differences};
+use nirc_runtime::reading::Reading;
+
+use crate::args::{Diff, no_convention};
+use crate::conventions::preset;
+use crate::show;
+
+/// Shows in what two files differ, and what follows from it.
+pub(crate) fn diff(args: &Diff, json: bool) -> Result<(), Diagnostics> {
+    let job = jobs::Diff {
+        files: [args.a.clone(), args.b.clone()],
+        readings: readings(args)?,
+        input: args.input.clone(),
+        executors: args.executor.into(),
+    };
+    let differences = jobs::diff(&job)?;
+    show::diagnostics(&differences.notes, json);
+    if json {
+        show::json(&differences);
+    } else {
+        show::line(text(&differences));
+    }
+    Ok(())
+}
+
+fn readings(args: &Diff) -> Result<Option<[Reading; 2]>, Diagnostics> {
+    let Some(name) = &args.convention else {
+        return match args.input {
+            Some(_) => Err(no_convention().into()),
+            None => Ok(None),
+        };
+    };
+    let mut a = Reading::under(preset(name)?);
+    a.dt = args.dt;
+    a.set(&args.set)?;
+    let mut b = match &args.convention_b {
+        None => a.clone(),
+        Some(name) => {
+            let mut b = Reading::under(preset(name)?);
+            b.dt = args.dt;
+            b.set(&args.set)?;
+            b
+        }
+    };
+    b.set(&args.set_b)?;
+    Ok(Some([a, b]))
+}
+
+fn text(differences: &Differences) -> String {
+    let mut parts = vec![content(&differences.content)];
+    if let Some(behaviour) = &differences.behaviour {
+        parts.push(behaviours(behaviour));
+    }
+    parts.join("\n\n")
+}
+
+fn content(all: &[Difference]) -> String {
+    if all.is_empty() {
+        return "The files hold the same nodes, edges and values.".to_owned();
+    }
+    let side = |side: &Side| match side {
+        Side::A => "only in A",
+        Side::B => "only in B",
+    };
+    let row = |difference: &Difference| match difference {
+        Difference::Node {
+            path,
+            type_name,
+            only_in,
+        } => vec![path.clone(), type_name.clone(), side(only_in).to_owned()],
+        Difference::Type { path, types } => vec![
+            path.clone(),
+            "type".to_owned(),
+            format!("{} in A, {} in B", types[0], types[1]),
+        ],
+        Difference::Edge {
+            graph,
+            from,
+            to,
+            only_in,
+        } => vec![
+            graph.clone(),
+            format!("{from} -> {to}"),
+            side(only_in).to_owned(),
+        ],
+        Difference::Field {
+            path,
+            field,
+            only_in,
+        } => vec![path.clone(), field.clone(), side(only_in).to_owned()],
+        Difference::Values { path, field, how } => {
+            vec![path.clone(), field.clone(), values(how)]
+        }
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    show::table(&["node", "what", "difference"], &rows)
+}
+
+fn values(how: &Values) -> String {
+    match how {
+        Values::Shape { shapes } => format!("{:?} in A, {:?} in B", shapes[0], shapes[1]),
+        Values::Element { types } => format!("{} in A, {} in B, equal values", types[0], types[1]),
+        Values::Numbers {
+            count,
+            of,
+            largest,
+            at: (index, a, b),
+        } => format!("{count} of {of} values, at most by {largest:e}: {a} and {b} at {index}"),
+        Values::Text { texts } => format!("{:?} in A, {:?} in B", texts[0], texts[1]),
+    }
+}
+
+fn behaviours(behaviour: &Behaviour) -> String {
+    let rows: Vec<_> = behaviour
+        .populations
+        .iter()
+        .map(|population| {
+            vec![
+                population.population.clone(),
+                population
+                    .spikes
+                    .map_or_else(String::new, |n| n.to_string()),
+                population.bins.to_string(),
+                format!("{:e}", population.voltage),
+            ]
+        })
+        .collect();
+    let head = [
+        "population",
+        "other spikes",
+        "of bins",
+        "voltage by at most",
+    ];
+    let mut text = show::table(&head, &rows);
+    let Some(first) = &behaviour.first else {
+        text.push_str("\n\nBoth give the same spikes.");
+        return text;
+    };
+    let has = |spike| if spike { "a spike" } else { "none" };
+    text.push_str(&format!(
+        "\n\nThe first difference is in tick {}: neuron {} of {} (sample {}) has {} in A and {} in B.",
+        first.tick,
+        first.neuron,
+        first.population,
+        first.sample,
+        has(first.spikes[0]),
+        has(first.spikes[1])
+    ));
+    match behaviour.attributes.first() {
+        None => text.push_str("\nBoth are read alike: the files differ."),
+        Some(best) if best.left == 0 => text.push_str(&format!(
+            "\n`{}` explains it: with {} instead of {} in B, all spikes are the same.",
+            best.attribute, best.values[0], best.values[1]
+        )),
+        Some(_) => text.push_str("\nNo single attribute explains it:"),
+    }
+    if !behaviour.attributes.is_empty() {
+        let rows: Vec<_> = behaviour
+            .attributes
+            .iter()
+            .map(|explanation| {
+                vec![
+                    explanation.attribute.clone(),
+                    explanation.values[0].clone(),
+                    explanation.values[1].clone(),
+                    explanation.left.to_string(),
+                ]
+            })
+            .collect();
+        let head = ["attribute", "A", "B", "other spikes if B had A's"];
+        text.push_str(&format!("\n\n{}", show::table(&head, &rows)));
+    }
+    text
+}

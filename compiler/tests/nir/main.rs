@@ -1,5 +1,6 @@
 //! The NIR importer and exporter against real files, odd graphs and hostile bytes.
 
+mod compose;
 mod corpus;
 mod export;
 mod graphs;

@@ -11,8 +11,11 @@ mod health;
 mod layout;
 mod session;
 mod stats;
+mod stream;
 mod trouble;
 
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;
 

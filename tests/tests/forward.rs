@@ -1,10 +1,16 @@
-//! Programs that only go forward, with everything that the event program can say: the native simulator agrees
-//! with the interpreter to the bit, on one thread and on two.
+//! Programs that only go forward, with everything that the event program can say: the native simulator, on one
+//! thread and on two, and the chip, at any pace, agree with the interpreter to the bit.
 //!
 //! `NIRC_FORWARD_PROGRAMS` says how many programs are tried, `NIRC_FORWARD_SEED` from which seed on.
 
 use nirc_host::HostSimulator;
+use nirc_ir::codes;
+use nirc_ir::event::Program;
 use nirc_ir::verify::verify;
+use nirc_runtime::emulated::{Emulated, EmulatorOptions};
+use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::mapping::Pacing;
+use nirc_spinnaker2::target::Target;
 use nirc_tests::agreement::assert_agrees;
 use nirc_tests::forward::{Limits, program};
 
@@ -19,7 +25,7 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 fn check(seed: u64) {
-    let limits = if seed % 3 == 0 {
+    let limits = if seed.is_multiple_of(3) {
         Limits::PE
     } else {
         Limits::HOST
@@ -38,4 +44,54 @@ fn every_forward_program_has_the_same_bits_on_the_host() {
         println!("seed {seed}");
         check(seed);
     }
+}
+
+/// A bundle with the pace that the mapping chooses or, by seed, with another; `None` where it has no room.
+fn bundle(program: &Program, target: &Target, seed: u64) -> Option<Bundle> {
+    let chosen = Bundle::build(program, target);
+    let bundle = if seed.is_multiple_of(3) {
+        chosen
+    } else {
+        chosen.and_then(|_| {
+            let window = [0, 1, 2, 4][seed as usize % 4];
+            let segment = 1 + (seed / 4 % u64::from(program.ticks)) as u32;
+            Bundle::build_with(program, target, Pacing { window, segment })
+        })
+    };
+    match bundle {
+        Ok(bundle) => Some(bundle),
+        Err(problems) => {
+            let large = problems.0.iter().all(|p| p.code == codes::MAP_SRAM);
+            assert!(large, "seed {seed}: {problems}");
+            None
+        }
+    }
+}
+
+#[test]
+fn every_forward_program_has_the_same_bits_on_the_chip() {
+    let target = Target::spinnaker2();
+    let mut ran = 0;
+    for seed in seeds() {
+        let program = program(seed, Limits::PE);
+        if program.processes.values().any(|p| {
+            let mut handlers = p.handlers.iter();
+            handlers.any(|h| h.domain == nirc_ir::event::Domain::Synapses)
+        }) {
+            continue;
+        }
+        let Some(bundle) = bundle(&program, &target, seed) else {
+            continue;
+        };
+        println!("seed {seed}");
+        let options = EmulatorOptions {
+            threads: 1,
+            ..EmulatorOptions::default()
+        };
+        let mut chip = Emulated::load(&program, &bundle, &target, options).expect("it loads");
+        assert_agrees(&mut chip, seed);
+        ran += 1;
+    }
+    println!("{ran} programs ran");
+    assert!(ran > 0);
 }

@@ -8,10 +8,10 @@ use nirc_compiler::passes::canonicalise;
 use nirc_ir::Severity;
 use nirc_ir::network::{Convention, Network};
 use nirc_ir::text::print_network;
+use nirc_tests::rng::Rng;
 
 use crate::samples::{
-    Random, affine, cuba_lif, errors, file, imported, input, lif, linear, node, output, small,
-    vector,
+    affine, cuba_lif, errors, file, imported, input, lif, linear, node, output, small, vector,
 };
 use crate::shared;
 
@@ -62,7 +62,7 @@ fn every_imported_file_is_composed_to_the_same_network() {
 }
 
 /// A node between populations of `n` neurons.
-fn between(random: &mut Random, n: u64) -> Group {
+fn between(random: &mut Rng, n: u64) -> Group {
     match random.below(5) {
         0 => linear(n, n),
         1 | 2 => affine(n, n),
@@ -71,7 +71,7 @@ fn between(random: &mut Random, n: u64) -> Group {
     }
 }
 
-fn neurons(random: &mut Random, n: u64) -> Group {
+fn neurons(random: &mut Rng, n: u64) -> Group {
     let fields = |name: &str, fields: &[&str]| {
         let with = |group: Group, field: &&str| group.with(field, vector(n, 0.25));
         fields.iter().fold(node(name), with)
@@ -92,7 +92,7 @@ fn neurons(random: &mut Random, n: u64) -> Group {
 fn random_graphs_are_imported_and_composed_to_the_same_network() {
     let (mut taken, mut refused) = (0, 0);
     for seed in 0..600 {
-        let mut random = Random(seed);
+        let mut random = Rng::new(seed);
         let n = 1 + random.below(4) as u64;
         let mut nodes = Vec::new();
         for index in 0..3 + random.below(8) {

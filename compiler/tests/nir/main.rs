@@ -6,7 +6,10 @@ mod export;
 mod graphs;
 mod hostile;
 mod import;
+#[cfg(feature = "libhdf5")]
+mod libhdf5;
 mod python;
 mod samples;
+mod scratch;
 mod shapes;
 mod shared;

@@ -6,7 +6,7 @@ use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::Program;
 use nirc_spinnaker2::abi::PROGRESS;
 use nirc_spinnaker2::bundle::{Bundle, Firmware, ImageId};
-use nirc_spinnaker2::mapping::PeId;
+use nirc_spinnaker2::mapping::{Instance, PeId};
 
 use super::device::Device;
 use super::trouble;
@@ -15,7 +15,31 @@ use super::trouble;
 #[derive(Debug)]
 pub(super) struct Health {
     images: PrimaryMap<ImageId, Control>,
-    pes: Vec<(PeId, ImageId)>,
+    pes: Vec<(Instance, PeId, ImageId)>,
+}
+
+/// Where a chip stands when it is quiet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Quiet {
+    /// No work is left.
+    Idle,
+    /// The first replicas have finished so many steps of a sample.
+    At {
+        /// How many replicas.
+        replicas: usize,
+        /// Steps of each process.
+        steps: u32,
+    },
+}
+
+impl Quiet {
+    /// Steps that the processes of an instance have finished.
+    fn steps(self, instance: Instance) -> u32 {
+        match self {
+            Self::At { replicas, steps } if usize::from(instance.raw()) < replicas => steps,
+            _ => 0,
+        }
+    }
 }
 
 /// The span of words that tells of an image's health.
@@ -25,8 +49,10 @@ struct Control {
     words: usize,
     /// Which of them is the status.
     status: usize,
-    /// Those that are 0 when no work is left, with their symbols.
-    idle: Vec<(usize, String)>,
+    /// The one with the command, 0 once it is obeyed.
+    command: usize,
+    /// Those that count steps of neighbours, with their symbols.
+    progress: Vec<(usize, String)>,
 }
 
 impl Health {
@@ -38,7 +64,9 @@ impl Health {
                 .values()
                 .map(Control::new)
                 .collect::<Result<_, _>>()?,
-            pes: placed.map(|(p, load)| (p.pe, load.image)).collect(),
+            pes: placed
+                .map(|(p, load)| (p.instance, p.pe, load.image))
+                .collect(),
         })
     }
 
@@ -48,23 +76,27 @@ impl Health {
         program: &Program,
         device: &impl Device,
         words: &mut Vec<u32>,
+        quiet: Quiet,
     ) -> Result<(), Diagnostic> {
         let mut stalled = None;
-        for &(pe, image) in &self.pes {
+        for &(instance, pe, image) in &self.pes {
             let control = &self.images[image];
             words.resize(control.words, 0);
             device.read(pe, control.address, words)?;
             if words[control.status] != 0 {
                 return Err(trouble::status(program, pe, words[control.status]));
             }
-            let busy = control.idle.iter().find(|(word, _)| words[*word] != 0);
-            stalled = stalled.or(busy.map(|(word, symbol)| (pe, words[*word], symbol)));
+            stalled = stalled.or(control
+                .stalled(words, quiet.steps(instance))
+                .map(|s| (pe, s)));
         }
         trouble::lost(device.lost()?)?;
         match stalled {
             None => Ok(()),
-            Some((pe, value, symbol)) => {
-                let message = format!("waits for packets that nobody sends: {symbol} = {value}");
+            Some((pe, (symbol, value, expected))) => {
+                let message = format!(
+                    "waits for packets that nobody sends: {symbol} = {value}, expected {expected}"
+                );
                 Err(Diagnostic::error(DEVICE_FAULT, format!("PE {pe}"), message))
             }
         }
@@ -80,11 +112,10 @@ impl Control {
             })
         };
         let status = word("status")?;
-        let mut idle = vec![(word("command")?, "command".to_owned())];
+        let command = word("command")?;
         // Told by their purpose: symbols carry names of the user's.
         let progress = firmware.memory.iter().filter(|r| r.purpose == PROGRESS);
-        idle.extend(progress.map(|r| (r.address, r.symbol.clone())));
-        let all = || idle.iter().map(|(address, _)| *address).chain([status]);
+        let all = || progress.clone().map(|r| r.address).chain([status, command]);
         let first = all().min().unwrap_or(status);
         let last = all().max().unwrap_or(status);
         let index = |address: u32| ((address - first) / 4) as usize;
@@ -92,10 +123,21 @@ impl Control {
             address: first,
             words: index(last) + 1,
             status: index(status),
-            idle: idle
-                .iter()
-                .map(|(a, name)| (index(*a), name.clone()))
+            command: index(command),
+            progress: progress
+                .clone()
+                .map(|r| (index(r.address), r.symbol.clone()))
                 .collect(),
         })
+    }
+
+    /// A word that is not what it is in a quiet PE whose neighbours have finished so many steps: its symbol, its
+    /// value and that.
+    fn stalled(&self, words: &[u32], steps: u32) -> Option<(&str, u32, u32)> {
+        let command = Some(("command", words[self.command], 0));
+        let progress = self.progress.iter();
+        let progress = progress.map(|(word, symbol)| (symbol.as_str(), words[*word], steps));
+        let mut all = command.into_iter().chain(progress);
+        all.find(|(_, found, expected)| found != expected)
     }
 }

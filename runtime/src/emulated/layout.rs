@@ -1,9 +1,11 @@
 //! Where a session finds what it writes and reads.
 
+use std::ops::Range;
+
 use nirc_ir::Diagnostic;
 use nirc_ir::codes::BUNDLE;
 use nirc_ir::entity::PrimaryMap;
-use nirc_ir::event::{Array, ArrayKind, Proc, Program, Role};
+use nirc_ir::event::{Array, ArrayKind, Output, Proc, Program, Role};
 use nirc_spinnaker2::abi::tape;
 use nirc_spinnaker2::bundle::{Bundle, array_symbol};
 use nirc_spinnaker2::mapping::{Instance, PeId};
@@ -31,10 +33,10 @@ pub(super) struct Tape {
 pub(super) struct Layout {
     /// Every array.
     pub(super) arrays: PrimaryMap<Proc, PrimaryMap<Array, Field>>,
-    /// Own spikes: of sources what they are given, of neurons what they recorded.
+    /// Own spikes: of sources what they are given, of neurons what they recorded; none in forward programs.
     pub(super) tapes: PrimaryMap<Proc, Option<Tape>>,
-    /// Input of each source process.
-    pub(super) inputs: Vec<Tape>,
+    /// Input of each source process, and its channels; none in forward programs, which are given rows.
+    pub(super) inputs: Vec<(Tape, Range<u32>)>,
     /// Labels of the loss.
     pub(super) labels: Vec<Field>,
     /// Given errors of the loss.
@@ -66,7 +68,13 @@ impl Layout {
         for (proc, process) in program.processes.iter() {
             let fields = process.arrays.iter().map(|(array, decl)| {
                 let symbol = array_symbol(&process.name, &decl.name);
-                find.sized(proc, &symbol, program.array_len(proc, array))
+                match decl.kind {
+                    // Their rows are checked where they are used.
+                    ArrayKind::Trace | ArrayKind::GivenError if !program.has_adjoint() => {
+                        find.field(proc, &symbol)
+                    }
+                    _ => find.sized(proc, &symbol, program.array_len(proc, array)),
+                }
             });
             arrays.push(fields.collect::<Result<PrimaryMap<Array, Field>, _>>()?);
             tapes.push(find.tape(proc)?);
@@ -80,10 +88,12 @@ impl Layout {
                 .map(|(proc, array, _)| arrays[proc][array].clone())
                 .collect()
         };
-        let sources = program.processes.keys();
-        let sources = sources.filter(|&p| program.processes[p].role == Role::Source);
+        let inputs = program.sources(Output::Spikes).filter_map(|(proc, first)| {
+            let end = first + program.processes[proc].lanes;
+            Some((tapes[proc].clone()?, first as u32..end as u32))
+        });
         Ok(Self {
-            inputs: sources.filter_map(|p| tapes[p].clone()).collect(),
+            inputs: inputs.collect(),
             labels: of_kind(&|kind| kind == ArrayKind::Label),
             errors: of_kind(&|kind| kind == ArrayKind::GivenError),
             lasting: of_kind(&|kind| {
@@ -127,9 +137,10 @@ fn outcome(
     })
 }
 
-struct Finder<'a> {
-    program: &'a Program,
-    bundle: &'a Bundle,
+/// Finds symbols in the images of a bundle.
+pub(super) struct Finder<'a> {
+    pub(super) program: &'a Program,
+    pub(super) bundle: &'a Bundle,
 }
 
 impl Finder<'_> {
@@ -140,7 +151,7 @@ impl Finder<'_> {
         }
     }
 
-    fn field(&self, proc: Proc, symbol: &str) -> Result<Field, Diagnostic> {
+    pub(super) fn field(&self, proc: Proc, symbol: &str) -> Result<Field, Diagnostic> {
         let lacks = || {
             let name = &self.program.processes[proc].name;
             Diagnostic::error(BUNDLE, name, format!("the bundle has no symbol {symbol}"))
@@ -166,22 +177,31 @@ impl Finder<'_> {
         })
     }
 
-    fn sized(&self, proc: Proc, symbol: &str, words: usize) -> Result<Field, Diagnostic> {
+    pub(super) fn sized(
+        &self,
+        proc: Proc,
+        symbol: &str,
+        words: usize,
+    ) -> Result<Field, Diagnostic> {
         let field = self.field(proc, symbol)?;
         if field.words == words {
             return Ok(field);
         }
         let found = field.words;
         let message = format!("symbol {symbol} has {found} words, expected {words}");
-        Err(Diagnostic::error(
-            BUNDLE,
-            &self.program.processes[proc].name,
-            message,
-        ))
+        Err(self.problem(proc, message))
+    }
+
+    /// Something is wrong with what the bundle has for a process.
+    pub(super) fn problem(&self, proc: Proc, message: String) -> Diagnostic {
+        Diagnostic::error(BUNDLE, &self.program.processes[proc].name, message)
     }
 
     fn tape(&self, proc: Proc) -> Result<Option<Tape>, Diagnostic> {
         let process = &self.program.processes[proc];
+        if !self.program.has_adjoint() {
+            return Ok(None);
+        }
         let name = &process.name;
         let (count, spikes) = match process.role {
             Role::Source => (tape::input_count(name), tape::input(name)),

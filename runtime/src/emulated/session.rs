@@ -1,7 +1,8 @@
 //! Streams batches through a device.
 //!
 //! A round is: inputs into the SRAM of the sources, labels or errors into that of the losses, one
-//! command to each instance, wait until the chip is quiet, look for trouble, read the outcomes. What
+//! command to each instance, wait until the chip is quiet, look for trouble, read the outcomes. Programs
+//! that do not go backwards run a round in segments of bins ([`super::stream`]). What
 //! outlives a batch (parameters, moments, counters) is copied to the host after every update, so that
 //! a batch that went wrong can be undone: the device is loaded afresh and gets the copies back.
 
@@ -9,14 +10,15 @@ use nirc_ir::Diagnostic;
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program};
-use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use nirc_spinnaker2::abi::{self, Kind};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::mapping::{Placement, traffic};
 
 use super::device::Device;
-use super::health::Health;
+use super::health::{Health, Quiet};
 use super::layout::{Field, Layout, OutcomeFields, Tape};
+use super::stream::Stream;
 use super::trouble;
 
 /// An [`Executor`] that drives a [`Device`].
@@ -26,6 +28,8 @@ pub struct Session<D> {
     layout: Layout,
     placements: Vec<Placement>,
     health: Health,
+    /// What is given and recorded by bin; of programs that go backwards it lies on the chip.
+    stream: Option<Stream>,
     workers: usize,
     /// Whether there is an optimiser PE.
     optimises: bool,
@@ -48,6 +52,10 @@ impl<D: Device> Session<D> {
             layout: Layout::new(program, bundle)?,
             placements: bundle.mapping.placements.clone(),
             health: Health::new(bundle)?,
+            stream: match program.has_adjoint() {
+                true => None,
+                false => Some(Stream::new(program, bundle)?),
+            },
             optimises: bundle.mapping.has_optimiser(),
             workers: traffic::workers(program).count(),
             device,
@@ -102,15 +110,59 @@ impl<D: Device> Session<D> {
                 self.command_optimiser(batch.len().min(replicas), samples.len() * self.workers)?;
             }
             let flags = flags(pass, round == 0, last && train);
-            for replica in 0..samples.len() {
-                self.command(replica, flags)?;
+            match &self.stream {
+                None => {
+                    self.order(samples.len(), flags)?;
+                    self.settle()?;
+                }
+                Some(_) => self.stream(samples, flags)?,
             }
-            self.settle()?;
             for replica in 0..samples.len() {
                 outcomes.push(self.outcome(replica)?);
             }
         }
         Ok(())
+    }
+
+    /// Runs a round segment by segment.
+    fn stream(&mut self, samples: &[Sample<'_>], flags: u32) -> Result<(), Diagnostic> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let segments = stream.segments();
+        for (replica, sample) in samples.iter().enumerate() {
+            stream.begin(replica, sample);
+        }
+        for bins in segments {
+            if let Some(stream) = &self.stream {
+                for (replica, sample) in samples.iter().enumerate() {
+                    stream.give(&mut self.device, replica, sample, &bins)?;
+                }
+            }
+            let first = bins.start == 0;
+            self.order(samples.len(), if first { flags } else { abi::WAKE })?;
+            self.device.run_until_quiet()?;
+            let quiet = if bins.end == self.program.ticks {
+                Quiet::Idle
+            } else {
+                Quiet::At {
+                    replicas: samples.len(),
+                    steps: bins.end,
+                }
+            };
+            self.check(quiet)?;
+            if let Some(stream) = &mut self.stream {
+                for replica in 0..samples.len() {
+                    stream.take(&self.device, replica, &bins)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A command to the first replicas.
+    fn order(&mut self, replicas: usize, flags: u32) -> Result<(), Diagnostic> {
+        (0..replicas).try_for_each(|replica| self.command(replica, flags))
     }
 
     fn command(&mut self, replica: usize, flags: u32) -> Result<(), Diagnostic> {
@@ -127,23 +179,29 @@ impl<D: Device> Session<D> {
     /// Runs until the chip is quiet, and looks for trouble.
     fn settle(&mut self) -> Result<(), Diagnostic> {
         self.device.run_until_quiet()?;
+        self.check(Quiet::Idle)
+    }
+
+    fn check(&mut self, quiet: Quiet) -> Result<(), Diagnostic> {
         self.health
-            .check(&self.program, &self.device, &mut self.words)
+            .check(&self.program, &self.device, &mut self.words, quiet)
     }
 
     /// Writes a sample into a replica.
     fn give(&mut self, replica: usize, sample: &Sample<'_>) -> Result<(), Diagnostic> {
         let words = &mut self.words;
-        for Tape { count, spikes } in &self.layout.inputs {
+        for (Tape { count, spikes }, channels) in &self.layout.inputs {
+            let own = sample.spikes.iter();
+            let own = own.filter(|s| channels.contains(&s.channel));
             words.clear();
-            words.push(sample.spikes.len() as u32);
+            words.push(own.clone().count() as u32);
             let joined = spikes.address == count.address + 4;
             if !joined {
                 self.device
                     .write(count.pes[replica], count.address, words)?;
                 words.clear();
             }
-            words.extend(sample.spikes.iter().map(|s| s.tick << 16 | s.channel));
+            words.extend(own.map(|s| s.tick << 16 | (s.channel - channels.start)));
             let address = if joined {
                 count.address
             } else {
@@ -155,6 +213,9 @@ impl<D: Device> Session<D> {
             let label = (sample.label as f32).to_bits();
             self.device
                 .write(field.pes[replica], field.address, &[label])?;
+        }
+        if self.stream.is_some() {
+            return Ok(());
         }
         for field in &self.layout.errors {
             words.clear();
@@ -269,6 +330,10 @@ impl<D: Device> Executor for Session<D> {
     }
 
     fn read(&self, replica: usize, proc: Proc, array: Array) -> Result<Vec<f32>, Diagnostic> {
+        let stream = self.stream.as_ref();
+        if let Some(words) = stream.and_then(|s| s.array(replica, proc, array)) {
+            return Ok(words.iter().copied().map(f32::from_bits).collect());
+        }
         let words = self.read_field(self.field(proc, array)?, replica)?;
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
@@ -298,6 +363,11 @@ impl<D: Device> Executor for Session<D> {
     }
 
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
+        keeps_spikes(&self.program, proc)?;
+        let stream = self.stream.as_ref();
+        if let Some(spikes) = stream.and_then(|s| s.spikes(replica, proc)) {
+            return Ok(spikes.to_vec());
+        }
         let Some(Some(tape)) = self.layout.tapes.get(proc) else {
             let message = format!("{proc} records no spikes");
             return Err(Diagnostic::error(BUNDLE, &self.program.name, message));

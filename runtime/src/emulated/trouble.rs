@@ -63,8 +63,10 @@ pub(super) fn lost(lost: Lost) -> Result<(), Diagnostic> {
 
 /// Whether the sources have room for a sample.
 pub(super) fn sample(layout: &Layout, sample: &Sample<'_>) -> Result<(), Diagnostic> {
-    for input in &layout.inputs {
-        let (found, room) = (sample.spikes.len(), input.spikes.words);
+    for (tape, channels) in &layout.inputs {
+        let own = sample.spikes.iter();
+        let found = own.filter(|s| channels.contains(&s.channel)).count();
+        let room = tape.spikes.words;
         if found > room {
             return Err(Diagnostic::error(
                 DEVICE_LOSS,

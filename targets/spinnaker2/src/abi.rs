@@ -1,13 +1,13 @@
 //! The contract between firmware, routing tables and host: keys, commands, symbols.
 //!
 //! # Keys
-//! `instance[31:24] number[23:18] kind[17:16] index[15:0]`. The instance is the replica (the optimiser
+//! `instance[31:24] number[23:16] kind[15:14] index[13:0]`. The instance is the replica (the optimiser
 //! PE answers to [`OPTIMISER`]), so that one image serves all replicas: each PE adds the instance from
 //! its `config` word.
 //!
 //! | kind | number | index | payload | from → to |
 //! |---|---|---|---|---|
-//! | [`Kind::Spike`] | producing process | lane | none | producer → its consumers |
+//! | [`Kind::Spike`] | producing process | lane | none, or the value | producer → its consumers |
 //! | [`Kind::Marker`] | process that finished a step | 0 | none | process → all its neighbours, both ways |
 //! | [`Kind::Error`] | channel | lane of the producer | `f32` | consumer → producer |
 //! | [`Kind::Command`] | 0 | 0 | flags | host → all PEs of the instance |
@@ -21,23 +21,46 @@
 //!
 //! # Steps and flow control
 //! A process counts finished steps; after each it sends its marker to every process that shares a
-//! channel with it. Forward, step `t` of a source or neuron process emits bin `t`; step `t` of the loss
-//! consumes bin `t`. Adjoint, step `T + s` works on bin `T-2-s`. A process begins step `t` when every
-//! producer has finished `t` steps (bins 0 ..= t-1; the loss: `t+1`), every consumer at least
-//! `t - WINDOW`; step `T + s` when every consumer that sends it errors has finished `T + s` steps and
-//! every producer that takes errors at least `T + s - WINDOW`. The loss's last forward step includes the
-//! turn. So FIFOs are bounded and sized for the worst case.
+//! channel with it, itself among them. Forward, step `t` of a process takes what was emitted in bin `t - d`
+//! over a channel with a delay of `d`, and emits bin `t`. It begins when every such producer has finished
+//! `t + 1 - d` steps, and no consumer lags by more than the window: each has finished `t - window` steps. The
+//! last forward step of the loss includes the turn.
+//!
+//! Programs that go backwards have a window of [`WINDOW`]. Adjoint, step `T + s` works on bin `T-2-s`; it
+//! begins when every consumer that sends it errors has finished `T + s` steps and every producer that takes
+//! errors at least `T + s - WINDOW`.
+//!
+//! In programs that do not, the mapping chooses the window ([`crate::mapping::Pacing`]), and a process does
+//! not run ahead of its producers either, whatever the delay: they have finished `t - window` steps, too. So
+//! two neighbours are never further apart than a few steps, and rings and slots are bounded.
+//!
+//! **No deadlock**, for any window from 0 on: of the processes that have finished the fewest steps, take the
+//! first in the program's order. All its neighbours have finished as many steps or more, which is what a
+//! window of 0 asks for, and a delay of at least 1. Producers without a delay stand before it, so they have
+//! finished more. It can go on.
+//!
+//! # Segments
+//! What a forward program is given and what it records lies in SRAM by bins: one row a bin of a source's
+//! [`tape::raster`] or [`tape::given`], of a trace, of own spikes ([`tape::raster`] again), of given errors.
+//! There are as many rows as a segment has bins, behind those of earlier bins that handlers still reach (a
+//! spike that took `d` bins may be probed in the bin in which it was emitted). If a segment is shorter than
+//! the sample, `limit` is a word with the number of steps that may begin, and `origin` the bin of the first row.
+//! When all processes have come to the limit, the chip is quiet; the host takes the rows, moves the last ones to
+//! the front, clears or writes the others, sets both words, and sends a command without flags, which does
+//! nothing but wake.
 //!
 //! # Symbols
 //! Every array is an ELF object symbol `process.array`; see [`tape`] for tapes. `config` is one word,
 //! `instance << 24`; `status` one word, 0 or `code << 16 | detail` ([`Status`]).
 
-/// Steps that a producer may be ahead of its consumer.
+/// Steps that a producer may be ahead of its consumer, in programs that go backwards.
 pub const WINDOW: u32 = 4;
 /// Instance number of the optimiser PE.
 pub const OPTIMISER: u32 = 0xFF;
 /// Index of a worker's READY packet.
 pub const READY: u32 = 1;
+/// A command that does nothing but wake, where the next segment begins.
+pub const WAKE: u32 = 0;
 /// Command flag: run a forward pass.
 pub const FORWARD: u32 = 1;
 /// Command flag: run the adjoint pass after it.
@@ -60,12 +83,25 @@ pub enum Kind {
     Command = 3,
 }
 
+/// Bits of a key's index.
+pub const INDEX_BITS: u8 = 14;
+/// Bits of a key's kind and number, which stand above the index.
+pub const SENDER_BITS: u8 = 10;
+/// Lanes that a key's index can name.
+pub const INDICES: usize = 1 << INDEX_BITS;
+/// Processes and channels that a key's number can name.
+pub const NUMBERS: usize = 1 << (SENDER_BITS - 2);
 /// Mask of a key that leaves the index free.
-pub const INDEX_FREE: u32 = 0xFFFF_0000;
+pub const INDEX_FREE: u32 = u32::MAX << INDEX_BITS;
 
 /// Composes a key; callers check ranges when they allocate numbers.
 pub const fn key(instance: u32, number: u32, kind: Kind, index: u32) -> u32 {
-    instance << 24 | number << 18 | (kind as u32) << 16 | index
+    instance << 24 | sender(number, kind) << INDEX_BITS | index
+}
+
+/// The number and kind of a key.
+pub const fn sender(number: u32, kind: Kind) -> u32 {
+    number << 2 | kind as u32
 }
 
 /// What went wrong on a PE; `detail` is the process, channel or key field concerned.
@@ -84,8 +120,22 @@ pub enum Status {
 /// Purpose of the words that count a neighbour's steps, one a neighbour; they are 0 when no work is left.
 pub const PROGRESS: &str = "steps that this neighbour has finished";
 
+/// Steps that may begin; written by the host for each segment.
+pub const LIMIT: &str = "limit";
+/// The bin of the first row; written by the host for each segment.
+pub const ORIGIN: &str = "origin";
+
 /// Names of tape symbols.
 pub mod tape {
+    /// `u32[rows][lanes / 32, rounded up]`: in programs that do not go backwards, the spikes that a source is
+    /// given or that neurons have emitted; a bit a lane, the lowest first.
+    pub fn raster(process: &str) -> String {
+        format!("{process}.tape.raster")
+    }
+    /// `f32[rows][lanes]`: the values that a source is given.
+    pub fn given(process: &str) -> String {
+        format!("{process}.input.values")
+    }
     /// `u32`: own spikes so far.
     pub fn count(process: &str) -> String {
         format!("{process}.tape.count")

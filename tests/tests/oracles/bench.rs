@@ -2,6 +2,7 @@
 
 use nirc_ir::event::{Handler, Proc, Process, Program};
 use nirc_spinnaker2::codegen::{Firmware, Section, compile};
+use nirc_spinnaker2::mapping::Pacing;
 use nirc_spinnaker2::target::Target;
 use nirc_spinnaker2::thumb::SymbolKind;
 
@@ -59,7 +60,8 @@ impl Bench {
 
     fn new(program: &Program, group: &[Proc]) -> Self {
         let target = target();
-        let firmware = compile(program, group, &target).unwrap_or_else(|e| panic!("{e}"));
+        let firmware = compile(program, group, &target, Pacing::whole(program))
+            .unwrap_or_else(|e| panic!("{e}"));
         let stack = firmware
             .memory
             .region("stack")

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nirc_spinnaker2::codegen::{Firmware, compile};
+use nirc_spinnaker2::mapping::Pacing;
 use nirc_spinnaker2::target::Target;
 use nirc_tests::tools::oracle;
 use tempfile::TempDir;
@@ -18,7 +19,8 @@ fn images() -> (TempDir, Vec<(Firmware, PathBuf)>) {
     let mut images = Vec::new();
     for (name, program) in programs::all() {
         for group in programs::groups(&program) {
-            let firmware = compile(&program, &group, &target).unwrap_or_else(|e| panic!("{e}"));
+            let firmware = compile(&program, &group, &target, Pacing::whole(&program))
+                .unwrap_or_else(|e| panic!("{e}"));
             let path = directory
                 .path()
                 .join(format!("{name}.{}.elf", firmware.name));

@@ -6,7 +6,7 @@ use std::path::Path;
 use nirc_compiler::lower::lower;
 use nirc_compiler::nir::{self, ImportOptions};
 use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
-use nirc_compiler::passes;
+use nirc_compiler::passes::canonicalise;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{Proc, Program, Role};
 use nirc_ir::network::{
@@ -50,7 +50,7 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         sizes: &[3, 13, 7],
         convention: Convention {
             reset: Reset::Subtract,
-            ..preset("nir")
+            ..preset("euler")
         },
         per_neuron: true,
         bias: true,
@@ -131,7 +131,7 @@ fn yin_yang() -> Program {
         graded: BTreeSet::new(),
     };
     let (mut network, _) = nir::import(&file, &import).expect("the example is importable");
-    passes::canonicalise(&mut network).expect("its paths are single matrices");
+    canonicalise(&mut network).expect("it is made of synapses");
     let options = options(27, FIRST_SPIKE, ADAM, Vec::new());
     lower(&network, &options).expect("the example can be lowered")
 }

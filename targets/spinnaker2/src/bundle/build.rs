@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use nirc_ir::codes::{CODEGEN, MAP_SRAM};
+use nirc_ir::codes::{CODEGEN, MAP_ROUTES};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
 use nirc_ir::text::print_program;
@@ -14,9 +14,9 @@ use super::manifest::{ArrayEntry, KeyEntry, ProcessEntry, RegionEntry, Words};
 use super::write::raw;
 use super::{Bundle, Firmware, ImageId, Index, Load, Origin, fingerprint};
 use crate::abi;
-use crate::codegen::{self, CodegenError};
+use crate::codegen;
 use crate::elf::{ElfError, Image, ImageSymbol};
-use crate::mapping::{self, Instance, Mapping, Placement, traffic};
+use crate::mapping::{self, Instance, Mapping, Pacing, Placement, traffic};
 use crate::target::Target;
 
 impl Bundle {
@@ -26,7 +26,30 @@ impl Bundle {
     /// What is wrong with the program, does not fit or cannot be generated: all of it, not only the first.
     pub fn build(program: &Program, target: &Target) -> Result<Self, Diagnostics> {
         verify(program)?;
-        let mapping = mapping::map(program, target)?;
+        Self::assemble(program, target, mapping::map(program, target)?)
+    }
+
+    /// The same with a pacing of one's own; only programs that do not go backwards have a choice.
+    ///
+    /// # Errors
+    /// As [`Bundle::build`], and where a segment is no part of a sample.
+    pub fn build_with(
+        program: &Program,
+        target: &Target,
+        pacing: Pacing,
+    ) -> Result<Self, Diagnostics> {
+        verify(program)?;
+        let mut mapping = mapping::map(program, target)?;
+        if !program.has_adjoint() {
+            mapping.pacing = pacing;
+        }
+        let entries = target.router.entries as usize;
+        mapping::verify(&mapping, program, entries)
+            .map_err(|e| Diagnostic::error(MAP_ROUTES, &program.name, e.to_string()))?;
+        Self::assemble(program, target, mapping)
+    }
+
+    fn assemble(program: &Program, target: &Target, mapping: Mapping) -> Result<Self, Diagnostics> {
         let builder = Builder {
             images: images(program, target, &mapping)?,
             program,
@@ -48,7 +71,7 @@ fn images(
     let mut seen = BTreeSet::new();
     for placement in &mapping.placements {
         if seen.insert(&placement.procs) {
-            match firmware(program, &placement.procs, target) {
+            match firmware(program, &placement.procs, target, mapping.pacing) {
                 Ok(mut firmware) => {
                     firmware.name = file_name(&firmware.name, &images);
                     images.push(firmware);
@@ -73,9 +96,14 @@ fn file_name(name: &str, images: &PrimaryMap<ImageId, Firmware>) -> String {
     name
 }
 
-fn firmware(program: &Program, procs: &[Proc], target: &Target) -> Result<Firmware, Diagnostic> {
-    let generated = codegen::compile(program, procs, target);
-    let generated = generated.map_err(|e| generation(&program.name, &e))?;
+fn firmware(
+    program: &Program,
+    procs: &[Proc],
+    target: &Target,
+    pacing: Pacing,
+) -> Result<Firmware, Diagnostic> {
+    let generated = codegen::compile(program, procs, target, pacing);
+    let generated = generated.map_err(|e| codegen::diagnostic(&program.name, &e))?;
     let broken = |e: ElfError| {
         let problem = Diagnostic::error(CODEGEN, &generated.name, e.to_string());
         match e {
@@ -98,16 +126,6 @@ fn firmware(program: &Program, procs: &[Proc], target: &Target) -> Result<Firmwa
         name: generated.name,
         procs: generated.procs,
     })
-}
-
-fn generation(network: &str, error: &CodegenError) -> Diagnostic {
-    match error {
-        CodegenError::Sram { name, .. } | CodegenError::Code { name, .. } => {
-            Diagnostic::error(MAP_SRAM, name, error.to_string())
-                .help("split the population, shorten the sample, or lower `mapping.spike_bound`")
-        }
-        _ => Diagnostic::error(CODEGEN, network, error.to_string()),
-    }
 }
 
 /// The parts of a bundle while it is put together.

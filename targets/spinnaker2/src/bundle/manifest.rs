@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of this format. A reader refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The whole of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,10 @@ pub struct Manifest {
     pub dt: f64,
     /// Replicas of the network.
     pub replicas: usize,
+    /// Steps that a process may be ahead of a neighbour.
+    pub window: u32,
+    /// Bins that run at a time.
+    pub segment: u32,
     /// Name of the target.
     pub target: String,
     /// Every semantic choice, by name.

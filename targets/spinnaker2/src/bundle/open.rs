@@ -12,7 +12,7 @@ use super::manifest::{ImageEntry, Manifest, PlacementEntry, RouteEntry, VERSION}
 use super::write::{is_inside, path};
 use super::{Bundle, BundleError, Firmware, ImageId, Index, Load, Origin, sha256};
 use crate::elf::Image;
-use crate::mapping::{Instance, Keys, Mapping, PeId, Placement, Route};
+use crate::mapping::{Instance, Keys, Mapping, Pacing, PeId, Placement, Route};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -53,6 +53,10 @@ impl Bundle {
             mapping: Mapping {
                 placements,
                 routes: routes.iter().map(route).collect(),
+                pacing: Pacing {
+                    window: manifest.window,
+                    segment: manifest.segment,
+                },
             },
             images,
             loads,

@@ -163,13 +163,13 @@ fn damage_is_detected() {
     assert!(matches!(error, BundleError::Read { .. }));
     let error = break_file("manifest.json", &|path| {
         let text = fs::read_to_string(path).expect("readable");
-        fs::write(path, text.replace("\"version\": 1", "\"version\": 2")).expect("writable");
+        fs::write(path, text.replace("\"version\": 2", "\"version\": 3")).expect("writable");
     });
     assert!(matches!(
         error,
         BundleError::Version {
-            expected: 1,
-            found: 2
+            expected: 2,
+            found: 3
         }
     ));
     let error = break_file("manifest.json", &|path| {

@@ -100,6 +100,8 @@ impl Bundle {
             ticks: origin.ticks,
             dt: origin.dt,
             replicas: origin.replicas,
+            window: self.mapping.pacing.window,
+            segment: self.mapping.pacing.segment,
             target: origin.target,
             convention: origin.convention,
             processes: self.index.processes.clone(),

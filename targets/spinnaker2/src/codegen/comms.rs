@@ -8,20 +8,26 @@
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Chan, Proc};
 
+use super::driver::compare;
 use super::hardware::{Fifo, Hardware};
 use super::memory::Placed;
 use super::names;
-use crate::abi::{Kind, Status};
-use crate::thumb::Reg::{R0, R1, R2, R4, R5, R6, R7, R8};
+use crate::abi::{self, INDEX_BITS, Kind, SENDER_BITS, Status};
+use crate::thumb::Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
 use crate::thumb::{Addr, Assembler, BarrierOp, Cond, HintOp, Inst, Label, Reg, Shift, Src};
 
 /// The first word of the control block: r8 points to it in all code but handlers.
 pub(super) const CONTROL: &str = names::CONFIG;
 
+/// Most packets that are told apart one by one.
+const IN_A_ROW: usize = 4;
+
 /// What a process can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packet {
     Spike(Proc),
+    /// A value that a process emitted; told from a spike by its payload.
+    Value(Proc),
     Marker(Proc),
     Error(Chan),
     Command,
@@ -29,15 +35,16 @@ pub(super) enum Packet {
 }
 
 impl Packet {
-    /// Kind and number in its key.
-    fn key(self) -> (Kind, usize) {
-        match self {
-            Self::Spike(proc) => (Kind::Spike, proc.index()),
+    /// Number and kind in its key.
+    fn sender(self) -> u32 {
+        let (kind, number) = match self {
+            Self::Spike(proc) | Self::Value(proc) => (Kind::Spike, proc.index()),
             Self::Marker(proc) => (Kind::Marker, proc.index()),
             Self::Error(chan) => (Kind::Error, chan.index()),
             Self::Command => (Kind::Command, 0),
             Self::Ready(proc) => (Kind::Command, proc.index()),
-        }
+        };
+        abi::sender(u32::try_from(number).unwrap_or(u32::MAX), kind)
     }
 }
 
@@ -155,6 +162,31 @@ impl Comms<'_> {
         asm.emit(Inst::ret());
     }
 
+    /// `send.values`: packets with the words from r9 up to r10; r0 = the first's key, which counts up. Changes
+    /// r1 to r3 and r9.
+    pub(super) fn send_values(&self, asm: &mut Assembler, label: Label) {
+        let hw = self.hardware;
+        asm.place_pool();
+        asm.annotate("send.values");
+        asm.function("send.values", label);
+        asm.mov_const(R1, hw.comms);
+        self.wait_for_transmitter(asm);
+        asm.mov_const(R2, hw.tcr_payload);
+        asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        let again = asm.here();
+        asm.emit(Inst::ldr(R3, Addr::Post(R9, 4)));
+        self.wait_for_transmitter(asm);
+        asm.emit(Inst::str(R3, Addr::Offset(R1, hw.tdr)));
+        asm.emit(Inst::str(R0, Addr::Offset(R1, hw.tkr)));
+        asm.emit(Inst::add(R0, R0, 1));
+        asm.emit(Inst::cmp(R9, R10));
+        asm.b_if(Cond::Ne, again);
+        self.wait_for_transmitter(asm);
+        asm.mov_const(R2, hw.tcr_plain);
+        asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        asm.emit(Inst::ret());
+    }
+
     /// r1 = the controller; changes r2.
     fn wait_for_transmitter(&self, asm: &mut Assembler) {
         let poll = asm.here();
@@ -170,9 +202,9 @@ impl Comms<'_> {
         match index {
             Some(index) => {
                 asm.emit(Inst::orr(R0, index, R1));
-                asm.emit(Inst::orr(R0, R0, key));
+                orr_const(asm, R0, R0, key, R1);
             }
-            None => asm.emit(Inst::orr(R0, R1, key)),
+            None => orr_const(asm, R0, R1, key, R0),
         }
     }
 
@@ -266,22 +298,49 @@ impl Comms<'_> {
             signed: false,
             rd: R1,
             rn: R0,
-            lsb: 16,
-            width: 8,
+            lsb: INDEX_BITS,
+            width: SENDER_BITS,
         });
+        let unknown = asm.label();
+        let mut packets = packets.to_vec();
+        if packets.len() > IN_A_ROW {
+            packets.sort_by_key(|packet| packet.sender());
+        }
+        Self::tell_apart(asm, &packets, deal, exits, unknown);
+        asm.bind(unknown);
+        asm.emit(Inst::lsr(R0, R0, 16));
+        asm.emit(Inst::orr(R0, R0, (Status::UnknownKey as u32) << 16));
+        asm.b(exits.complain);
+    }
+
+    /// Deals with the packet whose sender is in r1: halves what it may be until few are left, one of which it is.
+    fn tell_apart(
+        asm: &mut Assembler,
+        packets: &[Packet],
+        deal: Deal<'_>,
+        exits: Exits,
+        unknown: Label,
+    ) {
+        if packets.len() > IN_A_ROW {
+            let (lower, upper) = packets.split_at(packets.len() / 2);
+            let below = asm.label();
+            compare(asm, R1, upper[0].sender(), R3);
+            asm.b_if(Cond::Cc, below);
+            Self::tell_apart(asm, upper, deal, exits, unknown);
+            asm.b(unknown);
+            asm.bind(below);
+            Self::tell_apart(asm, lower, deal, exits, unknown);
+            return;
+        }
         for &packet in packets {
             let other = asm.label();
-            let (kind, number) = packet.key();
             asm.comment(format!("{packet:?}"));
-            asm.emit(Inst::cmp(R1, (number << 2) as u32 | kind as u32));
+            compare(asm, R1, packet.sender(), R3);
             asm.b_if(Cond::Ne, other);
             deal(asm, packet, exits);
             asm.b(exits.done);
             asm.bind(other);
         }
-        asm.emit(Inst::lsr(R0, R0, 16));
-        asm.emit(Inst::orr(R0, R0, (Status::UnknownKey as u32) << 16));
-        asm.b(exits.complain);
     }
 
     /// Sleeps until something arrives.
@@ -301,6 +360,17 @@ fn store(asm: &mut Assembler, addr: u32, value: u32) {
 fn register(asm: &mut Assembler, offset: i32, value: u32) {
     asm.mov_const(R0, value);
     asm.emit(Inst::str(R0, Addr::Offset(R4, offset)));
+}
+
+/// Sets the bits of a constant, by way of `scratch` where the instruction cannot hold it.
+pub(super) fn orr_const(asm: &mut Assembler, to: Reg, from: Reg, value: u32, scratch: Reg) {
+    let orr = Inst::orr(to, from, value);
+    if orr.encode().is_ok() {
+        asm.emit(orr);
+    } else {
+        asm.mov_const(scratch, value);
+        asm.emit(Inst::orr(to, from, scratch));
+    }
 }
 
 /// `base[index]` with words.

@@ -2,9 +2,11 @@
 
 use nirc_ir::event::{Array, Chan, Coef, Proc, Process, Program, Unary};
 
+use super::buffers::Buffers;
 use super::memory::Placed;
 use super::names;
 use crate::abi::tape;
+use crate::mapping::Pacing;
 use crate::thumb::{Assembler, Label};
 
 /// Subroutines that handlers and driver share.
@@ -40,6 +42,7 @@ pub(super) struct Context<'a> {
     pub(super) proc: Proc,
     pub(super) memory: &'a Placed,
     pub(super) labels: Labels,
+    pub(super) pacing: Pacing,
 }
 
 impl Context<'_> {
@@ -65,6 +68,16 @@ impl Context<'_> {
     /// Address of the current bin.
     pub(super) fn bin(&self) -> u32 {
         self.memory.addr(names::BIN)
+    }
+
+    /// Address of the current bin's row number.
+    pub(super) fn row(&self) -> u32 {
+        self.memory.get(names::ROW).unwrap_or_else(|| self.bin())
+    }
+
+    /// What is kept for the process, in a forward program.
+    pub(super) fn buffers(&self) -> Buffers<'_> {
+        Buffers::new(self.program, self.proc, self.pacing)
     }
 
     /// Address of bins and lanes of own spikes.

@@ -8,17 +8,20 @@
 //! so every packet of the sample has been dealt with. It then sets progress and input tapes back. What
 //! arrives from then on belongs to the next sample, even if a neighbour got its command first. Own tapes
 //! stay for the host to read, until the next command.
+//!
+//! What is special to programs that do not go backwards stands in [`super::stream`].
 
 use std::collections::BTreeSet;
 
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{ArrayKind, Body, Chan, HandlerKind, Op, Proc, Role, Row, Stmt};
+use nirc_ir::event::{ArrayKind, Chan, HandlerKind, Output, Proc, Role};
 
-use super::comms::{Comms, Exits, Packet, word_at, words};
+use super::buffers::names_bin;
+use super::comms::{Comms, Exits, Packet, orr_const, word_at, words};
 use super::context::Context;
 use super::names;
 use super::plan::Fill;
-use crate::abi::{self, Kind, Status, WINDOW, tape};
+use crate::abi::{self, INDEX_BITS, Kind, Status, WINDOW, tape};
 use crate::thumb::Reg::{R0, R1, R2, R3, R9, R10, R11, R12};
 use crate::thumb::SReg::S0;
 use crate::thumb::{
@@ -48,27 +51,31 @@ impl Handlers {
 
 /// How far a neighbour has to be before a step begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    /// It has finished as many steps.
-    Level(Proc),
-    /// It has finished one step more.
-    Ahead(Proc),
-    /// It is no more than the window behind.
-    Near(Proc),
+pub(super) enum Need {
+    /// It lacks so many steps at most; -1 if it has to be one ahead.
+    Within(Proc, i64),
     /// It has finished exactly its forward steps.
     Forward(Proc),
 }
 
+/// It has finished as many steps.
+const LEVEL: i64 = 0;
+/// It has finished one step more.
+const AHEAD: i64 = -1;
+/// It is no more than the window behind.
+const NEAR: i64 = WINDOW as i64;
+
 /// Subroutines of the driver.
-struct Routines {
+pub(super) struct Routines {
     drain: Label,
-    wait_forward: Label,
+    pub(super) wait_forward: Label,
     wait_adjoint: Label,
     wait_end: Label,
     marker: Label,
     error: Label,
-    send: Label,
+    pub(super) send: Label,
     send_payload: Label,
+    pub(super) send_values: Label,
     fill: Label,
 }
 
@@ -77,7 +84,7 @@ pub(super) struct Driver<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) comms: Comms<'a>,
     pub(super) handlers: Handlers,
-    routines: Routines,
+    pub(super) routines: Routines,
 }
 
 impl<'a> Driver<'a> {
@@ -96,6 +103,7 @@ impl<'a> Driver<'a> {
             error: asm.label(),
             send: asm.label(),
             send_payload: asm.label(),
+            send_values: asm.label(),
             fill: asm.label(),
         };
         Self {
@@ -106,11 +114,11 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         self.context.process().role
     }
 
-    fn ticks(&self) -> u32 {
+    pub(super) fn ticks(&self) -> u32 {
         self.context.program.ticks
     }
 
@@ -123,11 +131,11 @@ impl<'a> Driver<'a> {
         self.has_adjoint() && self.role() != Role::Source
     }
 
-    fn neighbours(&self) -> BTreeSet<Proc> {
+    pub(super) fn neighbours(&self) -> BTreeSet<Proc> {
         super::plan::neighbours(self.context.program, self.context.proc)
     }
 
-    fn annotate(&self, asm: &mut Assembler, what: &str) {
+    pub(super) fn annotate(&self, asm: &mut Assembler, what: &str) {
         asm.annotate(format!("{}: {what}", self.context.process().name));
     }
 
@@ -155,8 +163,12 @@ impl<'a> Driver<'a> {
         let report = asm.label();
         self.unless(asm, abi::FORWARD, report);
         self.start(asm);
-        self.forward(asm);
-        self.adjoint(asm);
+        if self.has_adjoint() {
+            self.forward(asm);
+            self.adjoint(asm);
+        } else {
+            self.stream(asm);
+        }
         self.end(asm);
         asm.bind(report);
         self.report(asm);
@@ -200,14 +212,11 @@ impl<'a> Driver<'a> {
     fn start(&self, asm: &mut Assembler) {
         let process = self.context.process();
         self.annotate(asm, "start of a sample");
-        let per_sample = |kind| {
-            matches!(
-                kind,
-                ArrayKind::State { .. } | ArrayKind::Scalar { .. } | ArrayKind::Trace
-            )
-        };
-        let fills = super::plan::fills(self.context, per_sample);
+        let fills = super::plan::fills(self.context, |kind| self.per_sample(kind));
         self.fill(asm, &fills);
+        if !self.has_adjoint() {
+            return;
+        }
         asm.emit(Inst::mov(R0, 0));
         if process.tape.is_some() && self.role() != Role::Source {
             asm.emit(Inst::str(
@@ -226,6 +235,15 @@ impl<'a> Driver<'a> {
             asm.mov_const(R1, self.input(names::input_source, chan));
             asm.mov_const(R2, self.input(names::input_start, chan));
             asm.emit(Inst::str(R1, Addr::at(R2)));
+        }
+    }
+
+    /// Whether the process fills an array at the start of a sample; the host empties the rows of a segment.
+    fn per_sample(&self, kind: ArrayKind) -> bool {
+        match kind {
+            ArrayKind::State { .. } | ArrayKind::Scalar { .. } => true,
+            ArrayKind::Trace => self.has_adjoint(),
+            _ => false,
         }
     }
 
@@ -282,8 +300,7 @@ impl<'a> Driver<'a> {
             .is_some()
         {
             asm.emit(extract_half(R0, R0));
-            let key = abi::key(0, number(self.context.proc), Kind::Spike, 0);
-            self.comms.own_key(asm, key, Some(R0));
+            self.comms.own_key(asm, self.spike_key(), Some(R0));
             asm.bl(self.routines.send);
         }
         asm.b(again);
@@ -342,6 +359,11 @@ impl<'a> Driver<'a> {
                 self.for_inputs(asm, chan, event, |_, _| {});
             }
         }
+        self.turn(asm);
+    }
+
+    /// After the last bin, the turn.
+    pub(super) fn turn(&self, asm: &mut Assembler) {
         let turns: Vec<Label> = self.handlers.all(HandlerKind::Turn).collect();
         if turns.is_empty() {
             return;
@@ -388,9 +410,6 @@ impl<'a> Driver<'a> {
     }
 
     fn adjoint(&self, asm: &mut Assembler) {
-        if !self.has_adjoint() {
-            return;
-        }
         let (over, steps) = (asm.label(), 2 * self.ticks() - 1);
         self.annotate(asm, "adjoint");
         self.unless(asm, abi::ADJOINT, over);
@@ -456,11 +475,8 @@ impl<'a> Driver<'a> {
             rt: R0,
             addr: Addr::Offset(R9, -2),
         });
-        asm.emit(Inst::orr(
-            R0,
-            R0,
-            abi::key(0, chan_number(chan), Kind::Error, 0),
-        ));
+        let key = abi::key(0, chan_number(chan), Kind::Error, 0);
+        orr_const(asm, R0, R0, key, R1);
         asm.bl(self.routines.error);
     }
 
@@ -489,7 +505,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Tells the neighbours that a step is finished.
-    fn mark(&self, asm: &mut Assembler) {
+    pub(super) fn mark(&self, asm: &mut Assembler) {
         if !self.neighbours().is_empty() {
             asm.bl(self.routines.marker);
         }
@@ -506,6 +522,10 @@ impl<'a> Driver<'a> {
         for neighbour in neighbours {
             asm.emit(Inst::str(R0, self.progress(neighbour)));
         }
+        if !self.has_adjoint() {
+            self.rewind(asm);
+            return;
+        }
         for (chan, _) in self.context.program.incoming(self.context.proc) {
             let next = names::input_next(self.context.process(), chan);
             asm.mov_const(R0, self.input(names::input_source, chan));
@@ -513,7 +533,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn progress(&self, neighbour: Proc) -> Addr {
+    pub(super) fn progress(&self, neighbour: Proc) -> Addr {
         let process = &self.context.program.processes[neighbour];
         self.comms.control(&names::progress(process))
     }
@@ -536,73 +556,94 @@ impl<'a> Driver<'a> {
 /// Waiting.
 impl Driver<'_> {
     fn waits(&self, asm: &mut Assembler) {
-        let program = self.context.program;
-        let proc = self.context.proc;
-        let is_loss = self.role() == Role::Loss;
-        let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
-        let consumers: BTreeSet<Proc> = program.outgoing(proc).map(|(_, c)| c.to).collect();
-        let level = if is_loss { Need::Ahead } else { Need::Level };
-        let forward: Vec<Need> = producers
-            .iter()
-            .map(|&p| level(p))
-            .chain(consumers.iter().map(|&c| Need::Near(c)))
-            .collect();
-        self.wait(asm, "wait.forward", self.routines.wait_forward, &forward);
+        let forward = if self.has_adjoint() {
+            self.forward_needs()
+        } else {
+            self.stream_needs()
+        };
+        let label = self.routines.wait_forward;
+        self.wait(asm, "wait.forward", label, &forward, self.is_limited());
         if self.runs_adjoint() {
-            let takes = |p: &Proc| program.processes[*p].role != Role::Source;
-            let senders: BTreeSet<Proc> = program
-                .outgoing(proc)
-                .filter(|(chan, _)| program.carries_errors(*chan))
-                .map(|(_, c)| c.to)
-                .collect();
-            let takers: BTreeSet<Proc> = program
-                .incoming(proc)
-                .filter(|(chan, _)| program.carries_errors(*chan))
-                .map(|(_, c)| c.from)
-                .filter(takes)
-                .collect();
-            let adjoint: Vec<Need> = senders
-                .into_iter()
-                .map(Need::Level)
-                .chain(takers.into_iter().map(Need::Near))
-                .collect();
-            self.wait(asm, "wait.adjoint", self.routines.wait_adjoint, &adjoint);
+            let adjoint = self.adjoint_needs();
+            let label = self.routines.wait_adjoint;
+            self.wait(asm, "wait.adjoint", label, &adjoint, false);
         }
-        let last = |p: Proc| match program.processes[p].role {
-            Role::Source => Need::Forward(p),
-            _ => Need::Level(p),
+        let backwards = self.has_adjoint();
+        let last = |p: Proc| match self.context.program.processes[p].role {
+            Role::Source if backwards => Need::Forward(p),
+            _ => Need::Within(p, LEVEL),
         };
         let end: Vec<Need> = self.neighbours().into_iter().map(last).collect();
-        self.wait(asm, "wait.end", self.routines.wait_end, &end);
+        self.wait(asm, "wait.end", self.routines.wait_end, &end, false);
     }
 
-    /// A function that returns when the needs are met for the step in r11.
-    fn wait(&self, asm: &mut Assembler, name: &str, label: Label, needs: &[Need]) {
+    fn forward_needs(&self) -> Vec<Need> {
+        let program = self.context.program;
+        let proc = self.context.proc;
+        let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
+        let consumers: BTreeSet<Proc> = program.outgoing(proc).map(|(_, c)| c.to).collect();
+        let slack = match self.role() {
+            Role::Loss => AHEAD,
+            _ => LEVEL,
+        };
+        let producers = producers.into_iter().map(|p| Need::Within(p, slack));
+        let consumers = consumers.into_iter().map(|c| Need::Within(c, NEAR));
+        producers.chain(consumers).collect()
+    }
+
+    fn adjoint_needs(&self) -> Vec<Need> {
+        let program = self.context.program;
+        let proc = self.context.proc;
+        let takes = |p: &Proc| program.processes[*p].role != Role::Source;
+        let senders: BTreeSet<Proc> = program
+            .outgoing(proc)
+            .filter(|(chan, _)| program.carries_errors(*chan))
+            .map(|(_, c)| c.to)
+            .collect();
+        let takers: BTreeSet<Proc> = program
+            .incoming(proc)
+            .filter(|(chan, _)| program.carries_errors(*chan))
+            .map(|(_, c)| c.from)
+            .filter(takes)
+            .collect();
+        let senders = senders.into_iter().map(|s| Need::Within(s, LEVEL));
+        let takers = takers.into_iter().map(|t| Need::Within(t, NEAR));
+        senders.chain(takers).collect()
+    }
+
+    /// A function that returns when the needs are met for the step in r11, and the step is below the limit.
+    fn wait(&self, asm: &mut Assembler, name: &str, label: Label, needs: &[Need], limited: bool) {
         asm.place_pool();
         self.annotate(asm, name);
         asm.function(name, label);
         asm.emit(Inst::push(&[Reg::Lr]));
         let (again, asleep) = (asm.here(), asm.label());
         asm.bl(self.routines.drain);
+        if limited {
+            asm.emit(Inst::ldr(R0, self.comms.control(abi::LIMIT)));
+            asm.emit(Inst::cmp(R0, R11));
+            asm.b_if(Cond::Le, asleep);
+        }
         for need in needs {
-            let (Need::Level(p) | Need::Ahead(p) | Need::Near(p) | Need::Forward(p)) = *need;
-            asm.emit(Inst::ldr(R0, self.progress(p)));
-            match need {
-                Need::Level(_) => asm.emit(Inst::cmp(R0, R11)),
-                Need::Ahead(_) => {
-                    asm.emit(Inst::sub(R0, R0, 1));
+            match *need {
+                Need::Within(p, slack) => {
+                    asm.emit(Inst::ldr(R0, self.progress(p)));
+                    match u32::try_from(slack) {
+                        Ok(0) => {}
+                        Ok(slack) => asm.emit(Inst::add(R0, R0, slack)),
+                        Err(_) => asm.emit(Inst::sub(R0, R0, 1)),
+                    }
                     asm.emit(Inst::cmp(R0, R11));
                 }
-                Need::Near(_) => {
-                    asm.emit(Inst::add(R0, R0, WINDOW));
-                    asm.emit(Inst::cmp(R0, R11));
+                Need::Forward(p) => {
+                    asm.emit(Inst::ldr(R0, self.progress(p)));
+                    compare(asm, R0, self.ticks(), R1);
                 }
-                Need::Forward(_) => compare(asm, R0, self.ticks(), R1),
             }
             asm.b_if(Cond::Lt, asleep);
         }
         asm.emit(Inst::pop(&[Reg::Pc]));
-        if !needs.is_empty() {
+        if limited || !needs.is_empty() {
             asm.bind(asleep);
             self.comms.sleep(asm);
             asm.b(again);
@@ -616,7 +657,9 @@ impl Driver<'_> {
         let program = self.context.program;
         let proc = self.context.proc;
         let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
-        let plain: Vec<Packet> = producers
+        let spikes = |p: &Proc| program.processes[*p].output == Output::Spikes;
+        let (spiking, valued): (Vec<Proc>, Vec<Proc>) = producers.into_iter().partition(spikes);
+        let plain: Vec<Packet> = spiking
             .into_iter()
             .map(Packet::Spike)
             .chain(self.neighbours().into_iter().map(Packet::Marker))
@@ -624,6 +667,7 @@ impl Driver<'_> {
         let payload: Vec<Packet> = names::error_channels(program, proc)
             .into_iter()
             .map(Packet::Error)
+            .chain(valued.into_iter().map(Packet::Value))
             .chain([Packet::Command])
             .collect();
         self.comms.drain(
@@ -639,14 +683,19 @@ impl Driver<'_> {
         let sends_errors = program.incoming(proc).any(|(chan, c)| {
             program.carries_errors(chan) && program.processes[c.from].role != Role::Source
         });
-        if fires {
+        if fires && self.has_adjoint() {
             self.fire(asm);
+        } else if fires {
+            self.stream_fire(asm);
         }
         if neighbours {
             self.marker(asm);
         }
         if neighbours || super::plan::reports(program, proc) {
             self.comms.send(asm, self.routines.send);
+        }
+        if self.emits_values() {
+            self.comms.send_values(asm, self.routines.send_values);
         }
         if sends_errors {
             self.error(asm);
@@ -658,24 +707,23 @@ impl Driver<'_> {
     }
 
     fn fills_anything(&self) -> bool {
-        let filled = |kind| {
-            matches!(
-                kind,
-                ArrayKind::State { .. }
-                    | ArrayKind::Scalar { .. }
-                    | ArrayKind::Trace
-                    | ArrayKind::Gradient(_)
-            )
-        };
+        let filled = |kind| matches!(kind, ArrayKind::Gradient(_)) || self.per_sample(kind);
         !super::plan::fills(self.context, filled).is_empty()
     }
 
     fn deal(&self, asm: &mut Assembler, packet: Packet, exits: Exits) {
         match packet {
-            Packet::Spike(from) => self.received(asm, from, exits),
-            Packet::Marker(from) => self.progressed(asm, from, exits),
+            Packet::Spike(from) if self.has_adjoint() => self.received(asm, from, exits),
+            Packet::Marker(from) if self.has_adjoint() => self.progressed(asm, from, exits),
+            Packet::Spike(from) => self.stream_received(asm, from),
+            Packet::Value(from) => self.stream_value(asm, from),
+            Packet::Marker(from) => self.stream_progressed(asm, from),
             Packet::Error(chan) => self.error_received(asm, chan, exits),
             Packet::Command => {
+                if self.is_limited() {
+                    asm.comment("without flags, it only wakes");
+                    asm.cbz(R2, exits.done);
+                }
                 asm.emit(Inst::orr(R2, R2, 0x8000_0000));
                 asm.emit(Inst::str(R2, self.comms.control(names::COMMAND)));
             }
@@ -725,7 +773,7 @@ impl Driver<'_> {
         if channels.is_empty() {
             return;
         }
-        if self.has_adjoint() && self.context.program.processes[from].role != Role::Source {
+        if self.context.program.processes[from].role != Role::Source {
             compare(asm, R2, self.ticks(), R3);
             asm.b_if(Cond::Hi, exits.done);
         }
@@ -780,7 +828,7 @@ impl Driver<'_> {
             rn: R3,
             src: R0.into(),
         });
-        asm.emit(Inst::lsls(R3, R3, 16));
+        asm.emit(Inst::lsls(R3, R3, 32 - INDEX_BITS));
         asm.b_if(Cond::Ne, astray);
         asm.mov_const(R3, self.context.error(chan));
         asm.emit(Inst::str(R2, word_at(R3, R1)));
@@ -835,11 +883,7 @@ impl Driver<'_> {
         {
             asm.emit(Inst::ldr(R1, at(names::CONFIG)));
             asm.emit(Inst::orr(R0, R0, R1));
-            asm.emit(Inst::orr(
-                R0,
-                R0,
-                abi::key(0, number(self.context.proc), Kind::Spike, 0),
-            ));
+            orr_const(asm, R0, R0, self.spike_key(), R1);
             asm.b(self.routines.send);
         } else {
             asm.emit(Inst::ret());
@@ -855,6 +899,11 @@ impl Driver<'_> {
             asm.bind(told);
             asm.emit(Inst::ret());
         }
+    }
+
+    /// The key of what this process emits, but for instance and lane.
+    pub(super) fn spike_key(&self) -> u32 {
+        abi::key(0, number(self.context.proc), Kind::Spike, 0)
     }
 
     /// `marker`: sends this process' marker.
@@ -876,18 +925,6 @@ impl Driver<'_> {
         asm.emit(Inst::orr(R0, R0, R1));
         asm.b(self.routines.send_payload);
     }
-}
-
-/// Whether a body asks which bin it is.
-fn names_bin(body: &Body) -> bool {
-    body.stmts.iter().any(|stmt| {
-        matches!(
-            stmt,
-            Stmt::Let(_, Op::Tick | Op::LoadRow(_, Row::Tick))
-                | Stmt::StoreRow(_, Row::Tick, _)
-                | Stmt::Probe(..)
-        )
-    })
 }
 
 /// `fill`: r1 words from r0 on become s0. Changes r0 to r2 and s1 to s15.

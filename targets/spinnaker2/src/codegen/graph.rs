@@ -56,6 +56,8 @@ pub(super) enum Place {
     Error(Chan),
     /// The lane's element of the array that the caller points to.
     Remote,
+    /// The value that the event brought, where the caller points to.
+    Payload,
 }
 
 /// Something that has to happen.
@@ -286,14 +288,17 @@ impl Builder<'_> {
     fn is_scalar(&self, place: Place) -> bool {
         match place {
             Place::Element(array) => self.process.arrays[array].kind.is_scalar(),
+            Place::Payload => true,
             _ => false,
         }
     }
 
     /// What a payload is depends on who runs the handler.
     fn payload(&mut self) -> Id {
-        if self.handler.kind == HandlerKind::Gather {
-            return self.load(Place::Remote);
+        match self.handler.kind {
+            HandlerKind::Gather => return self.load(Place::Remote),
+            HandlerKind::Event(_) => return self.load(Place::Payload),
+            _ => {}
         }
         let mut sum = None;
         for chan in super::names::error_channels(self.program, self.proc) {

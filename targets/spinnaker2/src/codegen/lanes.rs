@@ -1,8 +1,8 @@
 //! Machine code for the body of a handler.
 //!
 //! # Calls
-//! A handler is a function: the source, the entry of the tape or the address of the replica's array in r0,
-//! the error it sends in s0. It keeps r8 to r11 and the stack pointer; everything else may change. r12 is
+//! A handler is a function: the source, the entry of the tape or the address of the replica's array in r0, the
+//! address of the value that an event brought in r1, the error it sends in s0. It keeps r8 to r11 and the stack pointer; everything else may change. r12 is
 //! scratch throughout.
 //!
 //! # Lanes
@@ -151,6 +151,8 @@ enum Origin {
     Tick(u32),
     /// What the caller gave.
     Given,
+    /// Where the value is that the event brought.
+    Payload,
 }
 
 /// A pointer to set up.
@@ -323,6 +325,7 @@ fn origin(
             );
             Some((Origin::Given, 0))
         }
+        Place::Payload => (graph.domain != Domain::Lanes).then_some((Origin::Payload, 0)),
     }
 }
 
@@ -415,6 +418,7 @@ impl Emitter<'_, '_> {
         let words = |index| Src::Reg(index, Shift::Lsl(2));
         match origin {
             Origin::Given => self.asm.emit(Inst::mov(reg, R0)),
+            Origin::Payload => self.asm.emit(Inst::mov(reg, R1)),
             Origin::Absolute => self.asm.mov_const(reg, base),
             Origin::Lane => {
                 self.asm.mov_const(reg, base);
@@ -430,7 +434,7 @@ impl Emitter<'_, '_> {
                 self.asm.emit(Inst::mla(reg, R0, R12, reg));
             }
             Origin::Tick(stride) => {
-                self.asm.mov_const(R12, self.context.bin());
+                self.asm.mov_const(R12, self.context.row());
                 self.asm.emit(Inst::ldr(R12, Addr::at(R12)));
                 self.asm.mov_const(reg, stride);
                 self.asm.emit(Inst::mul(R12, R12, reg));
@@ -567,8 +571,12 @@ impl Emitter<'_, '_> {
     /// A node that is the same on every lane.
     fn eval_once(&mut self, id: Id) {
         if let Node::Load(slot) = self.graph.node(id) {
-            let offset = self.scalar(slot);
             let to = self.registers.of(self.graph, id, 0);
+            if self.graph.place(slot) == Place::Payload {
+                self.asm.emit(Inst::vldr(to, R1, 0));
+                return;
+            }
+            let offset = self.scalar(slot);
             self.asm.emit(Inst::vldr(to, R12, offset));
         } else {
             self.compute(id, 0, None);

@@ -56,8 +56,8 @@ impl MemoryMap {
 pub(super) enum Init {
     Zero,
     Words(Vec<u32>),
-    /// The address of another region.
-    AddressOf(String),
+    /// The address of another region, or so many bytes behind it.
+    AddressOf(String, u32),
 }
 
 /// A region that has no address yet.
@@ -114,11 +114,11 @@ impl Plan {
         self.add(symbol, Section::Data, len, purpose, Init::Words(values));
     }
 
-    /// A word that starts as the address of another region.
+    /// A word that starts as the address of another region, or so many bytes behind it.
     pub(super) fn pointer(
         &mut self,
         symbol: impl Into<String>,
-        to: impl Into<String>,
+        (to, offset): (impl Into<String>, u32),
         purpose: impl Into<String>,
     ) {
         self.add(
@@ -126,7 +126,7 @@ impl Plan {
             Section::Data,
             4,
             purpose,
-            Init::AddressOf(to.into()),
+            Init::AddressOf(to.into(), offset),
         );
     }
 
@@ -220,6 +220,11 @@ impl Placed {
         self.region(symbol).addr
     }
 
+    /// Address of a region, if there is one of this name.
+    pub(super) fn get(&self, symbol: &str) -> Option<u32> {
+        self.names.get(symbol).map(|&at| self.regions[at].addr)
+    }
+
     /// First address behind a region.
     pub(super) fn end(&self, symbol: &str) -> u32 {
         let region = self.region(symbol);
@@ -238,7 +243,7 @@ impl Placed {
         let words = self.inits.iter().flat_map(|init| match init {
             Init::Zero => Vec::new(),
             Init::Words(words) => words.clone(),
-            Init::AddressOf(symbol) => vec![self.addr(symbol)],
+            Init::AddressOf(symbol, offset) => vec![self.addr(symbol).saturating_add(*offset)],
         });
         words.flat_map(u32::to_le_bytes).collect()
     }

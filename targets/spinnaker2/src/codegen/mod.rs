@@ -11,6 +11,7 @@
 //! * Nothing unreachable is emitted.
 //! * What does not fit is an error that lists everything that takes room.
 
+mod buffers;
 mod comms;
 mod context;
 mod driver;
@@ -25,7 +26,10 @@ mod optimiser;
 mod plan;
 mod registers;
 mod schedule;
+mod stream;
 
+use nirc_ir::Diagnostic;
+use nirc_ir::codes::{CODEGEN, MAP_SRAM};
 use nirc_ir::event::{HandlerKind, Op, Proc, Program, Stmt, Unary};
 
 pub use error::CodegenError;
@@ -33,6 +37,7 @@ pub use memory::{MemoryMap, Region, Section};
 
 use crate::abi::Status;
 use crate::elf::{self, Block, Image, ImageSymbol, Range};
+use crate::mapping::Pacing;
 use crate::target::Target;
 use crate::thumb::Reg::{R0, R1, R2};
 use crate::thumb::{Addr, Assembler, HintOp, Inst, Label, SymbolKind, SysReg};
@@ -84,9 +89,10 @@ pub fn compile(
     program: &Program,
     group: &[Proc],
     target: &Target,
+    pacing: Pacing,
 ) -> Result<Firmware, CodegenError> {
     let hardware = Hardware::new(target);
-    let job = Job::new(program, group, &hardware)?;
+    let job = Job::new(program, group, &hardware, pacing)?;
     let mut base = 0;
     // Code and data refer to each other's addresses; the data moves up until the code fits below it.
     loop {
@@ -99,11 +105,49 @@ pub fn compile(
     }
 }
 
+/// Bytes of code that a process of the network has.
+pub(crate) fn code_size(
+    program: &Program,
+    proc: Proc,
+    target: &Target,
+    pacing: Pacing,
+) -> Result<u32, CodegenError> {
+    let hardware = Hardware::new(target);
+    let group = [proc];
+    let job = Job::new(program, &group, &hardware, pacing)?;
+    // Data lies behind the code; where exactly does not matter.
+    let placed = job.plan.place(hardware.code.next_multiple_of(DATA_ALIGN));
+    Ok(job.assemble(&placed)?.end())
+}
+
+/// First address behind the memory of a process of the network with so many bytes of code.
+pub(crate) fn memory_end(
+    program: &Program,
+    proc: Proc,
+    code: u32,
+    pacing: Pacing,
+) -> Result<u64, CodegenError> {
+    let plan = plan::network(program, proc, pacing)?;
+    Ok(plan.place(code.next_multiple_of(DATA_ALIGN)).end)
+}
+
+/// The problem as a user should read it.
+pub(crate) fn diagnostic(network: &str, error: &CodegenError) -> Diagnostic {
+    match error {
+        CodegenError::Sram { name, .. } | CodegenError::Code { name, .. } => {
+            Diagnostic::error(MAP_SRAM, name, error.to_string())
+                .help("split the population, shorten the sample, or lower `mapping.spike_bound`")
+        }
+        _ => Diagnostic::error(CODEGEN, network, error.to_string()),
+    }
+}
+
 /// What is to be generated.
 struct Job<'a> {
     program: &'a Program,
     group: &'a [Proc],
     hardware: &'a Hardware,
+    pacing: Pacing,
     name: String,
     plan: Plan,
 }
@@ -113,12 +157,13 @@ impl<'a> Job<'a> {
         program: &'a Program,
         group: &'a [Proc],
         hardware: &'a Hardware,
+        pacing: Pacing,
     ) -> Result<Self, CodegenError> {
         let (name, plan) = if optimiser::are_optimisers(program, group) {
             ("optimiser".to_owned(), plan::optimisers(program, group)?)
         } else if let [proc] = group {
             let name = program.processes[*proc].name.clone();
-            (name, plan::network(program, *proc)?)
+            (name, plan::network(program, *proc, pacing)?)
         } else {
             let names: Vec<&str> = group
                 .iter()
@@ -132,6 +177,7 @@ impl<'a> Job<'a> {
             program,
             group,
             hardware,
+            pacing,
             name,
             plan,
         })
@@ -150,6 +196,7 @@ impl<'a> Job<'a> {
                 proc,
                 memory: placed,
                 labels,
+                pacing: self.pacing,
             };
             let handlers = handlers(&mut asm, &context)?;
             processes.push((context, handlers));

@@ -11,6 +11,8 @@ pub(super) const CONFIG: &str = "config";
 pub(super) const STATUS: &str = "status";
 /// The current bin.
 pub(super) const BIN: &str = "bin";
+/// The row of the current bin, where rows and bins are counted apart.
+pub(super) const ROW: &str = "row";
 /// The command to obey, with its top bit set; 0 if there is none.
 pub(super) const COMMAND: &str = "command";
 /// The flags of the command being obeyed.
@@ -42,6 +44,31 @@ pub(super) fn input_source(process: &Process, chan: Chan) -> String {
 /// Where each bin's spikes of a channel start.
 pub(super) fn input_start(process: &Process, chan: Chan) -> String {
     format!("{}.input.{chan}.start", process.name)
+}
+
+/// Slots of bins received from a process.
+pub(super) fn slots(process: &Process, from: &Process) -> String {
+    format!("{}.input.{}.slots", process.name, from.name)
+}
+
+/// Where the next packet of a process goes.
+pub(super) fn slot_next(process: &Process, from: &Process) -> String {
+    format!("{}.input.{}.next", process.name, from.name)
+}
+
+/// The slot of the bin that is coming in.
+pub(super) fn slot_open(process: &Process, from: &Process) -> String {
+    format!("{}.input.{}.open", process.name, from.name)
+}
+
+/// The slot of the bin that is taken next over a channel.
+pub(super) fn slot_read(process: &Process, chan: Chan) -> String {
+    format!("{}.input.{chan}.read", process.name)
+}
+
+/// Address of the current bin's row of own spikes.
+pub(super) fn raster_row(process: &Process) -> String {
+    format!("{}.tape.row", process.name)
 }
 
 /// Where each bin's own spikes start on the tape.

@@ -1,6 +1,7 @@
-//! What a PE has to hold for its processes, and how much of it.
+//! What a PE has to hold for its processes, and how much of it. What forward programs keep beside their
+//! arrays stands in [`super::buffers`].
 //!
-//! # Rings
+//! # Rings of programs that go backwards
 //! A process empties its rings at the start of every step (and whenever it wakes). A neighbour begins step `s`
 //! only when this process has finished `s - WINDOW` steps; when this process began its step `c`, it had dealt
 //! with all packets of the neighbour's steps below `c`. From then until it next looks, just after the marker
@@ -16,19 +17,19 @@ use nirc_ir::event::{
     Array, ArrayKind, Chan, CoefficientValue, Fold, Op, Proc, Process, Program, Role, Stmt, Tensor,
 };
 
+use super::buffers::Buffers;
 use super::context::Context;
 use super::error::CodegenError;
 use super::memory::Plan;
 use super::names;
-use crate::abi::{self, WINDOW, tape};
+use crate::abi::{self, INDICES, NUMBERS, WINDOW, tape};
+use crate::mapping::Pacing;
 
 /// Steps of a neighbour whose packets can wait at the same time.
 const STEPS_IN_FLIGHT: usize = WINDOW as usize + 2;
 /// Stack of a PE: the deepest calls take less than a hundred bytes, an exception frame with floats 108.
 const STACK: u32 = 256;
-/// Numbers that a key has for processes and channels.
-const NUMBERS: u64 = 1 << 6;
-/// Bins, lanes and tape entries that half a word can count.
+/// Bins that half a word can count.
 const HALF: u64 = 1 << 16;
 
 /// Fields of an own spike: each is in a register when it is recorded.
@@ -116,19 +117,23 @@ fn initial(kind: ArrayKind) -> f32 {
 }
 
 /// The memory of a source, neuron or loss process.
-pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenError> {
+pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<Plan, CodegenError> {
+    if !program.has_adjoint() {
+        return Buffers::new(program, proc, pacing).plan();
+    }
     check_ranges(program, proc)?;
     let process = &program.processes[proc];
     let mut plan = Plan::default();
     control(&mut plan);
-    for &neighbour in &neighbours(program, proc) {
-        let name = names::progress(&program.processes[neighbour]);
-        plan.values(name, vec![0], abi::PROGRESS);
-    }
+    progress(&mut plan, program, proc);
     for (chan, _) in program.incoming(proc) {
         let source = names::input_source(process, chan);
         let next = names::input_next(process, chan);
-        plan.pointer(next, source, "where the next spike of this channel goes");
+        plan.pointer(
+            next,
+            (source, 0),
+            "where the next spike of this channel goes",
+        );
     }
     if process.role != Role::Source && process.tape.is_some() {
         plan.values(tape::count(&process.name), vec![0], "own spikes so far");
@@ -142,7 +147,7 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
             );
         }
     }
-    arrays(&mut plan, program, proc);
+    arrays(&mut plan, program, proc, program.ticks as usize);
     if process.role == Role::Source {
         plan.words(
             tape::input_count(&process.name),
@@ -171,16 +176,30 @@ pub(super) fn network(program: &Program, proc: Proc) -> Result<Plan, CodegenErro
             "where each bin's spikes start",
         );
     }
-    plan.words(
-        names::FIFO_PLAIN,
-        ring(plain_packets(program, proc)),
-        "ring: packets without payload",
-    );
-    let payload = ring(payload_packets(program, proc)).saturating_mul(2);
-    plan.words(names::FIFO_PAYLOAD, payload, "ring: packets with payload");
-    plan.stack(STACK);
+    let plain = plain_packets(program, proc);
+    rings(&mut plan, plain, payload_packets(program, proc));
     plan.check()?;
     Ok(plan)
+}
+
+/// What has been heard of each neighbour.
+pub(super) fn progress(plan: &mut Plan, program: &Program, proc: Proc) {
+    for neighbour in neighbours(program, proc) {
+        let name = names::progress(&program.processes[neighbour]);
+        plan.values(name, vec![0], abi::PROGRESS);
+    }
+}
+
+/// Rings for so many packets without and with payload, and the stack.
+pub(super) fn rings(plan: &mut Plan, plain: usize, payload: usize) {
+    plan.words(
+        names::FIFO_PLAIN,
+        ring(plain),
+        "ring: packets without payload",
+    );
+    let payload = ring(payload).saturating_mul(2);
+    plan.words(names::FIFO_PAYLOAD, payload, "ring: packets with payload");
+    plan.stack(STACK);
 }
 
 /// The memory of the optimiser PE.
@@ -191,7 +210,7 @@ pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, Code
     plan.values(names::UPDATES, vec![0], "batches finished");
     for &proc in group {
         check_ranges(program, proc)?;
-        arrays(&mut plan, program, proc);
+        arrays(&mut plan, program, proc, 0);
         let name = &program.processes[proc].name;
         let replicas = program.replicas;
         plan.words(
@@ -210,23 +229,13 @@ pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, Code
         .keys()
         .filter(|&p| reports(program, p))
         .count();
-    plan.words(
-        names::FIFO_PLAIN,
-        ring(workers * program.replicas),
-        "ring: packets without payload",
-    );
-    plan.words(
-        names::FIFO_PAYLOAD,
-        2 * ring(2),
-        "ring: packets with payload",
-    );
-    plan.stack(STACK);
+    rings(&mut plan, workers * program.replicas, 2);
     plan.check()?;
     Ok(plan)
 }
 
 /// The control block; r8 points to its first word.
-fn control(plan: &mut Plan) {
+pub(super) fn control(plan: &mut Plan) {
     plan.values(
         names::CONFIG,
         vec![0],
@@ -238,15 +247,18 @@ fn control(plan: &mut Plan) {
     plan.values(names::BIN, vec![0], "the current bin");
 }
 
-/// Arrays in an order that puts together what is initialised together.
-fn arrays(plan: &mut Plan, program: &Program, proc: Proc) {
+/// Arrays in an order that puts together what is initialised together; those by bin have so many `rows`.
+pub(super) fn arrays(plan: &mut Plan, program: &Program, proc: Proc, rows: usize) {
     let process = &program.processes[proc];
     let mut order: Vec<(Array, ArrayKind)> =
         process.arrays.iter().map(|(id, a)| (id, a.kind)).collect();
     order.sort_by_key(|(id, kind)| (rank(*kind), initial(*kind).to_bits(), *id));
     for (id, kind) in order {
         let symbol = names::array(process, id);
-        let len = program.array_len(proc, id);
+        let len = match kind {
+            ArrayKind::GivenError | ArrayKind::Trace => rows.saturating_mul(process.lanes),
+            _ => program.array_len(proc, id),
+        };
         match kind {
             ArrayKind::Param(tensor) => {
                 let values = program.tensors[tensor].values.iter().map(|v| v.to_bits());
@@ -371,11 +383,7 @@ fn plain_packets(program: &Program, proc: Proc) -> usize {
     let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
     let spikes = producers.into_iter().map(|p| in_flight(program, p));
     let spikes = spikes.fold(0, usize::saturating_add);
-    let unpaced = if program.has_adjoint() {
-        (program.ticks as usize).saturating_sub(1)
-    } else {
-        0
-    };
+    let unpaced = (program.ticks as usize).saturating_sub(1);
     let between = |other: Proc| {
         let mut channels = program.channels.iter();
         channels.any(|(chan, c)| {
@@ -403,7 +411,7 @@ fn ring(packets: usize) -> usize {
 }
 
 /// Whether keys, tapes and operands can count what the program has.
-fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
+pub(super) fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
     let process = &program.processes[proc];
     let check = |what: &str, found: usize, limit: u64| {
         let found = found as u64;
@@ -416,16 +424,20 @@ fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
             found,
         })
     };
-    check("number of the process", proc.index(), NUMBERS - 1)?;
-    check("bins", program.ticks as usize, HALF - 1)?;
-    if !matches!(process.role, Role::Optimiser(_)) {
-        check("lanes", process.lanes, HALF)?;
-    }
     let fields = process.tape.as_ref().map_or(0, |t| t.fields.len());
     check("recorded fields", fields, FIELDS)?;
+    if matches!(process.role, Role::Optimiser(_)) {
+        return Ok(());
+    }
+    check("number of the process", proc.index(), NUMBERS as u64 - 1)?;
+    check("lanes", process.lanes, INDICES as u64)?;
+    if !program.has_adjoint() {
+        return Ok(());
+    }
+    check("bins", program.ticks as usize, HALF - 1)?;
     for (chan, channel) in program.channels.iter() {
         if channel.from == proc || channel.to == proc {
-            check("number of a channel", chan.index(), NUMBERS - 1)?;
+            check("number of a channel", chan.index(), NUMBERS as u64 - 1)?;
         }
     }
     Ok(())

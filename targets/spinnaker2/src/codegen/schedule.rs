@@ -5,7 +5,7 @@
 
 use nirc_ir::event::{Domain, Unary};
 
-use super::graph::{Folded, Graph, Id, Node, Root, Slot};
+use super::graph::{Folded, Graph, Id, Node, Place, Root, Slot};
 
 /// One step for all lanes of a block.
 #[derive(Clone, PartialEq, Debug)]
@@ -180,6 +180,11 @@ impl Builder<'_> {
             // The lane's number is at hand only at the start.
             self.eval_all(|node| node == Node::Lane);
         }
+        // Where it is, too.
+        self.eval_all(|node| match node {
+            Node::Load(slot) => graph.place(slot) == Place::Payload,
+            _ => false,
+        });
         for root in &graph.roots {
             if let Root::Spike { cond, fields } = root {
                 self.spike(*cond, fields);

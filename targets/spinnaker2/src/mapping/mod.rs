@@ -3,9 +3,10 @@
 //! The style is that of the published experiment: one PE a process, a replica of the network on whole
 //! QuadPEs of its own, one PE for all optimisers. [`place`] chooses the PEs, [`traffic`] says who has to
 //! get which keys, [`table`] writes that down as masked entries, and [`verify`](verify()) proves, each
-//! time, that the table and the traffic agree. The traffic follows from program and placement alone,
+//! time, that the table and the traffic agree. [`pacing`] chooses how far processes run ahead of one another. The traffic follows from program and placement alone,
 //! never from the table, so that the proof is not circular.
 
+pub mod pacing;
 pub mod pe;
 pub mod place;
 pub mod table;
@@ -17,20 +18,18 @@ pub mod verify;
 mod tests;
 
 use nirc_ir::codes::{MAP_ROUTES, MAP_TOO_MANY_PES};
+use nirc_ir::entity::Entity;
 use nirc_ir::event::{Proc, Process, Program, Role};
 use nirc_ir::{Diagnostic, Diagnostics};
 
+use crate::abi::{INDICES, NUMBERS};
 use crate::target::Target;
+pub use pacing::Pacing;
 pub use pe::{PeId, PeSet};
 pub use place::{Instance, Placement};
 pub use table::{Keys, Route};
 pub use traffic::{Flow, Packet};
 pub use verify::{MappingError, verify};
-
-/// Processes and channels that a key's number field can name.
-const NUMBERS: usize = 64;
-/// Lanes that a key's index field can name.
-const INDICES: usize = 1 << 16;
 
 /// A placed and routed program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +38,8 @@ pub struct Mapping {
     pub placements: Vec<Placement>,
     /// The routing table; the first match wins.
     pub routes: Vec<Route>,
+    /// How the steps of processes hang together.
+    pub pacing: Pacing,
 }
 
 impl Mapping {
@@ -60,7 +61,9 @@ impl Mapping {
 /// # Errors
 /// What does not fit, with the numbers.
 pub fn map(program: &Program, target: &Target) -> Result<Mapping, Diagnostics> {
-    map_on(program, &quads(target), target.router.entries as usize)
+    let mut mapping = map_on(program, &quads(target), target.router.entries as usize)?;
+    mapping.pacing = Pacing::choose(program, target)?;
+    Ok(mapping)
 }
 
 /// The PEs of a chip by quad, in the target's order.
@@ -87,6 +90,7 @@ fn map_on(
     let mapping = Mapping {
         placements,
         routes: table::merge(routes.collect()),
+        pacing: Pacing::whole(program),
     };
     verify(&mapping, program, router_entries)
         .map_err(|e| Diagnostic::error(MAP_ROUTES, &program.name, e.to_string()))?;
@@ -114,13 +118,11 @@ fn verify_ranges(program: &Program) -> Result<(), Diagnostics> {
     let optimises = |p: &&Process| matches!(p.role, Role::Optimiser(_));
     let numbered = || program.processes.values().filter(|p| !optimises(p));
     limit(MAP_ROUTES, name, "processes", numbered().count(), NUMBERS);
-    limit(
-        MAP_ROUTES,
-        name,
-        "channels",
-        program.channels.len(),
-        NUMBERS,
-    );
+    // Only errors name a channel.
+    let erring = program.channels.iter();
+    let erring = erring.filter(|(chan, _)| program.carries_errors(*chan));
+    let channels = erring.map(|(chan, _)| chan.index() + 1).max();
+    limit(MAP_ROUTES, name, "channels", channels.unwrap_or(0), NUMBERS);
     for process in numbered() {
         limit(MAP_ROUTES, &process.name, "lanes", process.lanes, INDICES);
     }

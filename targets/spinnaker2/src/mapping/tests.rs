@@ -159,7 +159,7 @@ fn too_many_replicas_name_the_most_that_fit() {
 
 #[test]
 fn more_processes_than_keys_can_name_are_refused() {
-    let errors = map_on(&chain(70, 1, false), &rows(38), 16384).expect_err("72 processes");
+    let errors = map_on(&chain(256, 1, false), &rows(38), 16384).expect_err("258 processes");
     assert!(errors.0.iter().all(|d| d.code == MAP_ROUTES));
     let errors = map_on(&chain(1, 0, false), &rows(38), 16384).expect_err("no replica");
     assert_eq!(errors.0[0].code, MAP_TOO_MANY_PES);
@@ -208,7 +208,7 @@ fn one_masked_entry_serves_where_it_can() {
     // A source's spikes and markers go to the same PE; all READYs to the optimiser.
     let flows = traffic::flows(&program, &mapping.placements);
     assert!(mapping.routes.len() < flows.len() - 22);
-    let entry = Keys::new(0, 0xFFFE_0000);
+    let entry = Keys::new(0, 0xFFFF_8000);
     assert!(mapping.routes.iter().any(|r| r.keys == entry));
 }
 

@@ -27,10 +27,13 @@ impl Display for Text<'_> {
         let Self { mapping, program } = self;
         writeln!(
             f,
-            "mapping @{}  style = paper  replicas = {}  pes = {}",
+            "mapping @{}  style = paper  replicas = {}  pes = {}  window = {}  segment = {} of {} bins",
             program.name,
             program.replicas,
-            mapping.placements.len()
+            mapping.placements.len(),
+            mapping.pacing.window,
+            mapping.pacing.segment,
+            program.ticks
         )?;
         writeln!(f, "\nplacement")?;
         for placement in &mapping.placements {

@@ -13,7 +13,7 @@ use crate::abi::{self, Kind};
 /// What a packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet {
-    /// A spike of a process.
+    /// A spike or value of a process.
     Spike(Proc),
     /// A process has finished a step.
     Marker(Proc),

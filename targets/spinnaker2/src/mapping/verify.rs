@@ -17,6 +17,14 @@ pub enum MappingError {
     /// More replicas than keys can name.
     #[error("{0} replicas, a packet's key can name {max}", max = Instance::REPLICAS)]
     Replicas(usize),
+    /// A segment without bins, or with more than a sample has.
+    #[error("segments of {found} bins, expected 1 to {ticks}")]
+    Segment {
+        /// Bins of a segment.
+        found: u32,
+        /// Bins of a sample.
+        ticks: u32,
+    },
     /// Two placements share a PE.
     #[error("PE {0} is used twice")]
     PeTwice(PeId),
@@ -99,6 +107,10 @@ pub fn verify(
 ) -> Result<(), MappingError> {
     if program.replicas > Instance::REPLICAS {
         return Err(MappingError::Replicas(program.replicas));
+    }
+    let (found, ticks) = (mapping.pacing.segment, program.ticks);
+    if !(1..=ticks).contains(&found) {
+        return Err(MappingError::Segment { found, ticks });
     }
     let mut pes = BTreeSet::new();
     if let Some(twice) = mapping.placements.iter().find(|p| !pes.insert(p.pe)) {

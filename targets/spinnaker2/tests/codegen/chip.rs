@@ -31,7 +31,7 @@ impl<'a> Rig<'a> {
         let mapping = mapping::map(program, &target).expect("the program fits the chip");
         let firmware = groups(program)
             .iter()
-            .map(|group| compile(program, group, &target).expect("compiles"))
+            .map(|group| compile(program, group, &target, mapping.pacing).expect("compiles"))
             .collect();
         let chip = Chip::new(ChipConfig::spinnaker2_prototype()).expect("a chip");
         let mut rig = Self {

@@ -7,6 +7,7 @@ use nirc_ir::executor::Executor;
 use nirc_ir::interpreter::{Event, Interpreter, Payload};
 use nirc_spinnaker2::abi::tape;
 use nirc_spinnaker2::codegen::{Firmware, compile};
+use nirc_spinnaker2::mapping::Pacing;
 use nirc_spinnaker2::target::Target;
 
 use crate::programs::{Numbers, all};
@@ -240,7 +241,8 @@ fn handlers_do_what_the_interpreter_does() {
             if process.handlers.is_empty() {
                 continue;
             }
-            let firmware = compile(&program, &[proc], &target).expect("compiles");
+            let firmware =
+                compile(&program, &[proc], &target, Pacing::whole(&program)).expect("compiles");
             for (index, handler) in process.handlers.iter().enumerate() {
                 for _ in 0..8 {
                     let mut bench = Bench::new(&program, proc, &firmware);

@@ -126,10 +126,11 @@ impl Model {
         readout.map_or(0, |pop| self.network.populations[pop].size)
     }
 
-    /// The initial weights.
+    /// The initial weights: those of every projection that training changes.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::default();
-        for (_, p) in self.network.projections.iter() {
+        let projections = self.network.projections.values();
+        for p in projections.filter(|p| p.trainable) {
             let lanes = self.network.populations[p.post].size;
             if let Link::Dense(values) = &p.link {
                 let rows = crate::training::by_output(values, lanes);

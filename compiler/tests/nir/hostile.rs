@@ -117,6 +117,8 @@ fn victims() -> Vec<Vec<u8>> {
             "exported/all_primitives_1d_lzf.nir",
             "exported/nested_subgraph.nir",
             "exported/f16_weights.nir",
+            "exported/snntorch_conv_avgpool.nir",
+            "exported/snntorch_rleaky_dense.nir",
         ] {
             victims.push(shared::bytes(&dir.join("nir").join(name)));
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{File, ImportOptions, export, import};
-use nirc_ir::network::{Convention, Network};
+use nirc_compiler::passes::canonicalise;
+use nirc_ir::network::{Convention, Link, Network, Neuron, Parameter, Projection};
 use nirc_ir::{Diagnostics, Severity};
 
 /// A file of these nodes and edges, with `dt` = 1 ms in its metadata.
@@ -124,13 +125,32 @@ pub(crate) fn options() -> ImportOptions {
         convention: Convention::preset("eventprop").unwrap(),
         dt: None,
         name: "test".to_owned(),
+        graded: Default::default(),
     }
 }
 
-/// Imports what must be imported, with the notes and warnings as `code place` lines.
+/// Imports what must be imported and makes synapses of it, with the notes and warnings of both as
+/// `code place` lines.
 pub(crate) fn imported(file: &File) -> (Network, Vec<String>) {
-    let (network, notes) = import(file, &options()).unwrap_or_else(|e| panic!("{e}"));
+    let (mut network, mut notes) = import(file, &options()).unwrap_or_else(|e| panic!("{e}"));
+    let more = canonicalise(&mut network).unwrap_or_else(|e| panic!("{e}"));
+    notes.0.extend(more.0);
     (network, brief(&notes))
+}
+
+/// The weights of a dense projection.
+pub(crate) fn dense(projection: &Projection) -> &[f32] {
+    match &projection.link {
+        Link::Dense(weights) => weights,
+        other => panic!("{}: {other:?}", projection.name),
+    }
+}
+
+/// A neuron's parameter.
+pub(crate) fn parameter(neuron: &Neuron, name: &str) -> Parameter {
+    let parameters = neuron.parameters();
+    let found = parameters.iter().find(|(n, _)| *n == name);
+    (*found.unwrap_or_else(|| panic!("no {name}")).1).clone()
 }
 
 /// The diagnostics of what must be refused.

@@ -10,4 +10,5 @@ pub mod forward;
 pub mod golden;
 pub mod random;
 pub mod rng;
+pub mod shared;
 pub mod tools;

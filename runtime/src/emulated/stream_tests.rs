@@ -494,3 +494,22 @@ fn many_processes_talk_to_one() {
     assert_eq!(chip.placements().len(), 102);
     assert!(spikes_of(&chip, "last") > 50, "too quiet a test");
 }
+
+#[test]
+fn memory_decides_how_far_processes_run_ahead() {
+    let mut last = 5;
+    for sources in [100, 2312, 2800] {
+        let parts = [part("input", sources, Kind::Spikes), part("a", 8, LIF)];
+        let program = Shape {
+            ticks: 20,
+            ..shape(&parts, &[(0, 1, 1)])
+        }
+        .program();
+        let bundle = built(&program);
+        let window = bundle.mapping.pacing.window;
+        assert!(window < last, "{sources} sources: {window}");
+        same(&program, &bundle);
+        last = window;
+    }
+    assert_eq!(last, 0);
+}

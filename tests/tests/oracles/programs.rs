@@ -50,6 +50,9 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         sizes: &[3, 13, 7],
         convention: Convention {
             reset: Reset::Subtract,
+            // Training needs both.
+            first_tick: 1,
+            delay: 1,
             ..preset("euler")
         },
         per_neuron: true,

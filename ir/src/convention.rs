@@ -470,7 +470,9 @@ mod tests {
         for (attribute, value) in [
             ("recurrent_delay", "0"),
             ("time_unit", "nan"),
-            ("delay", "0"),
+            ("dt", "-1"),
+            ("if_decay", "2"),
+            ("first_tick", "2"),
         ] {
             let mut convention = convention.clone();
             convention.set(attribute, value).expect("a number");

@@ -9,6 +9,7 @@ pub mod agreement;
 pub mod files;
 pub mod forward;
 pub mod golden;
+pub mod graphs;
 pub mod mutate;
 pub mod random;
 pub mod rng;

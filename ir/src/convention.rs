@@ -155,6 +155,7 @@ choice! {
     ResetTime {
         Same = "same", "in the tick of the spike, after it";
         Next = "next", "in the tick after it, on top of that tick's update";
+        Exact = "exact", "at the crossing within the tick, which then runs on (neurons without a synapse)";
         Guarded = "guarded", "in the tick of the spike; what is still above the threshold then is reset once more in the next, before it is compared";
     }
 }

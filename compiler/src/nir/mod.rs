@@ -21,6 +21,7 @@ mod element;
 mod export;
 mod file;
 mod import;
+mod links;
 mod reader;
 mod rewrite;
 mod summary;

@@ -53,6 +53,19 @@ pub fn canonicalise_keeping(
     Ok(notes)
 }
 
+/// Makes an imported network ready to lower: conventions and changes of single populations written down, all
+/// passes run, numbers in the format that each convention says.
+///
+/// # Errors
+/// What is wrong with a change, or stands in the way of a pass.
+pub fn prepare(network: &mut Network, changes: &[Change]) -> Result<Diagnostics, Diagnostics> {
+    let mut notes = conventions(network, changes)?;
+    notes.0.extend(canonicalise(network)?.0);
+    notes.0.extend(quantise(network)?.0);
+    verify_network(network)?;
+    Ok(notes)
+}
+
 /// The values as the chip has them.
 ///
 /// # Errors

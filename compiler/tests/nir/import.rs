@@ -4,10 +4,11 @@ use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{File, convention_metadata, import};
 use nirc_ir::Severity;
 use nirc_ir::network::{Convention, Parameter, PopulationKind};
+use nirc_tests::rng::Rng;
 
 use crate::samples::{
-    Random, affine, brief, cuba_lif, errors, file, imported, input, lif, linear, node, options,
-    output, refused, small, small_with, tree, vector,
+    affine, brief, cuba_lif, errors, file, imported, input, lif, linear, node, options, output,
+    refused, small, small_with, tree, vector,
 };
 
 fn neuron(file: &File) -> nirc_ir::network::Neuron {
@@ -622,7 +623,7 @@ fn another_convention_in_the_file_is_noted() {
 #[test]
 fn random_networks_come_out_whole() {
     for seed in 0..200 {
-        let mut random = Random(seed);
+        let mut random = Rng::new(seed);
         let count = 2 + random.below(6);
         let sizes: Vec<u64> = (0..count).map(|_| 1 + random.below(7) as u64).collect();
         // Population 0 is the Input; names are random, so their order is too.

@@ -4,6 +4,9 @@ mod corpus;
 mod export;
 mod hostile;
 mod import;
+#[cfg(feature = "libhdf5")]
+mod libhdf5;
 mod python;
 mod samples;
+mod scratch;
 mod shared;

@@ -1,7 +1,9 @@
 //! Graphs made by code.
 
+use std::collections::BTreeMap;
+
 use nirc_compiler::nir::tree::{Dataset, Group};
-use nirc_compiler::nir::{File, ImportOptions, import};
+use nirc_compiler::nir::{File, ImportOptions, export, import};
 use nirc_ir::network::{Convention, Network};
 use nirc_ir::{Diagnostics, Severity};
 
@@ -34,6 +36,11 @@ pub(crate) fn tree(nodes: &[(&str, Group)], edges: &[(&str, &str)]) -> Group {
     Group::new()
         .with("node", graph)
         .with("version", Dataset::text("1.0.8"))
+}
+
+/// The bytes of a file written back unchanged.
+pub(crate) fn written_back(file: &File) -> Vec<u8> {
+    export(file, &BTreeMap::new(), &BTreeMap::new()).unwrap().0
 }
 
 /// A node of a type, with no fields yet.
@@ -146,22 +153,4 @@ pub(crate) fn brief(problems: &Diagnostics) -> Vec<String> {
 pub(crate) fn errors(problems: &Diagnostics) -> Vec<String> {
     let errors = problems.0.iter().filter(|d| d.severity == Severity::Error);
     errors.map(|d| format!("{} {}", d.code, d.place)).collect()
-}
-
-/// A small generator with a seed (splitmix64), so that a failing case can be made again.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// A number below `n`.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
 }

@@ -232,7 +232,7 @@ fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
             Reset::Subtract | Reset::None => fires && memory,
         },
         "reset_time" => match c.reset_time {
-            ResetTime::Same => false,
+            ResetTime::Same | ResetTime::Exact => false,
             ResetTime::Next => fires && memory,
             ResetTime::Guarded => fires && memory && c.reset == Reset::Subtract,
         },

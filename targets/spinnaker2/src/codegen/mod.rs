@@ -11,6 +11,7 @@
 //! * Nothing unreachable is emitted.
 //! * What does not fit is an error that lists everything that takes room.
 
+mod axes;
 mod buffers;
 mod comms;
 mod context;

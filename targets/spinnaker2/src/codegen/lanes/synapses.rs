@@ -27,6 +27,8 @@ use crate::thumb::{Addr, Assembler, Cond, ExtendOp, Inst, Label, LoadOp, MulAccO
 
 /// Most numbers of taps that have code of their own.
 const MOST_VARIANTS: usize = 6;
+/// Most synapses that are written out one row after another.
+const LARGEST_PATCH: usize = 32;
 /// Pointers and variables of loops; r0 to r3 are what the prologue works with, and subroutines change them.
 const POOL: [Reg; 8] = [R4, R5, R6, R7, R8, R9, R10, R11];
 
@@ -611,11 +613,28 @@ impl Emitter<'_, '_> {
         }
         // Constants would fall out of reach in the middle of a loop.
         self.asm.place_pool();
-        Loops {
+        let mut loops = Loops {
             plan,
             count: variant.count,
+            patch: None,
+        };
+        if let Some((rows, most)) = loops.patches() {
+            let looped = self.asm.label();
+            if let Total::Cell(cell) = rows.total {
+                let total = self.get(cell, R0);
+                crate::codegen::driver::compare(self.asm, total, word(most), R12);
+                self.asm.b_if(Cond::Ne, looped);
+            }
+            loops.patch = Some(most);
+            loops.outer(self, 0, plan.nest.sum);
+            self.ret();
+            if rows.total == Total::Same(most) {
+                return;
+            }
+            self.asm.bind(looped);
+            loops.patch = None;
         }
-        .outer(self, 0, plan.nest.sum);
+        loops.outer(self, 0, plan.nest.sum);
         self.ret();
     }
 
@@ -684,13 +703,75 @@ fn describe(shape: &Shape) -> String {
 struct Loops<'a> {
     plan: &'a Plan,
     count: Option<usize>,
+    /// So many rows are written out one after another.
+    patch: Option<usize>,
 }
 
 impl Loops<'_> {
+    /// The loop over rows and how many there are at most, if these are worth being written out: most sources
+    /// have as many taps as there can be, away from the borders.
+    fn patches(self) -> Option<(Rows, usize)> {
+        let rows = self.plan.nest.rows?;
+        let Inner::Run { counts, .. } = &self.plan.nest.inner else {
+            return None;
+        };
+        let count = self.count.filter(|count| counts.first() == Some(count))?;
+        let most = self.plan.shapes[rows.axis].most;
+        (most.saturating_mul(count) <= LARGEST_PATCH).then_some((rows, most))
+    }
+
+    /// All rows of a patch; returns how far the pointers have moved.
+    fn patch(self, e: &mut Emitter<'_, '_>, count: usize) -> axes::Step {
+        let Some((rows, Inner::Run { step, left, .. })) = self
+            .plan
+            .nest
+            .rows
+            .map(|rows| (rows, &self.plan.nest.inner))
+        else {
+            unreachable!("rows are around a run");
+        };
+        let mut moved = axes::Step::default();
+        for row in 0..count {
+            e.asm.comment(format!("axis {}: tap {row}", rows.axis));
+            let gone = self.run(e, *step, *left);
+            if row + 1 < count {
+                self.advance(e, rows.step.less(*step, gone), 1);
+                moved = moved.less(rows.step, 1);
+            } else {
+                moved = moved.less(*step, gone);
+            }
+        }
+        axes::Step::default().less(moved, 1)
+    }
+
+    /// A loop that moves the pointers from patch to patch.
+    fn patches_of(self, e: &mut Emitter<'_, '_>, (step, left): (axes::Step, Cell), count: usize) {
+        let again = e.asm.here();
+        let moved = self.patch(e, count);
+        self.advance(e, step.less(moved, 1), 1);
+        let counter = e.get(left, R0);
+        e.asm.emit(Inst::subs(counter, counter, 1));
+        e.put(left, counter, R1);
+        e.asm.b_if(Cond::Ne, again);
+    }
+
     /// The loops from this depth on, with the sum of the taps outside.
     fn outer(self, e: &mut Emitter<'_, '_>, depth: usize, sum: Cell) {
+        let last = depth + 1 == self.plan.nest.outer.len();
         match self.plan.nest.outer.get(depth) {
             None => self.rows(e, sum),
+            Some(&Outer::Run {
+                axis,
+                step,
+                total,
+                left,
+                ..
+            }) if last && self.patch.is_some() => {
+                e.asm.comment(format!("axis {axis}"));
+                self.point(e, sum);
+                start(e, left, total);
+                self.patches_of(e, (step, left), self.patch.unwrap_or(0));
+            }
             Some(&Outer::Run {
                 axis,
                 step,
@@ -757,19 +838,15 @@ impl Loops<'_> {
         };
         e.asm.comment(format!("axis {}", rows.axis));
         self.point(e, sum);
+        if let Some(count) = self.patch {
+            self.patch(e, count);
+            return;
+        }
         start(e, Cell::Reg(rows.left), rows.total);
         let again = e.asm.here();
         let gone = self.run(e, step, left);
         e.asm.comment(format!("axis {}: next", rows.axis));
-        let ahead = |row: i64, step: i64| {
-            let gone = i64::try_from(gone).unwrap_or(0);
-            row - step * gone
-        };
-        let next = axes::Step {
-            lane: ahead(rows.step.lane, step.lane),
-            weight: ahead(rows.step.weight, step.weight),
-        };
-        self.advance(e, next, 1);
+        self.advance(e, rows.step.less(step, gone), 1);
         e.asm.emit(Inst::subs(rows.left, rows.left, 1));
         e.asm.b_if(Cond::Ne, again);
     }

@@ -618,17 +618,18 @@ impl Emitter<'_, '_> {
             count: variant.count,
             patch: None,
         };
-        if let Some((rows, most)) = loops.patches() {
+        if let Some(patch) = loops.largest_patch() {
             let looped = self.asm.label();
-            if let Total::Cell(cell) = rows.total {
+            let most = patch.most;
+            if let Total::Cell(cell) = patch.rows.total {
                 let total = self.get(cell, R0);
                 crate::codegen::driver::compare(self.asm, total, word(most), R12);
                 self.asm.b_if(Cond::Ne, looped);
             }
-            loops.patch = Some(most);
+            loops.patch = Some(patch);
             loops.outer(self, 0, plan.nest.sum);
             self.ret();
-            if rows.total == Total::Same(most) {
+            if patch.rows.total == Total::Same(most) {
                 return;
             }
             self.asm.bind(looped);
@@ -703,75 +704,92 @@ fn describe(shape: &Shape) -> String {
 struct Loops<'a> {
     plan: &'a Plan,
     count: Option<usize>,
-    /// So many rows are written out one after another.
-    patch: Option<usize>,
+    /// Whether the rows are written out one after another.
+    patch: Option<Patch>,
+}
+
+/// Rows of a run each, as many as a place has at most.
+#[derive(Clone, Copy)]
+struct Patch {
+    rows: Rows,
+    most: usize,
+    step: axes::Step,
+    left: Reg,
 }
 
 impl Loops<'_> {
-    /// The loop over rows and how many there are at most, if these are worth being written out: most sources
-    /// have as many taps as there can be, away from the borders.
-    fn patches(self) -> Option<(Rows, usize)> {
+    /// The rows of the largest patch, if they are worth being written out: most sources have as many taps as
+    /// there can be, away from the borders.
+    fn largest_patch(self) -> Option<Patch> {
         let rows = self.plan.nest.rows?;
-        let Inner::Run { counts, .. } = &self.plan.nest.inner else {
+        let Inner::Run {
+            step, left, counts, ..
+        } = &self.plan.nest.inner
+        else {
             return None;
         };
         let count = self.count.filter(|count| counts.first() == Some(count))?;
         let most = self.plan.shapes[rows.axis].most;
-        (most.saturating_mul(count) <= LARGEST_PATCH).then_some((rows, most))
+        let patch = Patch {
+            rows,
+            most,
+            step: *step,
+            left: *left,
+        };
+        (most.saturating_mul(count) <= LARGEST_PATCH).then_some(patch)
     }
 
-    /// All rows of a patch; returns how far the pointers have moved.
-    fn patch(self, e: &mut Emitter<'_, '_>, count: usize) -> axes::Step {
-        let Some((rows, Inner::Run { step, left, .. })) = self
-            .plan
-            .nest
-            .rows
-            .map(|rows| (rows, &self.plan.nest.inner))
-        else {
-            unreachable!("rows are around a run");
-        };
-        let mut moved = axes::Step::default();
-        for row in 0..count {
-            e.asm.comment(format!("axis {}: tap {row}", rows.axis));
-            let gone = self.run(e, *step, *left);
-            if row + 1 < count {
-                self.advance(e, rows.step.less(*step, gone), 1);
-                moved = moved.less(rows.step, 1);
-            } else {
-                moved = moved.less(*step, gone);
+    /// All rows of a patch; returns by how many taps the pointers have moved in the last one.
+    fn patch(self, e: &mut Emitter<'_, '_>, patch: Patch) -> usize {
+        let mut gone = 0;
+        for row in 0..patch.most {
+            e.asm
+                .comment(format!("axis {}: tap {row}", patch.rows.axis));
+            if row > 0 {
+                let next = patch.rows.step.less(patch.step, gone);
+                self.advance(e, next, 1);
             }
+            gone = self.run(e, patch.step, patch.left);
         }
-        axes::Step::default().less(moved, 1)
+        gone
     }
 
     /// A loop that moves the pointers from patch to patch.
-    fn patches_of(self, e: &mut Emitter<'_, '_>, (step, left): (axes::Step, Cell), count: usize) {
+    fn patches(self, e: &mut Emitter<'_, '_>, patch: Patch, (step, left): (axes::Step, Cell)) {
         let again = e.asm.here();
-        let moved = self.patch(e, count);
-        self.advance(e, step.less(moved, 1), 1);
-        let counter = e.get(left, R0);
-        e.asm.emit(Inst::subs(counter, counter, 1));
-        e.put(left, counter, R1);
+        let gone = self.patch(e, patch);
+        let next = step.less(patch.rows.step, patch.most - 1);
+        self.advance(e, next.less(patch.step, gone), 1);
+        let count = e.get(left, R0);
+        e.asm.emit(Inst::subs(count, count, 1));
+        e.put(left, count, R1);
         e.asm.b_if(Cond::Ne, again);
     }
 
     /// The loops from this depth on, with the sum of the taps outside.
     fn outer(self, e: &mut Emitter<'_, '_>, depth: usize, sum: Cell) {
         let last = depth + 1 == self.plan.nest.outer.len();
-        match self.plan.nest.outer.get(depth) {
-            None => self.rows(e, sum),
+        let outer = self.plan.nest.outer.get(depth);
+        if let (
+            true,
+            Some(patch),
             Some(&Outer::Run {
                 axis,
                 step,
                 total,
                 left,
                 ..
-            }) if last && self.patch.is_some() => {
-                e.asm.comment(format!("axis {axis}"));
-                self.point(e, sum);
-                start(e, left, total);
-                self.patches_of(e, (step, left), self.patch.unwrap_or(0));
-            }
+            }),
+        ) = (last, self.patch, outer)
+        {
+            e.asm.comment(format!("axis {axis}"));
+            self.point(e, sum);
+            start(e, left, total);
+            self.patches(e, patch, (step, left));
+            return;
+        }
+        match outer {
+            None => self.rows(e, sum),
             Some(&Outer::Run {
                 axis,
                 step,
@@ -838,8 +856,8 @@ impl Loops<'_> {
         };
         e.asm.comment(format!("axis {}", rows.axis));
         self.point(e, sum);
-        if let Some(count) = self.patch {
-            self.patch(e, count);
+        if let Some(patch) = self.patch {
+            self.patch(e, patch);
             return;
         }
         start(e, Cell::Reg(rows.left), rows.total);

@@ -74,12 +74,6 @@ fn every_forward_program_has_the_same_bits_on_the_chip() {
     let mut ran = 0;
     for seed in seeds() {
         let program = program(seed, Limits::PE);
-        if program.processes.values().any(|p| {
-            let mut handlers = p.handlers.iter();
-            handlers.any(|h| h.domain == nirc_ir::event::Domain::Synapses)
-        }) {
-            continue;
-        }
         let Some(bundle) = bundle(&program, &target, seed) else {
             continue;
         };

@@ -7,8 +7,12 @@ use nirc_compiler::lower::lower;
 use nirc_compiler::nir::{self, ImportOptions};
 use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
 use nirc_compiler::passes::canonicalise;
+use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
-use nirc_ir::event::{Proc, Program, Role};
+use nirc_ir::event::{
+    Array, ArrayDecl, ArrayKind, Binary, Body, Channel, Domain, Handler, HandlerKind, Op, Output,
+    Proc, Process, Program, Role, Row, Stmt, TensorDecl, Unary,
+};
 use nirc_ir::network::{
     Convention, Firing, Integrator, Link, Membrane, Network, Neuron, Order, Parameter, Pop,
     Population, PopulationKind, Port, Projection, Reset, SpikeShape, Synapse, Threshold,
@@ -104,6 +108,7 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         ("lif", lif.program()),
         ("single", single.program()),
         ("given", given.program()),
+        ("synapses", synapses()),
     ]
 }
 
@@ -117,6 +122,117 @@ pub(crate) fn groups(program: &Program) -> Vec<Vec<Proc>> {
     groups.push(optimisers);
     groups.retain(|group| !group.is_empty());
     groups
+}
+
+/// A population that convolutions, a list and a matrix lead to, synapse by synapse.
+fn synapses() -> Program {
+    let mut numbers = Numbers::new(11);
+    let line = |places: u32, kernel: u32, lane: u32, weight: u32| {
+        Axis::new((0..places).map(|place| {
+            let reached = (0..kernel).filter(|k| (1..=places).contains(&(place + k)));
+            let taps = reached.map(|k| Tap {
+                lane: (place + k - 1) * lane,
+                weight: (kernel - 1 - k) * weight,
+            });
+            taps.collect()
+        }))
+    };
+    let mut list = |places: usize| {
+        Axis::new((0..places).map(|place| {
+            let tap = |_| Tap {
+                lane: numbers.below(18),
+                weight: numbers.below(20),
+            };
+            (0..1 + place % 4).map(tap).collect()
+        }))
+    };
+    let connections = [
+        vec![line(6, 3, 6, 3), line(6, 3, 1, 1)],
+        vec![list(9)],
+        vec![line(2, 2, 18, 9), list(3)],
+        vec![line(30, 20, 1, 2)],
+    ];
+    let mut program = Program {
+        name: "synapses".to_owned(),
+        ticks: 5,
+        dt: 1e-3,
+        first_tick: 1,
+        replicas: 1,
+        tensors: PrimaryMap::new(),
+        processes: PrimaryMap::new(),
+        channels: PrimaryMap::new(),
+    };
+    let process = |name: &str, role, lanes| Process {
+        name: name.to_owned(),
+        role,
+        lanes,
+        coefs: PrimaryMap::new(),
+        arrays: PrimaryMap::new(),
+        output: Output::Spikes,
+        tape: None,
+        handlers: Vec::new(),
+    };
+    let mut population = process("population", Role::Neurons, 36);
+    let to = Proc::new(connections.len());
+    for name in ["x", "y"] {
+        population.arrays.push(ArrayDecl {
+            name: name.to_owned(),
+            kind: ArrayKind::State { init: 0.0 },
+        });
+    }
+    for (index, axes) in connections.into_iter().enumerate() {
+        let connection = Connection::Taps(axes);
+        let sources = connection.sources().expect("small axes");
+        let from =
+            program
+                .processes
+                .push(process(&format!("source{index}"), Role::Source, sources));
+        let weights = connection.largest().map_or(0, |(_, weight)| weight) as usize + 1;
+        let tensor = program.tensors.push(TensorDecl {
+            name: format!("w{index}"),
+            rows: 1,
+            lanes: weights,
+            values: Numbers::new(12).floats(weights, 1.0, 2.0),
+            trainable: false,
+        });
+        let chan = program.channels.push(Channel {
+            from,
+            to,
+            delay: 1,
+            connection,
+            bound: None,
+        });
+        let weights = population.arrays.push(ArrayDecl {
+            name: format!("w{index}"),
+            kind: ArrayKind::Param(tensor),
+        });
+        population.handlers.push(Handler {
+            kind: HandlerKind::Event(chan),
+            domain: Domain::Synapses,
+            body: synapse(weights, index % 2 == 1),
+        });
+    }
+    program.processes.push(population);
+    nirc_ir::verify::verify(&program).unwrap_or_else(|problems| panic!("{problems}"));
+    program
+}
+
+/// `x += w`, and if it is `long` more, with subroutines.
+fn synapse(weights: Array, long: bool) -> Body {
+    let [x, y] = [0, 1].map(Array::new);
+    let mut body = Body::default();
+    let before = body.push(Op::Load(x));
+    let weight = body.push(Op::LoadRow(weights, Row::Synapse));
+    let mut sum = body.push(Op::Binary(Binary::Add, before, weight));
+    if long {
+        let other = body.push(Op::Load(y));
+        let power = body.push(Op::Unary(Unary::Exp, other));
+        sum = body.push(Op::Fma(weight, power, before));
+        let less = body.push(Op::Binary(Binary::Sub, other, weight));
+        body.stmts.push(Stmt::Store(y, less));
+    }
+    body.stmts.push(Stmt::Store(x, sum));
+    body
 }
 
 fn preset(name: &str) -> Convention {

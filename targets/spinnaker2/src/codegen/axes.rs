@@ -33,6 +33,15 @@ impl Step {
         }
     }
 
+    /// This step when `times` others have been made already.
+    pub(super) fn less(self, other: Self, times: usize) -> Self {
+        let times = i64::try_from(times).unwrap_or(0);
+        Self {
+            lane: self.lane - other.lane * times,
+            weight: self.weight - other.weight * times,
+        }
+    }
+
     /// As a word to add.
     pub(super) fn word(self) -> u32 {
         low(self.lane).wrapping_add(low(self.weight) << 16)

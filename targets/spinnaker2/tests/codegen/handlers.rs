@@ -17,7 +17,7 @@ use crate::programs::{Numbers, all};
 const LIMIT: u64 = 1_000_000;
 
 /// A firmware in a core without devices: packets go nowhere.
-struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     program: &'a Program,
     proc: Proc,
     firmware: &'a Firmware,
@@ -25,7 +25,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(program: &'a Program, proc: Proc, firmware: &'a Firmware) -> Self {
+    pub(crate) fn new(program: &'a Program, proc: Proc, firmware: &'a Firmware) -> Self {
         let mut text = firmware.image.text.bytes.clone();
         if let Some((send, _)) = firmware.symbol("send") {
             // bx lr
@@ -125,7 +125,7 @@ fn same(found: f32, expected: f32) -> bool {
 }
 
 /// Runs a handler here and there, and compares every array.
-fn try_handler(
+pub(crate) fn try_handler(
     context: &str,
     bench: &mut Bench<'_>,
     index: usize,

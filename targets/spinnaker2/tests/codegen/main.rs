@@ -4,3 +4,4 @@ mod chip;
 mod handlers;
 mod image;
 mod programs;
+mod synapses;

@@ -27,6 +27,8 @@ use crate::thumb::{Addr, Assembler, Cond, ExtendOp, Inst, Label, LoadOp, MulAccO
 
 /// Most numbers of taps that have code of their own.
 const MOST_VARIANTS: usize = 6;
+/// Most synapses that are written out one row after another.
+const LARGEST_PATCH: usize = 32;
 /// Pointers and variables of loops; r0 to r3 are what the prologue works with, and subroutines change them.
 const POOL: [Reg; 8] = [R4, R5, R6, R7, R8, R9, R10, R11];
 
@@ -611,11 +613,29 @@ impl Emitter<'_, '_> {
         }
         // Constants would fall out of reach in the middle of a loop.
         self.asm.place_pool();
-        Loops {
+        let mut loops = Loops {
             plan,
             count: variant.count,
+            patch: None,
+        };
+        if let Some(patch) = loops.largest_patch() {
+            let looped = self.asm.label();
+            let most = patch.most;
+            if let Total::Cell(cell) = patch.rows.total {
+                let total = self.get(cell, R0);
+                crate::codegen::driver::compare(self.asm, total, word(most), R12);
+                self.asm.b_if(Cond::Ne, looped);
+            }
+            loops.patch = Some(patch);
+            loops.outer(self, 0, plan.nest.sum);
+            self.ret();
+            if patch.rows.total == Total::Same(most) {
+                return;
+            }
+            self.asm.bind(looped);
+            loops.patch = None;
         }
-        .outer(self, 0, plan.nest.sum);
+        loops.outer(self, 0, plan.nest.sum);
         self.ret();
     }
 
@@ -684,12 +704,91 @@ fn describe(shape: &Shape) -> String {
 struct Loops<'a> {
     plan: &'a Plan,
     count: Option<usize>,
+    /// Whether the rows are written out one after another.
+    patch: Option<Patch>,
+}
+
+/// Rows of a run each, as many as a place has at most.
+#[derive(Clone, Copy)]
+struct Patch {
+    rows: Rows,
+    most: usize,
+    step: axes::Step,
+    left: Reg,
 }
 
 impl Loops<'_> {
+    /// The rows of the largest patch, if they are worth being written out: most sources have as many taps as
+    /// there can be, away from the borders.
+    fn largest_patch(self) -> Option<Patch> {
+        let rows = self.plan.nest.rows?;
+        let Inner::Run {
+            step, left, counts, ..
+        } = &self.plan.nest.inner
+        else {
+            return None;
+        };
+        let count = self.count.filter(|count| counts.first() == Some(count))?;
+        let most = self.plan.shapes[rows.axis].most;
+        let patch = Patch {
+            rows,
+            most,
+            step: *step,
+            left: *left,
+        };
+        (most.saturating_mul(count) <= LARGEST_PATCH).then_some(patch)
+    }
+
+    /// All rows of a patch; returns by how many taps the pointers have moved in the last one.
+    fn patch(self, e: &mut Emitter<'_, '_>, patch: Patch) -> usize {
+        let mut gone = 0;
+        for row in 0..patch.most {
+            e.asm
+                .comment(format!("axis {}: tap {row}", patch.rows.axis));
+            if row > 0 {
+                let next = patch.rows.step.less(patch.step, gone);
+                self.advance(e, next, 1);
+            }
+            gone = self.run(e, patch.step, patch.left);
+        }
+        gone
+    }
+
+    /// A loop that moves the pointers from patch to patch.
+    fn patches(self, e: &mut Emitter<'_, '_>, patch: Patch, (step, left): (axes::Step, Cell)) {
+        let again = e.asm.here();
+        let gone = self.patch(e, patch);
+        let next = step.less(patch.rows.step, patch.most - 1);
+        self.advance(e, next.less(patch.step, gone), 1);
+        let count = e.get(left, R0);
+        e.asm.emit(Inst::subs(count, count, 1));
+        e.put(left, count, R1);
+        e.asm.b_if(Cond::Ne, again);
+    }
+
     /// The loops from this depth on, with the sum of the taps outside.
     fn outer(self, e: &mut Emitter<'_, '_>, depth: usize, sum: Cell) {
-        match self.plan.nest.outer.get(depth) {
+        let last = depth + 1 == self.plan.nest.outer.len();
+        let outer = self.plan.nest.outer.get(depth);
+        if let (
+            true,
+            Some(patch),
+            Some(&Outer::Run {
+                axis,
+                step,
+                total,
+                left,
+                ..
+            }),
+        ) = (last, self.patch, outer)
+        {
+            e.asm.comment(format!("axis {axis}"));
+            self.point(e, sum);
+            start(e, left, total);
+            self.patches(e, patch, (step, left));
+            return;
+        }
+        match outer {
             None => self.rows(e, sum),
             Some(&Outer::Run {
                 axis,
@@ -757,19 +856,15 @@ impl Loops<'_> {
         };
         e.asm.comment(format!("axis {}", rows.axis));
         self.point(e, sum);
+        if let Some(patch) = self.patch {
+            self.patch(e, patch);
+            return;
+        }
         start(e, Cell::Reg(rows.left), rows.total);
         let again = e.asm.here();
         let gone = self.run(e, step, left);
         e.asm.comment(format!("axis {}: next", rows.axis));
-        let ahead = |row: i64, step: i64| {
-            let gone = i64::try_from(gone).unwrap_or(0);
-            row - step * gone
-        };
-        let next = axes::Step {
-            lane: ahead(rows.step.lane, step.lane),
-            weight: ahead(rows.step.weight, step.weight),
-        };
-        self.advance(e, next, 1);
+        self.advance(e, rows.step.less(step, gone), 1);
         e.asm.emit(Inst::subs(rows.left, rows.left, 1));
         e.asm.b_if(Cond::Ne, again);
     }

@@ -13,6 +13,7 @@ mod session;
 mod stats;
 mod stream;
 mod trouble;
+mod whole;
 
 #[cfg(test)]
 mod stream_tests;
@@ -28,6 +29,7 @@ pub use chip::{Clock, EmulatedChip, EmulatorOptions, chip_config};
 pub use device::{Device, Lost};
 pub use session::Session;
 pub use stats::{PeStats, Stats, Totals};
+pub use whole::Whole;
 
 /// Runs programs on an emulated chip.
 pub type Emulated = Session<EmulatedChip>;

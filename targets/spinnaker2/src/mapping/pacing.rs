@@ -7,7 +7,7 @@ use nirc_ir::Diagnostics;
 use nirc_ir::event::{Proc, Program, Role};
 
 use crate::abi;
-use crate::codegen;
+use crate::codegen::{self, CodegenError};
 use crate::target::Target;
 
 /// How the steps of a program's processes hang together; see [`crate::abi`].
@@ -64,7 +64,7 @@ impl Pacing {
                 });
             }
         }
-        let enough = whole.segment.min(ENOUGH);
+        let enough = enough(program);
         let longest = |window| {
             let segments = rooms.iter().map(|room| room.segment(window));
             segments.min().unwrap_or(whole.segment)
@@ -85,6 +85,22 @@ impl Pacing {
             ..last
         })
     }
+}
+
+/// Bins that a segment of a program should have.
+pub(super) fn enough(program: &Program) -> u32 {
+    program.ticks.min(ENOUGH)
+}
+
+/// The first address behind the memory that a process of the network needs at this pace.
+pub(super) fn end(
+    program: &Program,
+    proc: Proc,
+    target: &Target,
+    pacing: Pacing,
+) -> Result<u64, CodegenError> {
+    let code = codegen::code_size(program, proc, target, pacing)?;
+    codegen::memory_end(program, proc, code.saturating_add(MARGIN), pacing)
 }
 
 /// The memory that a process has.

@@ -5,7 +5,7 @@ use nirc_ir::codes::DATA_ARRAY;
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program, Tensor};
 use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, keeps_spikes};
-use nirc_spinnaker2::mapping::slice::{Part, Slice, Sliced, Slicing};
+use nirc_spinnaker2::mapping::slice::{Part, Slice, Slicing};
 
 /// An executor of a sliced program, in the terms of the original: its processes, its arrays, its lanes.
 ///
@@ -22,26 +22,13 @@ pub struct Whole<E> {
 
 impl<E> Whole<E> {
     /// Presents `program` over an executor of the sliced program that `slicing` belongs to.
-    pub fn new(program: &Program, slicing: Slicing, slices: E) -> Self {
+    pub fn present(program: &Program, slicing: Slicing, slices: E) -> Self {
         Self {
             program: program.clone(),
             slicing,
             tensors: program.tensors.values().map(|t| t.values.clone()).collect(),
             slices,
         }
-    }
-
-    /// Slices `program` already cut, and runs them with what `start` makes of them.
-    ///
-    /// # Errors
-    /// Those of `start`.
-    pub fn of<Error>(
-        program: &Program,
-        sliced: Sliced,
-        start: impl FnOnce(&Program) -> Result<E, Error>,
-    ) -> Result<Self, Error> {
-        let slices = start(&sliced.program)?;
-        Ok(Self::new(program, sliced.slicing, slices))
     }
 
     /// What runs the slices.

@@ -205,7 +205,7 @@ impl<'s, 'a> SliceOf<'s, 'a> {
         for handler in &whole.handlers {
             match handler.kind {
                 HandlerKind::Event(chan) => {
-                    handlers.extend(events.remove(&chan).unwrap_or_default())
+                    handlers.extend(events.remove(&chan).unwrap_or_default());
                 }
                 kind => handlers.push(Handler {
                     kind,

@@ -234,7 +234,7 @@ mod tests {
     /// 2 channels of 34 x 34 to 16 channels of 16 x 16.
     fn network() -> Vec<Axis> {
         let channels = Axis::new((0..2_u32).map(|c| {
-            let tap = |o| Tap {
+            let tap = |o: u32| Tap {
                 lane: 256 * o,
                 weight: 50 * o + 25 * c,
             };

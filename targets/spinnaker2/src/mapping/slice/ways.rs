@@ -51,7 +51,7 @@ pub(super) fn ways(program: &Program, proc: Proc) -> Vec<Way> {
     let mut all = Vec::new();
     let mut block = lanes;
     for step in levels.into_iter().rev() {
-        if block % step != 0 {
+        if !block.is_multiple_of(step) {
             continue;
         }
         let most = (block / step).min(NUMBERS * block / lanes);
@@ -134,5 +134,69 @@ fn axes(connection: &Connection) -> Option<&[Axis]> {
     match connection {
         Connection::Taps(axes) => Some(axes),
         Connection::All => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nirc_ir::connection::Tap;
+    use nirc_ir::entity::Entity;
+    use nirc_ir::event::Chan;
+    use nirc_ir::text::{Externals, parse_program};
+
+    use super::*;
+
+    /// 6 input pixels to `channels` of 2 rows of 3.
+    fn program(channels: u32) -> Program {
+        let text = format!(
+            "program ways ticks = 2 dt = 0.001 first_tick = 1 replicas = 1 {{
+            chan0 : proc0 -> proc1 delay 1 ; input -> cells
+            proc0 input : source lanes 6 {{
+            }}
+            proc1 cells : neurons lanes {} {{
+            }}
+            }}",
+            6 * channels
+        );
+        let mut program = parse_program(&text, &Externals::new()).expect("it parses");
+        let tap = |lane| Tap { lane, weight: 0 };
+        let maps = Axis::new([(0..channels).map(|c| tap(6 * c)).collect()]);
+        let rows = Axis::new([vec![tap(0)], vec![tap(0), tap(3)]]);
+        let columns = Axis::new((0..3).map(|column| vec![tap(column)]));
+        let axes = vec![maps, rows, columns];
+        program.channels[Chan::new(0)].connection = Connection::Taps(axes);
+        program
+    }
+
+    fn firsts(program: &Program, proc: usize) -> Vec<Vec<usize>> {
+        let ways = ways(program, Proc::new(proc));
+        ways.into_iter().map(Way::firsts).collect()
+    }
+
+    #[test]
+    fn channels_come_before_rows_and_rows_before_columns() {
+        let expected = [
+            vec![0],
+            vec![0, 6],
+            vec![0, 3, 6, 9],
+            vec![0, 1, 3, 4, 6, 7, 9, 10],
+            (0..12).collect(),
+        ];
+        assert_eq!(firsts(&program(2), 1), expected);
+        // Of the source, rows and then columns.
+        let expected = [vec![0], vec![0, 3], vec![0, 1, 3, 4], (0..6).collect()];
+        assert_eq!(firsts(&program(2), 0), expected);
+        for slices in firsts(&program(5), 1) {
+            assert!(slices.len() <= 5 || slices.len().is_multiple_of(5));
+        }
+    }
+
+    #[test]
+    fn all_to_all_is_cut_anywhere() {
+        let mut program = program(2);
+        program.channels[Chan::new(0)].connection = Connection::All;
+        let firsts = firsts(&program, 1);
+        assert_eq!(firsts.len(), 12);
+        assert_eq!(firsts[4], [0, 2, 4, 7, 9]);
     }
 }

@@ -59,8 +59,13 @@ impl Emulated {
         options: EmulatorOptions,
     ) -> Result<Self, Diagnostic> {
         let chip = EmulatedChip::new(bundle, target, options)?;
+        Self::start(program, bundle, chip)
+    }
+
+    fn start(program: &Program, bundle: &Bundle, chip: EmulatedChip) -> Result<Self, Diagnostic> {
         let session = Session::start(program, bundle, chip)?;
-        Ok(Self::present(program, session.slicing().clone(), session))
+        let slicing = session.slicing().clone();
+        Ok(Self::present(program, slicing, session))
     }
 
     /// The chip.

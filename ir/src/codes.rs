@@ -58,19 +58,20 @@ codes! {
     /// An edge names a node that does not exist.
     EDGE_DANGLING = "N0205",
         "remove the edge, or add the node that it names";
-    /// The graph has a cycle where only feed-forward networks are supported.
+    /// The graph has a cycle without neurons.
     GRAPH_CYCLE = "N0206",
-        "remove the recurrent edge; only feed-forward networks are supported";
+        "remove an edge, or put neurons into the cycle";
     /// The same edge stands twice; one is taken.
     EDGE_DUPLICATE = "N0207",
         "remove the second edge";
-    /// The graph lacks an Input, an Output or a path between them, or has several.
+    /// The graph lacks an Input or an Output, or one of them is not connected.
     GRAPH_PORTS = "N0208",
-        "give the graph one Input and one Output node, with a path between them";
-    /// Nodes are connected in a way that has no meaning here (weights into weights, input into a neuron).
+        "give the graph an Input and an Output node, and connect them";
+    /// Nodes are connected in a way that has no meaning (an edge into an Input, too many paths).
     GRAPH_STRUCTURE = "N0209",
-        "connect Input, weights, neurons, weights, … neurons, Output, in this order";
-    /// A batch or time dimension of a port was dropped, or a scalar parameter broadcast.
+        "check the edges of this node";
+    /// What some exporters leave open or get wrong was repaired: batch or time axes of ports, scalar
+    /// parameters, defaults, missing ports, edges of half undone subgraphs; or something unused was left out.
     GRAPH_REPAIRED = "N0210",
         "nothing has to be done";
     /// Weights are stored with more precision than `f32`, or in a type that cannot hold trained ones.

@@ -155,6 +155,7 @@ choice! {
     ResetTime {
         Same = "same", "in the tick of the spike, after it";
         Next = "next", "in the tick after it, on top of that tick's update";
+        Exact = "exact", "at the crossing within the tick, which then runs on (neurons without a synapse)";
         Guarded = "guarded", "in the tick of the spike; what is still above the threshold then is reset once more in the next, before it is compared";
     }
 }
@@ -469,7 +470,9 @@ mod tests {
         for (attribute, value) in [
             ("recurrent_delay", "0"),
             ("time_unit", "nan"),
-            ("delay", "0"),
+            ("dt", "-1"),
+            ("if_decay", "2"),
+            ("first_tick", "2"),
         ] {
             let mut convention = convention.clone();
             convention.set(attribute, value).expect("a number");

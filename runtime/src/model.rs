@@ -6,7 +6,6 @@ use std::path::Path;
 use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
 use nirc_compiler::passes;
 use nirc_ir::network::{Link, Network, PopulationKind};
-use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::config::{Config, Init};
@@ -76,10 +75,7 @@ impl Model {
         notes.0.extend(more.0);
         notes
             .0
-            .extend(passes::conventions(&mut network, &reading.changes)?.0);
-        notes.0.extend(passes::canonicalise(&mut network)?.0);
-        notes.0.extend(passes::quantise(&mut network)?.0);
-        verify_network(&network)?;
+            .extend(passes::prepare(&mut network, &reading.changes)?.0);
         Ok(Self {
             network,
             notes,
@@ -130,10 +126,11 @@ impl Model {
         readout.map_or(0, |pop| self.network.populations[pop].size)
     }
 
-    /// The initial weights.
+    /// The initial weights: those of every projection that training changes.
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::default();
-        for (_, p) in self.network.projections.iter() {
+        let projections = self.network.projections.values();
+        for p in projections.filter(|p| p.trainable) {
             let lanes = self.network.populations[p.post].size;
             if let Link::Dense(values) = &p.link {
                 let rows = crate::training::by_output(values, lanes);

@@ -121,7 +121,7 @@ fn every_problem_is_reported_at_once() {
     let text = r#"
         modell = 1
         [convention]
-        preset = "snntorch"
+        preset = "pytorch"
         reset = "never"
         [time]
         ticks = 1

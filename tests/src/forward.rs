@@ -226,7 +226,9 @@ impl Writer {
     fn factors(&mut self, mut product: usize) -> Vec<usize> {
         let mut factors = Vec::new();
         for _ in 0..self.rng.below(3) {
-            let divisors: Vec<usize> = (1..=product).filter(|d| product % d == 0).collect();
+            let divisors: Vec<usize> = (1..=product)
+                .filter(|d| product.is_multiple_of(*d))
+                .collect();
             let factor = *self.rng.pick(&divisors);
             factors.push(factor);
             product /= factor;

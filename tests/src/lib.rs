@@ -1,13 +1,17 @@
-//! What suites share: the recorded arrays and the networks they belong to, random programs, the comparison of an
-//! executor with the interpreter, and foreign tools.
+//! What suites share: the recorded arrays and the networks they belong to, random programs, garbled files,
+//! the comparison of an executor with the interpreter, and foreign tools.
 //!
 //! It holds no test itself; the suites are in `tests/`.
 
 #![forbid(unsafe_code)]
 
 pub mod agreement;
+pub mod files;
 pub mod forward;
 pub mod golden;
+pub mod graphs;
+pub mod mutate;
 pub mod random;
 pub mod rng;
+pub mod shared;
 pub mod tools;

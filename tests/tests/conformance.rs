@@ -53,7 +53,7 @@ fn network(n: &mut Numbers) -> Network {
         reset: n.choose(&[Reset::ToValue, Reset::Subtract]),
         threshold: n.choose(&[Threshold::Strict, Threshold::Inclusive]),
         spike: n.choose(&[SpikeShape::Impulse, SpikeShape::Held]),
-        ..Convention::preset("nir").expect("a preset")
+        ..Convention::preset("eventprop").expect("a preset")
     };
     let layers = 1 + n.below(3) as usize;
     let mut populations = PrimaryMap::from_iter([Population::vector(

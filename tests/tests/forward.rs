@@ -25,7 +25,7 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 fn check(seed: u64) {
-    let limits = if seed % 3 == 0 {
+    let limits = if seed.is_multiple_of(3) {
         Limits::PE
     } else {
         Limits::HOST

@@ -22,7 +22,7 @@ use nirc_ir::event::{
 };
 use nirc_ir::network::{
     BiasPlace, Convention, Gain, Integrator, Link, Membrane, Network, Parameter, Pop,
-    PopulationKind, Proj, Projection, RecurrentBias, Reset,
+    PopulationKind, Proj, Projection, RecurrentBias, Reset, ResetTime,
 };
 use nirc_ir::verify::verify;
 use nirc_ir::verify_network::verify_network;
@@ -114,7 +114,21 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
             ));
         }
     }
-    for population in network.populations.values() {
+    for (pop, population) in network.populations.iter() {
+        if let PopulationKind::Neurons(neuron) = &population.kind
+            && neuron.synapse.is_some()
+            && neuron.firing.is_some()
+            && network.convention_of(pop).reset_time == ResetTime::Exact
+        {
+            problems.push(
+                Diagnostic::error(
+                    codes::LOWER_UNSUPPORTED,
+                    &population.name,
+                    "`reset_time` is exact, and where a current follows the spikes a crossing within the tick has no closed form",
+                )
+                .help("set `reset_time` to same for this population"),
+            );
+        }
         let first = population.convention.as_ref().map(|c| c.first_tick);
         if first.is_some_and(|first| first != network.convention.first_tick) {
             problems.push(

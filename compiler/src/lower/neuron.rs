@@ -118,11 +118,21 @@ struct Builder<'a> {
     constants: &'a Constants,
 }
 
+/// When a neuron fires, and what it falls back to.
+struct Firing<'a> {
+    threshold: &'a Term,
+    v_reset: &'a Term,
+    /// What the voltage relaxes by in a tick, if it has a memory.
+    relaxes: Option<&'a Term>,
+}
+
 /// The states and their new values, as the tick's body is written.
 struct Step {
     v: Array,
     /// The voltage before a reset of this tick.
     v_pre: Value,
+    /// What the tick has left of the voltage before it, without what arrived.
+    kept: Option<Value>,
     stores: Vec<(Array, Value)>,
 }
 
@@ -184,7 +194,12 @@ impl Builder<'_> {
         match (&terms.threshold, &terms.v_reset) {
             (Some(theta), Some(v_reset)) => {
                 let remembers = terms.membrane.is_some();
-                self.fire(&mut b, (theta, v_reset), remembers, x, &step);
+                let firing = Firing {
+                    threshold: theta,
+                    v_reset,
+                    relaxes: terms.membrane.as_ref().map(|decay| &decay.relaxes),
+                };
+                self.fire(&mut b, &firing, remembers, x, &step);
             }
             _ => {
                 self.process.output = Output::State(step.v);
@@ -214,11 +229,12 @@ impl Builder<'_> {
     fn fire(
         &mut self,
         b: &mut BodyBuilder,
-        (threshold, v_reset): (&Term, &Term),
+        firing: &Firing<'_>,
         remembers: bool,
         x: Array,
         step: &Step,
     ) {
+        let (threshold, v_reset) = (firing.threshold, firing.v_reset);
         let theta = self.coef("theta", threshold);
         let theta = b.coef(theta);
         let v_pre = step.v_pre;
@@ -243,6 +259,11 @@ impl Builder<'_> {
                 let v = select(b, fired, after, v_pre);
                 (self.crosses(b, v, theta), v)
             }
+            ResetTime::Exact => {
+                let fires = self.crosses(b, v_pre, theta);
+                let after = self.ran_on(b, firing, theta, step);
+                (fires, select(b, fires, after, v_pre))
+            }
             ResetTime::Guarded => self.guarded(b, v_reset, theta, step),
         };
         let next = self.floor(b, next, theta);
@@ -260,6 +281,34 @@ impl Builder<'_> {
             Threshold::Inclusive => Cmp::Ge,
         };
         b.cmp(cmp, v, theta)
+    }
+
+    /// The voltage at the end of a tick in the course of which it has crossed the threshold, been reset, and run
+    /// on. With `e` what it approaches, `v - e` shrinks by the same factor before and after the reset as it does
+    /// in the whole tick, so that `v' = e + (v_reset - e) (v - e) / (theta - e)`; and `v_reset + v - theta`
+    /// where it approaches nothing.
+    fn ran_on(
+        &mut self,
+        b: &mut BodyBuilder,
+        firing: &Firing<'_>,
+        theta: Value,
+        step: &Step,
+    ) -> Option<Value> {
+        let v = step.v_pre;
+        let start = self.reset(b, firing.v_reset, theta, theta)?;
+        let relaxes = firing.relaxes.filter(|relaxes| !relaxes.is_zero());
+        let (Some(relaxes), Some(kept)) = (relaxes, step.kept) else {
+            let over = b.sub(v, theta);
+            return Some(b.add(start, over));
+        };
+        let arrived = b.sub(v, kept);
+        let relaxes = self.coef("relaxes", relaxes);
+        let relaxes = b.coef(relaxes);
+        let e = b.div(arrived, relaxes);
+        let (whole, crossed, restarted) = (b.sub(v, e), b.sub(theta, e), b.sub(start, e));
+        let left = b.div(whole, crossed);
+        let run = b.mul(restarted, left);
+        Some(b.add(e, run))
     }
 
     /// Where the voltage was still above the threshold after the reset, the threshold is taken off before the
@@ -392,6 +441,7 @@ impl Builder<'_> {
         Step {
             v,
             v_pre,
+            kept: None,
             stores: vec![(i, i2)],
         }
     }
@@ -433,20 +483,22 @@ impl Builder<'_> {
         let v = self.state("v");
         let held = self.convention.spike == SpikeShape::Held;
         let increments = self.convention.update == Update::Increment;
+        let mut kept = None;
         let v_pre = if increments && held && terms.weights.is_one() {
             let sum = self.input(b, x, biases);
             self.voltage(b, terms, v, sum, true)
         } else {
-            let old = self.kept(b, v, terms);
+            kept = self.kept(b, v, terms);
             let sum = self.input(b, x, biases);
             let drive = self.scaled(b, sum, "g", &terms.gain);
-            old.map_or(drive, |old| b.add(old, drive))
+            kept.map_or(drive, |old| b.add(old, drive))
         };
         let constant = self.constant(terms, increments && held);
         let v_pre = self.plus(b, v_pre, "k", &constant);
         Step {
             v,
             v_pre,
+            kept,
             stores: Vec::new(),
         }
     }

@@ -14,13 +14,20 @@ use crate::options::{Quantity, Record};
 pub(super) fn add(program: &mut Program, records: &[Record]) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::new();
     for record in records {
-        let found = program
-            .process(&record.population)
-            .filter(|id| program.processes[*id].role == Role::Neurons);
+        let found = program.process(&record.population);
+        let role = found.map(|id| program.processes[id].role);
         let added = match found {
-            Some(id) => record_in(&mut program.processes[id], record.quantity),
-            None => Err(format!(
-                "no population of neurons is called `{}`; there are: {}",
+            // The host knows what it has given.
+            Some(_) if role == Some(Role::Source) && record.quantity == Quantity::Spikes => Ok(()),
+            Some(id) if role == Some(Role::Neurons) => {
+                record_in(&mut program.processes[id], record.quantity)
+            }
+            Some(_) if role == Some(Role::Source) => Err(format!(
+                "`{}` comes from outside: it has spikes and nothing else",
+                record.population
+            )),
+            _ => Err(format!(
+                "no population is called `{}`; there are: {}",
                 record.population,
                 names(program)
             )),
@@ -40,7 +47,7 @@ fn names(program: &Program) -> String {
     let names: Vec<&str> = program
         .processes
         .values()
-        .filter(|p| p.role == Role::Neurons)
+        .filter(|p| matches!(p.role, Role::Source | Role::Neurons))
         .map(|p| p.name.as_str())
         .collect();
     names.join(", ")

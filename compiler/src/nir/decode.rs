@@ -9,6 +9,10 @@ use nirc_ir::{Diagnostic, codes};
 
 use super::tree::{Dataset, Group};
 
+/// The most elements of a shape that stands in a file as numbers, with no data beside it to bound it: twice
+/// the pixels of the largest event cameras in both polarities, and far more than a chip has room for.
+const MOST_ELEMENTS: usize = 1 << 22;
+
 /// A node of the file that the graph model cannot hold: of a type NIR does not know, or with fields
 /// missing or malformed.
 #[derive(Clone, Debug, PartialEq)]
@@ -421,7 +425,19 @@ impl Fields<'_> {
                 format!("`{field}`: expected axis lengths, found {values:?}"),
             ));
         }
-        extents.ok()
+        let extents = extents.ok()?;
+        let count = extents.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        if count.is_none_or(|n| n > MOST_ELEMENTS) {
+            self.problems.push(Diagnostic::error(
+                codes::NODE_SHAPE,
+                self.path,
+                format!(
+                    "`{field}`: expected a shape of at most {MOST_ELEMENTS} elements, found {values:?}"
+                ),
+            ));
+            return None;
+        }
+        Some(extents)
     }
 
     fn optional_extents(&mut self, field: &str) -> Option<Option<Vec<usize>>> {

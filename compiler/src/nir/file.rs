@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use nir_rs::NirGraph;
-use nirc_ir::{Diagnostic, Diagnostics, codes};
+use nirc_ir::{Diagnostic, Diagnostics, Severity, codes};
 
 use super::decode::{self, Undecoded, not_nir};
 use super::reader::{self, Limits};
@@ -69,7 +69,12 @@ pub fn read_bytes_within(
     limits: &Limits,
 ) -> Result<(File, Diagnostics), Diagnostics> {
     let (root, mut notes) = reader::read_tree(bytes, limits)?;
-    let file = File::from_tree(root)?;
+    let file = File::from_tree(root).map_err(|problems| {
+        // What was left out of the tree with a warning may be what is missing.
+        notes.0.retain(|note| note.severity == Severity::Warning);
+        notes.0.extend(problems.0);
+        std::mem::take(&mut notes)
+    })?;
     if file.version().is_none() {
         notes.push(Diagnostic::warning(
             codes::FILE_NOT_NIR,

@@ -2,8 +2,9 @@
 //!
 //! [`read`] takes a file of any NIR version (0.1 to 1.0.8) into a [`File`]: the graph in nir-rs's
 //! types, and beside it the content as it stood. [`import()`] gives the [`nirc_ir::network::Network`]
-//! that the graph means under a convention; [`compare()`] puts two files side by side; [`export()`] puts trained weights into the content and
-//! leaves the rest alone; [`summary()`] tells people what is in a file.
+//! that the graph means under a convention, and [`compose()`] the file that means a network; [`compare()`]
+//! puts two files side by side; [`export()`] puts trained weights into the content and leaves the rest
+//! alone; [`summary()`] tells people what is in a file.
 //!
 //! # Invariants
 //! * Whatever the bytes, reading ends, does not panic, and allocates in proportion to the file's size
@@ -16,11 +17,13 @@
 //! * Populations and projections stand in an order that depends on names and edges alone.
 
 mod compare;
+mod compose;
 mod decode;
 mod element;
 mod export;
 mod file;
 mod import;
+mod links;
 mod reader;
 mod rewrite;
 mod summary;
@@ -28,6 +31,7 @@ pub mod tree;
 mod writer;
 
 pub use compare::{Difference, Side, Values, compare};
+pub use compose::compose;
 pub use decode::Undecoded;
 pub use element::{ElementError, f16_to_f32};
 pub use export::{Update, export};

@@ -8,6 +8,7 @@ use hdf5_pure::{AttrValue, Datatype, FormatError, Layout, VlenStringReadOptions}
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::element;
+use super::links;
 use super::tree::{Attribute, Content, Dataset, Filter, Group, Packing, element_count};
 
 /// Bounds on what a file may make the reader do. All are far above any network that fits a chip.
@@ -35,6 +36,19 @@ impl Limits {
         strings: 1 << 18,
         bytes: 512 << 20,
     };
+
+    /// The most memory that reading a file of `file_len` bytes takes at once, the file included: 12 times
+    /// the data that zlib could at best have packed into it (1032 times its length), or 4 times `bytes` if
+    /// that is less, and 4 MiB for tables.
+    ///
+    /// The factors: data are unpacked, copied together, kept as stored, and decoded, at worst from `i8` to
+    /// `i64`. `bytes` counts them decoded, the length of the file as they are stored.
+    pub const fn memory(&self, file_len: u64) -> u64 {
+        let packed = file_len.saturating_mul(12 * BEST_COMPRESSION);
+        let data = self.bytes.saturating_mul(4);
+        let most = if packed < data { packed } else { data };
+        most.saturating_add(4 << 20)
+    }
 }
 
 /// zlib cannot compress better than this, and LZF is far from it: a filtered data set that claims
@@ -100,6 +114,7 @@ fn walk(
     if !hdf5_pure::is_hdf5_bytes(&bytes) {
         return Err(not_hdf5(&bytes));
     }
+    let notes = links::messages(&bytes).iter().map(not_followed).collect();
     let file = hdf5_pure::File::from_bytes(bytes).map_err(|e| garbled("", &e))?;
     let mut walk = Walk {
         limits,
@@ -107,11 +122,45 @@ fn walk(
         file_len,
         objects: 0,
         strings: 0,
+        stored: 0,
         bytes: 0,
-        notes: Diagnostics::new(),
+        notes: Diagnostics(notes),
     };
-    let root = walk.group(&file.root(), "", 0)?;
+    let root = walk.group(&file.root(), "", 0).map_err(|problem| {
+        // The parser takes the place of the object for its address, and says so.
+        let is_odd = problem.code == codes::FILE_NOT_HDF5;
+        if is_odd && links::is_in_symbol_table(file.as_bytes()) {
+            soft_link(&problem.place)
+        } else {
+            problem
+        }
+    })?;
     Ok((root, walk.notes))
+}
+
+const COPY_IN_PLACE: &str = "put the object itself in its place, with `h5copy -f soft,ext`";
+
+fn not_followed(link: &links::Link<'_>) -> Diagnostic {
+    let links::Link { name, file, path } = link;
+    let what = match file {
+        None => format!("a soft link `{name}` to `{path}`"),
+        Some(file) => format!("an external link `{name}` to `{path}` in the file `{file}`"),
+    };
+    Diagnostic::warning(
+        codes::FILE_NOT_KEPT,
+        "",
+        format!("expected groups and data sets, found {what}, which is not followed"),
+    )
+    .help(COPY_IN_PLACE)
+}
+
+fn soft_link(place: &str) -> Diagnostic {
+    Diagnostic::error(
+        codes::FILE_TYPE,
+        place,
+        "expected groups and data sets, found a soft link, which is not followed",
+    )
+    .help(COPY_IN_PLACE)
 }
 
 /// The error for a file of `found` bytes.
@@ -188,6 +237,9 @@ struct Walk<'a> {
     file_len: u64,
     objects: usize,
     strings: u64,
+    /// Bytes of the data sets so far as they are stored, unpacked.
+    stored: u64,
+    /// Bytes of the data sets so far, decoded.
     bytes: u64,
     notes: Diagnostics,
 }
@@ -306,7 +358,7 @@ impl Walk<'_> {
 
     /// Number of strings a data set claims to hold, if that is within bounds.
     fn admit_texts(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
-        let count = claim.held_by(self.file_len)?;
+        let count = self.admit_stored(claim)?;
         let strings = self.strings.saturating_add(count);
         if strings > self.limits.strings {
             return Err(claim.too_large(&format!("{} strings", self.limits.strings)));
@@ -318,9 +370,23 @@ impl Walk<'_> {
 
     /// Number of elements a data set claims to hold, if that is within bounds.
     fn admit_numbers(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
-        let count = claim.held_by(self.file_len)?;
+        let count = self.admit_stored(claim)?;
         let decoded = element::size(claim.datatype).max(8) as u64;
         self.admit_bytes(count.saturating_mul(decoded), claim)?;
+        Ok(count)
+    }
+
+    /// Number of elements a data set claims to hold, if the file can hold them beside those of the others.
+    /// Several links to one data set can ask for more than that.
+    fn admit_stored(&mut self, claim: &Claim<'_>) -> Result<u64, Diagnostic> {
+        let count = claim.held_by(self.file_len)?;
+        let stored = count.saturating_mul(element::size(claim.datatype) as u64);
+        self.stored = self.stored.saturating_add(stored);
+        if self.stored > self.file_len.saturating_mul(BEST_COMPRESSION) {
+            return Err(
+                claim.too_large(&format!("what a file of {} bytes can hold", self.file_len))
+            );
+        }
         Ok(count)
     }
 

@@ -1,5 +1,9 @@
-//! Passes that bring a network from how a file states it to how it is lowered: no population without an
-//! effect, no bias, delay or chain of nodes left in a path, only synapses.
+//! Passes that bring a network from how a file states it to how it is lowered.
+//!
+//! 1. [`conventions`]: which convention each population has, and the delays that follow.
+//! 2. [`canonicalise`]: no population without an effect ([`dead`]); no constant ([`bias`]), delay
+//!    ([`delays`]) or chain of nodes ([`fuse`]) left in a path, only synapses.
+//! 3. [`quantise`]: weights of fewer bits, where a convention says so.
 //!
 //! # Layout
 //! Lanes of a population are its neurons in row-major order, channels first. A dense projection has a row
@@ -28,7 +32,7 @@ pub use delays::delays;
 pub use fuse::fuse;
 pub use quantise::quantise;
 
-/// All passes in order; the network is verified after each. What was changed or rounded is noted.
+/// Paths of nodes become synapses; the network is verified after each. What was changed or rounded is noted.
 ///
 /// # Errors
 /// What stands in the way of one of them; the network is then as the pass before left it, or half changed.
@@ -50,6 +54,19 @@ pub fn canonicalise_keeping(
         notes.0.extend(pass(network)?.0);
         verify_network(network)?;
     }
+    Ok(notes)
+}
+
+/// Makes an imported network ready to lower: conventions and changes of single populations written down, all
+/// passes run, numbers in the format that each convention says.
+///
+/// # Errors
+/// What is wrong with a change, or stands in the way of a pass.
+pub fn prepare(network: &mut Network, changes: &[Change]) -> Result<Diagnostics, Diagnostics> {
+    let mut notes = conventions(network, changes)?;
+    notes.0.extend(canonicalise(network)?.0);
+    notes.0.extend(quantise(network)?.0);
+    verify_network(network)?;
     Ok(notes)
 }
 

@@ -4,12 +4,16 @@ use nirc_ir::linear::{Linear, Node, Window};
 
 /// The windows that see `place`, with the place in the kernel at which they do, in ascending order.
 pub(super) fn windows_of(window: &Window, place: usize, outputs: usize) -> Vec<(usize, usize)> {
-    let places = (0..window.size).rev();
-    places
-        .filter_map(|k| {
-            let at = (place + window.before).checked_sub(k * window.dilation)?;
-            let output = at / window.stride;
-            (at % window.stride == 0 && output < outputs).then_some((output, k))
+    let padded = place + window.before;
+    let reach = (window.size - 1) * window.dilation;
+    let first = padded.saturating_sub(reach).div_ceil(window.stride);
+    let end = outputs.min(padded / window.stride + 1);
+    (first..end)
+        .filter_map(|output| {
+            let offset = padded - output * window.stride;
+            offset
+                .is_multiple_of(window.dilation)
+                .then_some((output, offset / window.dilation))
         })
         .collect()
 }

@@ -205,6 +205,7 @@ fn a_summary_has_a_verdict_on_every_node() {
         ("fc", affine(3, 2)),
         ("sub", nested.group("node").unwrap().clone()),
         ("conv", node("Conv1d")),
+        ("strange", node("Quantum")),
         ("bad", node("Linear")),
         ("out", output(&[3])),
     ];
@@ -229,10 +230,11 @@ fn a_summary_has_a_verdict_on_every_node() {
         [
             ("in", "Input", "yes"),
             ("fc", "Affine", "yes"),
-            ("sub", "NIRGraph", "no"),
-            ("sub/input", "Input", "no"),
-            ("sub/lif", "CubaLIF", "no"),
-            ("conv", "Conv1d", "no"),
+            ("sub", "NIRGraph", "yes"),
+            ("sub/input", "Input", "yes"),
+            ("sub/lif", "CubaLIF", "yes"),
+            ("conv", "Conv1d", "malformed"),
+            ("strange", "Quantum", "no"),
             ("bad", "Linear", "malformed"),
             ("out", "Output", "yes"),
         ]

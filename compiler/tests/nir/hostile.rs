@@ -4,28 +4,50 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use nirc_compiler::nir::{Limits, import, read_bytes, read_bytes_within, summary, to_bytes};
+use hdf5_pure::{Datatype, FileBuilder, make_f64_type, make_i8_type};
+use nirc_compiler::nir::{Limits, read_bytes, read_bytes_within, summary, to_bytes};
+use nirc_tests::files::{is_imported, read_and_write};
+use nirc_tests::mutate::mutated;
+use nirc_tests::rng::Rng;
 
-use crate::samples::{Random, options, small, tree};
+use crate::samples::{errors, input, refused, small, small_with, tree};
 use crate::shared;
 
-/// Counts what each thread allocates, so that a test can see the largest request of a call.
+/// Counts what each thread holds, so that a test can see the most that a call held at once.
 struct Counting;
 
 thread_local! {
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<i64> = const { Cell::new(0) };
+    static MOST: Cell<i64> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; the counter neither allocates nor
-// unwinds.
+/// Notes that the thread holds `change` bytes more. Neither allocates nor unwinds.
+fn count(change: i64) {
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + change);
+        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+    });
+}
+
+/// The most that the thread holds during `call` beyond what it held before, and what it returns.
+fn most_held<T>(call: impl FnOnce() -> T) -> (u64, T) {
+    let before = HELD.get();
+    MOST.set(before);
+    let value = call();
+    ((MOST.get() - before) as u64, value)
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; the counters neither allocate nor
+// unwind.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = LARGEST.try_with(|l| l.set(l.get().max(layout.size())));
+        count(layout.size() as i64);
         // SAFETY: the caller's obligations are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
         // SAFETY: the caller's obligations are passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -34,31 +56,50 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Reads and, if that succeeds, does all that is done with a file. Returns the code of a file that was
-/// not read.
-fn run(bytes: Vec<u8>) -> Option<&'static str> {
-    let len = bytes.len();
-    LARGEST.set(0);
-    let outcome = read_bytes(bytes);
-    let largest = LARGEST.get();
-    // The worst a compressed data set may claim, and a small allowance for tables.
+/// What a file came to.
+struct Answer {
+    /// The code of a file that was not read.
+    refused: Option<&'static str>,
+    /// Whether a network was imported from it.
+    imported: bool,
+    /// The most that was held while it was read, in bytes, and while it was imported.
+    held: [u64; 2],
+}
+
+/// Reads and, if that succeeds, does all that is done with a file.
+fn answer(bytes: Vec<u8>) -> Answer {
+    let len = bytes.len() as u64;
+    let (beside, outcome) = most_held(|| read_bytes(bytes));
+    let read = len + beside;
+    let bound = Limits::DEFAULT.memory(len);
     assert!(
-        largest <= 1032 * len + (1 << 20),
-        "{largest} bytes at once for a file of {len}"
+        read <= bound,
+        "{read} bytes held for a file of {len}, not {bound}"
     );
     match outcome {
         Ok((file, _)) => {
             let _ = summary(&file);
-            if let Err(problems) = import(&file, &options()) {
-                assert!(problems.has_errors());
+            let (import, imported) = most_held(|| is_imported(&file, "eventprop"));
+            Answer {
+                refused: None,
+                imported,
+                held: [read, import],
             }
-            None
         }
         Err(problems) => {
             assert!(problems.has_errors());
-            Some(problems.0[0].code)
+            Answer {
+                refused: Some(problems.0[0].code),
+                imported: false,
+                held: [read, 0],
+            }
         }
     }
+}
+
+/// The code of a file that was not read.
+fn run(bytes: Vec<u8>) -> Option<&'static str> {
+    answer(bytes).refused
 }
 
 fn small_bytes() -> Vec<u8> {
@@ -76,10 +117,14 @@ fn victims() -> Vec<Vec<u8>> {
             "exported/all_primitives_1d_lzf.nir",
             "exported/nested_subgraph.nir",
             "exported/f16_weights.nir",
+            "exported/snntorch_conv_avgpool.nir",
+            "exported/snntorch_rleaky_dense.nir",
         ] {
             victims.push(shared::bytes(&dir.join("nir").join(name)));
         }
     }
+    let examples = shared::examples();
+    victims.extend(examples.iter().map(|(_, path)| shared::bytes(path)));
     victims
 }
 
@@ -103,40 +148,70 @@ fn number_from(variable: &str, default: u64) -> u64 {
     value.map_or(default, |v| v.parse().unwrap())
 }
 
+/// Every file at hand, the largest left out: their weights are most of what would be hit.
+fn all_files() -> Vec<Vec<u8>> {
+    let mut files = victims();
+    let shared = shared::files().unwrap_or_default();
+    files.extend(shared.iter().map(|(_, path)| shared::bytes(path)));
+    files.retain(|bytes| (1..100_000).contains(&bytes.len()));
+    files
+}
+
+/// Says which case it is when the test fails in it.
+struct Case {
+    seed: u64,
+    round: u64,
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { seed, round } = self;
+            eprintln!("round {round} of NIRC_MUTATION_SEED={seed}");
+        }
+    }
+}
+
+/// `NIRC_MUTATIONS=1000000 cargo test --release -p nirc-compiler --test nir mutated -- --nocapture` makes as
+/// many as were made once, and prints what became of them. `NIRC_MUTATION_ROUND` is the first of them.
 #[test]
 fn mutated_files_end_in_an_answer() {
-    let victims = victims();
-    let mut random = Random(number_from("NIRC_MUTATION_SEED", 1));
-    let mut refused = 0;
-    let mut slowest = Duration::ZERO;
-    let rounds = number_from("NIRC_MUTATIONS", 20_000);
-    for round in 0..rounds {
-        let mut bytes = victims[random.below(victims.len())].clone();
-        for _ in 0..1 + random.below(8) {
-            // Most of a file is empty; what is not is where the structure lies.
-            let mut at = random.below(bytes.len());
-            while bytes[at] == 0 && random.below(16) != 0 {
-                at = random.below(bytes.len());
-            }
-            bytes[at] = match random.below(4) {
-                0 => 0xff,
-                1 => 0,
-                2 => bytes[at] ^ 1 << random.below(8),
-                _ => random.next() as u8,
-            };
-        }
+    let files = all_files();
+    let seed = number_from("NIRC_MUTATION_SEED", 1);
+    let rounds = number_from("NIRC_MUTATIONS", 10_000);
+    let (mut read, mut imported) = (0, 0);
+    let mut slowest = (Duration::ZERO, 0);
+    let mut most = [0, 0];
+    let first = number_from("NIRC_MUTATION_ROUND", 0);
+    for round in first..first + rounds {
+        let case = Case { seed, round };
+        let mut rng = Rng::new(seed << 32 | round);
+        let [file, donor] = [0, 1].map(|_| rng.below(files.len()));
+        let bytes = mutated(&files[file], &files[donor], &mut rng);
         let start = Instant::now();
-        if let (0, Ok((file, _))) = (round % 16, read_bytes(bytes.clone())) {
-            let _ = to_bytes(file.tree());
+        if round % 16 == 0 {
+            read_and_write(&bytes);
         }
-        refused += u64::from(run(bytes).is_some());
-        slowest = slowest.max(start.elapsed());
+        let answer = answer(bytes);
+        slowest = slowest.max((start.elapsed(), round));
+        read += u64::from(answer.refused.is_none());
+        imported += u64::from(answer.imported);
+        most = [0, 1].map(|i| most[i].max(answer.held[i]));
+        drop(case);
     }
-    println!("{rounds} mutated files, {refused} not read, the slowest in {slowest:?}");
-    assert!(slowest < Duration::from_secs(5), "{slowest:?} for one file");
+    println!(
+        "{rounds} mutated files: {read} read, {imported} imported; the slowest, of round {}, in {:?}; \
+         at most {} bytes held to read one, {} to import one",
+        slowest.1, slowest.0, most[0], most[1]
+    );
     assert!(
-        (rounds / 8..rounds).contains(&refused),
-        "{refused} of {rounds} were not read: the mutations are too weak or too strong"
+        slowest.0 < Duration::from_secs(5),
+        "{slowest:?} for one file"
+    );
+    // Few rounds are one that is looked at again.
+    assert!(
+        rounds < 1000 || (rounds / 8..rounds * 7 / 8).contains(&read) && imported > 0,
+        "{read} of {rounds} were read, {imported} imported: the mutations are too weak or too strong"
     );
 }
 
@@ -188,6 +263,55 @@ fn extents_beyond_the_file_are_refused_before_they_are_read() {
     };
     let bytes = shared::bytes(&dir.join("nir/overflowing_extents.nir.hex"));
     assert_eq!(run(bytes), Some("N0105"));
+}
+
+/// Zeros that compress as well as zlib can, in the types that decode to the least and to the most.
+#[test]
+fn compressed_files_take_no_more_memory_than_is_stated() {
+    let numbers = |datatype: Datatype, size: usize, datasets: usize| {
+        let count = (4 << 20) / size;
+        let mut file = FileBuilder::new();
+        let mut node = file.create_group("node");
+        node.create_dataset("type")
+            .with_shape(&[])
+            .with_vlen_strings(&["NIRGraph"]);
+        node.create_dataset("edges")
+            .with_shape(&[0])
+            .with_f64_data(&[]);
+        let nodes = node.create_group("nodes");
+        node.add_group(nodes.finish());
+        let mut metadata = node.create_group("metadata");
+        for i in 0..datasets {
+            metadata
+                .create_dataset(&format!("zeros{i}"))
+                .with_shape(&[count as u64])
+                .with_raw_data(datatype.clone(), vec![0; count * size], count as u64)
+                .with_chunks(&[count as u64])
+                .with_deflate(9);
+        }
+        node.add_group(metadata.finish());
+        file.add_group(node.finish());
+        file.finish().unwrap()
+    };
+    for (datatype, size) in [(make_i8_type(), 1), (make_f64_type(), 8)] {
+        for datasets in [1, 6] {
+            let bytes = numbers(datatype.clone(), size, datasets);
+            assert!(bytes.len() < 5000 + 5000 * datasets, "{}", bytes.len());
+            let answer = answer(bytes);
+            assert_eq!(answer.refused, None);
+            assert!(answer.held[0] > (4 << 20) * datasets as u64);
+        }
+    }
+}
+
+/// Where a neuron's parameters are one value for all, nothing but a number in the file says how many
+/// neurons there are.
+#[test]
+fn shapes_without_data_are_bounded() {
+    for extents in [&[1 << 23][..], &[1 << 40], &[1 << 32, 1 << 32], &[i64::MAX]] {
+        let problems = refused(&small_with("in", input(extents)));
+        assert_eq!(errors(&problems), ["N0203 in"], "{extents:?}");
+    }
 }
 
 #[test]

@@ -4,15 +4,17 @@ use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{File, convention_metadata, import};
 use nirc_ir::Severity;
 use nirc_ir::network::{Convention, Parameter, PopulationKind};
+use nirc_tests::rng::Rng;
 
 use crate::samples::{
-    Random, affine, brief, cuba_lif, errors, file, imported, input, lif, linear, node, options,
-    output, refused, small, small_with, tree, vector,
+    affine, brief, cuba_lif, dense, errors, file, imported, input, lif, linear, node, options,
+    output, parameter, refused, small, small_with, tree, vector,
 };
 
 fn neuron(file: &File) -> nirc_ir::network::Neuron {
     let (network, _) = imported(file);
-    let PopulationKind::Neurons(neuron) = &network.populations[network.output].kind else {
+    let PopulationKind::Neurons(neuron) = &network.populations[network.readout().unwrap()].kind
+    else {
         panic!("the output is a source");
     };
     neuron.clone()
@@ -34,13 +36,13 @@ fn a_small_graph_comes_out_whole() {
     let projection = network.projections.values().next().unwrap();
     assert_eq!(projection.name, "fc");
     // NIR's rows are [1, 2], [3, 4], [5, 6], one a target.
-    assert_eq!(projection.weights, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+    assert_eq!(dense(projection), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
     assert_eq!(projection.bias, None);
     assert_eq!(projection.delay, 1);
     assert!(projection.trainable);
     let neuron = neuron(&file(&nodes, &edges));
-    assert_eq!(neuron.tau_mem, Parameter::Uniform(0.02));
-    assert_eq!(neuron.threshold, Parameter::Uniform(1.0));
+    assert_eq!(parameter(&neuron, "tau_mem"), Parameter::Uniform(0.02));
+    assert_eq!(parameter(&neuron, "threshold"), Parameter::Uniform(1.0));
     let synapse = neuron.synapse.unwrap();
     assert_eq!(synapse.tau_syn, Parameter::Uniform(0.005));
     assert_eq!(synapse.w_in, Parameter::Uniform(5.0));
@@ -53,7 +55,7 @@ fn absent_fields_take_the_defaults_of_nir() {
         old.insert(field, vector(3, 0.25));
     }
     let neuron = neuron(&small_with("pop", old));
-    assert_eq!(neuron.v_reset, Parameter::Uniform(0.0));
+    assert_eq!(parameter(&neuron, "v_reset"), Parameter::Uniform(0.0));
     assert_eq!(neuron.synapse.unwrap().w_in, Parameter::Uniform(1.0));
 }
 
@@ -61,7 +63,10 @@ fn absent_fields_take_the_defaults_of_nir() {
 fn each_neuron_keeps_its_own_value() {
     let pop = lif(3).with("v_threshold", Dataset::f32(&[3], &[1.0, 2.0, 3.0]).unwrap());
     let neuron = neuron(&small_with("pop", pop));
-    assert_eq!(neuron.threshold, Parameter::PerNeuron(vec![1.0, 2.0, 3.0]));
+    assert_eq!(
+        parameter(&neuron, "threshold"),
+        Parameter::PerNeuron(vec![1.0, 2.0, 3.0])
+    );
     assert_eq!(neuron.synapse, None);
 }
 
@@ -71,10 +76,14 @@ fn times_are_scaled_by_the_unit_of_the_convention() {
     let mut options = options();
     options.convention.time_unit = 1e-3;
     let (network, _) = import(&file(&nodes, &edges), &options).unwrap();
-    let PopulationKind::Neurons(neuron) = &network.populations[network.output].kind else {
+    let PopulationKind::Neurons(neuron) = &network.populations[network.readout().unwrap()].kind
+    else {
         panic!();
     };
-    assert_eq!(neuron.tau_mem, Parameter::Uniform(0.02 * 1e-3));
+    assert_eq!(
+        parameter(neuron, "tau_mem"),
+        Parameter::Uniform(0.02 * 1e-3)
+    );
     assert_eq!(network.dt, 1e-3, "dt is in seconds already");
 }
 
@@ -85,7 +94,10 @@ fn scalars_are_broadcast_with_a_note() {
     let file = small_with("pop", pop);
     let (_, notes) = imported(&file);
     assert_eq!(notes, ["N0210 pop"]);
-    assert_eq!(neuron(&file).tau_mem, Parameter::Uniform(0.5));
+    assert_eq!(
+        parameter(&neuron(&file), "tau_mem"),
+        Parameter::Uniform(0.5)
+    );
     let bias = affine(3, 2).with("bias", Dataset::f32(&[], &[7.0]).unwrap());
     let (network, notes) = imported(&small_with("fc", bias));
     assert_eq!(notes, ["N0210 fc"]);
@@ -114,7 +126,7 @@ fn leading_axes_of_weights_are_dropped_with_a_note() {
     let (network, notes) = imported(&small_with("fc", node("Linear").with("weight", weight)));
     assert_eq!(notes, ["N0210 fc"]);
     let projection = network.projections.values().next().unwrap();
-    assert_eq!(projection.weights, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+    assert_eq!(dense(projection), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
 }
 
 #[test]
@@ -123,7 +135,7 @@ fn shapes_that_disagree_are_told_with_both_numbers() {
     assert_eq!(errors(&problems), ["N0203 pop", "N0203 out"][..1]);
     let message = &problems.0[0].message;
     assert!(
-        message.contains("3 values") && message.contains("[4]"),
+        message.contains("[3] from fc") && message.contains("[4]"),
         "{message}"
     );
 
@@ -146,7 +158,7 @@ fn shapes_that_disagree_are_told_with_both_numbers() {
     assert_eq!(errors(&problems), ["N0203 b"]);
     assert_eq!(
         problems.0[0].message,
-        "expected `weight` with 3 inputs, the size of p (a has 3 outputs), found 4"
+        "expected a last axis of 4, found the shape [3]"
     );
 
     let problems = refused(&small_with("out", output(&[4])));
@@ -207,7 +219,7 @@ fn odd_dynamics_are_warned_about() {
     let (_, notes) = import(&small_with("pop", pop), &options).unwrap();
     assert_eq!(brief(&notes), [""; 0], "v_reset has no part in subtraction");
 
-    options.convention = Convention::preset("nir").unwrap();
+    options.convention = Convention::preset("euler").unwrap();
     options.dt = Some(0.01);
     let (nodes, edges) = small();
     let (_, notes) = import(&file(&nodes, &edges), &options).unwrap();
@@ -222,12 +234,12 @@ fn precision_that_is_lost_is_noted() {
     let (network, notes) = imported(&file);
     assert_eq!(notes, ["N0211 fc"]);
     let projection = network.projections.values().next().unwrap();
-    assert_eq!(projection.weights[3], 0.1);
+    assert_eq!(dense(projection)[3], 0.1);
     let integers = Dataset::i64(&[3, 2], &[1, -2, 3, -4, 5, -6]).unwrap();
     let (network, notes) = imported(&small_with("fc", node("Linear").with("weight", integers)));
     assert_eq!(notes, [""; 0]);
     let projection = network.projections.values().next().unwrap();
-    assert_eq!(projection.weights, [1.0, 3.0, 5.0, -2.0, -4.0, -6.0]);
+    assert_eq!(dense(projection), [1.0, 3.0, 5.0, -2.0, -4.0, -6.0]);
 }
 
 #[test]
@@ -324,65 +336,11 @@ fn names_may_be_any_unicode() {
     let (read, _) = nirc_compiler::nir::read_bytes(bytes).unwrap();
     let (network, notes) = imported(&read);
     assert_eq!(notes, [""; 0]);
-    assert_eq!(network.populations[network.output].name, "нейроны.1");
-    assert_eq!(network.projections.values().next().unwrap().name, "重み");
-}
-
-#[test]
-fn faulty_edges_are_all_named() {
-    let (nodes, mut edges) = small();
-    edges.push(("in", "fc"));
-    let (_, notes) = imported(&file(&nodes, &edges));
-    assert_eq!(notes, ["N0207 in -> fc"]);
-    edges.extend([("pop", "nowhere"), ("ghost", "fc")]);
-    let problems = refused(&file(&nodes, &edges));
     assert_eq!(
-        errors(&problems),
-        ["N0205 pop -> nowhere", "N0205 ghost -> fc"]
+        network.populations[network.readout().unwrap()].name,
+        "нейроны.1"
     );
-    assert!(problems.0[1].message.contains("\"nowhere\""));
-}
-
-#[test]
-fn cycles_are_named_each_once() {
-    let (mut nodes, mut edges) = small();
-    nodes.extend([("rec", linear(3, 3)), ("rec2", linear(3, 3))]);
-    edges.extend([("pop", "rec"), ("rec", "pop")]);
-    let problems = refused(&file(&nodes[..5], &edges));
-    assert_eq!(errors(&problems), ["N0206 pop"]);
-    assert!(
-        problems.0[0].message.ends_with("pop -> rec -> pop"),
-        "{problems}"
-    );
-
-    let nodes = [
-        ("in", input(&[3])),
-        ("a", linear(3, 3)),
-        ("p", lif(3)),
-        ("b", linear(3, 3)),
-        ("q", lif(3)),
-        ("rp", linear(3, 3)),
-        ("rq", linear(3, 3)),
-        ("out", output(&[3])),
-    ];
-    let edges = [
-        ("in", "a"),
-        ("a", "p"),
-        ("p", "rp"),
-        ("rp", "p"),
-        ("p", "b"),
-        ("b", "q"),
-        ("q", "rq"),
-        ("rq", "q"),
-        ("q", "out"),
-    ];
-    let problems = refused(&file(&nodes, &edges));
-    assert_eq!(errors(&problems), ["N0206 q", "N0206 p"]);
-
-    let (nodes, mut edges) = small();
-    edges.push(("pop", "pop"));
-    let problems = refused(&file(&nodes, &edges));
-    assert_eq!(errors(&problems), ["N0206 pop", "N0209 pop -> pop"]);
+    assert_eq!(network.projections.values().next().unwrap().name, "重み");
 }
 
 #[test]
@@ -409,136 +367,6 @@ fn a_long_chain_is_no_burden() {
         .collect();
     let (network, _) = imported(&file(&nodes, &edges));
     assert_eq!(network.populations.len(), 3001);
-}
-
-#[test]
-fn ports_must_be_one_each_and_connected() {
-    let (nodes, edges) = small();
-    let problems = refused(&file(&nodes[1..], &edges[1..]));
-    assert_eq!(errors(&problems), ["N0208 ", "N0209 fc"]);
-    let problems = refused(&file(&nodes[..3], &edges[..2]));
-    assert_eq!(errors(&problems), ["N0208 "]);
-    assert!(problems.0[0].message.contains("one Output node, found 0"));
-
-    let mut two = nodes.clone();
-    two.push(("in2", input(&[2])));
-    let problems = refused(&file(&two, &edges));
-    assert_eq!(errors(&problems), ["N0208 "]);
-    assert!(
-        problems.0[0].message.ends_with("found 2: in, in2"),
-        "{problems}"
-    );
-
-    let problems = refused(&file(&nodes, &edges[..2]));
-    assert_eq!(errors(&problems), ["N0208 out"]);
-    assert_eq!(errors(&refused(&file(&[], &[]))), ["N0208 ", "N0208 "]);
-}
-
-#[test]
-fn connections_without_a_meaning_are_named() {
-    for (edge, expected) in [
-        (("fc", "w"), &["N0209 fc -> w", "N0209 fc"][..]),
-        (("in", "pop"), &["N0209 in -> pop"]),
-        (("in", "out"), &["N0209 in -> out", "N0209 out"]),
-        (("fc", "out"), &["N0209 fc -> out", "N0209 fc", "N0209 out"]),
-        (("out", "fc"), &["N0206 fc", "N0209 out -> fc", "N0209 fc"]),
-    ] {
-        let (mut nodes, mut edges) = small();
-        if edge.1 == "w" {
-            nodes.extend([("w", linear(3, 3)), ("side", lif(3))]);
-            edges.push(("w", "side"));
-        }
-        edges.push(edge);
-        let problems = refused(&file(&nodes, &edges));
-        assert_eq!(errors(&problems), expected, "{edge:?}\n{problems}");
-        let first = problems.0.iter().find(|d| d.code == "N0209").unwrap();
-        assert!(first.help.is_some(), "{first}");
-    }
-    // Neurons into neurons.
-    let (mut nodes, mut edges) = small();
-    nodes.push(("pop2", lif(3)));
-    edges[2] = ("pop", "pop2");
-    edges.push(("pop2", "out"));
-    assert_eq!(
-        errors(&refused(&file(&nodes, &edges))),
-        ["N0209 pop -> pop2"]
-    );
-    // One weight node for two populations would tie them together.
-    let (mut nodes, mut edges) = small();
-    nodes.push(("pop2", lif(3)));
-    edges.push(("fc", "pop2"));
-    let problems = refused(&file(&nodes, &edges));
-    assert_eq!(errors(&problems), ["N0209 fc"]);
-    assert!(
-        problems.0[0].message.ends_with("found 2: pop, pop2"),
-        "{problems}"
-    );
-}
-
-#[test]
-fn neurons_without_a_connection_are_warned_about() {
-    let (mut nodes, mut edges) = small();
-    nodes.push(("idle", lif(2)));
-    let (network, notes) = imported(&file(&nodes, &edges));
-    assert_eq!(notes, ["N0209 idle", "N0209 idle"]);
-    assert_eq!(network.populations.len(), 3);
-    // With scalars only there is no telling how many they are.
-    let scalar = Dataset::f64(&[], &[0.5]).unwrap();
-    let mut unknown = node("LIF");
-    for field in ["tau", "r", "v_leak", "v_threshold"] {
-        unknown.insert(field, scalar.clone());
-    }
-    nodes.pop();
-    nodes.push(("idle", unknown.clone()));
-    assert_eq!(errors(&refused(&file(&nodes, &edges))), ["N0203 idle"]);
-    // Unless weights lead away from them, also where a parameter is a vector of one.
-    unknown.insert("tau", vector(1, 0.5));
-    *nodes.last_mut().unwrap() = ("idle", unknown);
-    nodes.push(("w", linear(3, 5)));
-    edges.extend([("idle", "w"), ("w", "pop")]);
-    let (network, _) = imported(&file(&nodes, &edges));
-    assert_eq!(
-        network.populations.values().map(|p| p.size).sum::<usize>(),
-        2 + 3 + 5
-    );
-}
-
-#[test]
-fn everything_is_reported_at_once() {
-    let (mut nodes, mut edges) = small();
-    nodes[2].1 = cuba_lif(3).with("tau_mem", vector(3, -1.0));
-    nodes[3].1 = output(&[9]);
-    nodes.extend([
-        ("conv", node("Conv2d")),
-        ("if", node("IF").with("r", vector(3, 1.0))),
-        ("strange", node("Quantum")),
-        ("untyped", Group::new()),
-        ("half", node("Affine").with("weight", vector(3, 1.0))),
-        ("nested", tree(&[], &[]).group("node").unwrap().clone()),
-    ]);
-    edges.push(("pop", "gone"));
-    let mut options = options();
-    options.dt = Some(f64::NAN);
-    options.convention.delay = 0;
-    let problems = import(&file(&nodes, &edges), &options).unwrap_err();
-    assert_eq!(
-        errors(&problems),
-        [
-            "N0305 convention.delay",
-            "N0212 dt",
-            "N0202 conv",
-            "N0201 half",
-            "N0202 if",
-            "N0202 nested",
-            "N0202 strange",
-            "N0201 untyped",
-            "N0205 pop -> gone",
-            "N0203 out",
-            "N0204 pop",
-        ]
-    );
-    let strange = problems.0.iter().find(|p| p.place == "strange").unwrap();
-    assert!(strange.message.ends_with("found Quantum"), "{strange}");
 }
 
 #[test]
@@ -609,8 +437,9 @@ fn another_convention_in_the_file_is_noted() {
         [
             "N0213 metadata/convention",
             "N0213 metadata/convention.integrator",
-            "N0213 metadata/convention.order",
             "N0213 metadata/convention.spike",
+            "N0213 metadata/convention.delay",
+            "N0213 metadata/convention.first_tick",
             "N0213 metadata/convention.time_unit",
         ]
     );
@@ -622,7 +451,7 @@ fn another_convention_in_the_file_is_noted() {
 #[test]
 fn random_networks_come_out_whole() {
     for seed in 0..200 {
-        let mut random = Random(seed);
+        let mut random = Rng::new(seed);
         let count = 2 + random.below(6);
         let sizes: Vec<u64> = (0..count).map(|_| 1 + random.below(7) as u64).collect();
         // Population 0 is the Input; names are random, so their order is too.
@@ -670,11 +499,11 @@ fn random_networks_come_out_whole() {
                 network.populations[projection.pre].size,
                 network.populations[projection.post].size,
             );
-            assert_eq!(projection.weights.len(), pre * post);
+            assert_eq!(dense(projection).len(), pre * post);
             for j in 0..pre {
                 for n in 0..post {
                     let expected = (n * pre + j + 1) as f32;
-                    assert_eq!(projection.weights[j * post + n], expected, "seed {seed}");
+                    assert_eq!(dense(projection)[j * post + n], expected, "seed {seed}");
                 }
             }
         }

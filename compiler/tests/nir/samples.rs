@@ -1,8 +1,11 @@
 //! Graphs made by code.
 
+use std::collections::BTreeMap;
+
 use nirc_compiler::nir::tree::{Dataset, Group};
-use nirc_compiler::nir::{File, ImportOptions, import};
-use nirc_ir::network::{Convention, Network};
+use nirc_compiler::nir::{File, ImportOptions, export, import};
+use nirc_compiler::passes::canonicalise;
+use nirc_ir::network::{Convention, Link, Network, Neuron, Parameter, Projection};
 use nirc_ir::{Diagnostics, Severity};
 
 /// A file of these nodes and edges, with `dt` = 1 ms in its metadata.
@@ -34,6 +37,11 @@ pub(crate) fn tree(nodes: &[(&str, Group)], edges: &[(&str, &str)]) -> Group {
     Group::new()
         .with("node", graph)
         .with("version", Dataset::text("1.0.8"))
+}
+
+/// The bytes of a file written back unchanged.
+pub(crate) fn written_back(file: &File) -> Vec<u8> {
+    export(file, &BTreeMap::new(), &BTreeMap::new()).unwrap().0
 }
 
 /// A node of a type, with no fields yet.
@@ -117,13 +125,32 @@ pub(crate) fn options() -> ImportOptions {
         convention: Convention::preset("eventprop").unwrap(),
         dt: None,
         name: "test".to_owned(),
+        graded: Default::default(),
     }
 }
 
-/// Imports what must be imported, with the notes and warnings as `code place` lines.
+/// Imports what must be imported and makes synapses of it, with the notes and warnings of both as
+/// `code place` lines.
 pub(crate) fn imported(file: &File) -> (Network, Vec<String>) {
-    let (network, notes) = import(file, &options()).unwrap_or_else(|e| panic!("{e}"));
+    let (mut network, mut notes) = import(file, &options()).unwrap_or_else(|e| panic!("{e}"));
+    let more = canonicalise(&mut network).unwrap_or_else(|e| panic!("{e}"));
+    notes.0.extend(more.0);
     (network, brief(&notes))
+}
+
+/// The weights of a dense projection.
+pub(crate) fn dense(projection: &Projection) -> &[f32] {
+    match &projection.link {
+        Link::Dense(weights) => weights,
+        other => panic!("{}: {other:?}", projection.name),
+    }
+}
+
+/// A neuron's parameter.
+pub(crate) fn parameter(neuron: &Neuron, name: &str) -> Parameter {
+    let parameters = neuron.parameters();
+    let found = parameters.iter().find(|(n, _)| *n == name);
+    (*found.unwrap_or_else(|| panic!("no {name}")).1).clone()
 }
 
 /// The diagnostics of what must be refused.
@@ -146,22 +173,4 @@ pub(crate) fn brief(problems: &Diagnostics) -> Vec<String> {
 pub(crate) fn errors(problems: &Diagnostics) -> Vec<String> {
     let errors = problems.0.iter().filter(|d| d.severity == Severity::Error);
     errors.map(|d| format!("{} {}", d.code, d.place)).collect()
-}
-
-/// A small generator with a seed (splitmix64), so that a failing case can be made again.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// A number below `n`.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
 }

@@ -39,6 +39,15 @@ fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) {
     }
 }
 
+/// The models of the examples, in order of their paths.
+pub(crate) fn examples() -> Vec<(String, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    collect(&root, &root.join("examples"), &mut files);
+    files.sort();
+    files
+}
+
 /// The bytes of a file; `.hex` files hold them as digits, between comments that start with `#`.
 pub(crate) fn bytes(path: &Path) -> Vec<u8> {
     if path.extension().is_none_or(|e| e != "hex") {

@@ -201,6 +201,10 @@ impl Convention {
             exception("IF", "if_decay", "0.9"),
             exception("IF", "reset", "subtract"),
         ];
+        const NIR: &[Exception] = &[
+            exception("LIF", "reset_time", "exact"),
+            exception("IF", "reset_time", "exact"),
+        ];
         const NORSE: &[Exception] = &[
             exception("IF", "spike", "unit"),
             exception("LIF", "resistance", "one"),
@@ -222,6 +226,7 @@ impl Convention {
         ];
         const SINABS: &[Exception] = &[exception("IF", "floor", "minus_threshold")];
         match name {
+            "nir" => NIR,
             "snntorch" => SNNTORCH,
             "norse" => NORSE,
             "spyx" => SPYX,
@@ -253,7 +258,7 @@ impl Convention {
     pub fn story(name: &str) -> &'static str {
         match name {
             "nir" => {
-                "The equations of the NIR specification, solved exactly for input that is held for a tick."
+                "The equations of the NIR specification, solved exactly for input that is held for a tick; with a synapse, the reset waits for the tick's end."
             }
             "euler" => {
                 "Forward Euler of the equations of the NIR specification, the current before the voltage."

@@ -90,7 +90,7 @@ fn axis(lines: &mut Lines) -> Option<Axis> {
 
 fn taps(line: &mut Line) -> Parsed<Vec<Tap>> {
     let numbers: Vec<u32> = line.list()?;
-    if numbers.len() % 2 != 0 {
+    if !numbers.len().is_multiple_of(2) {
         return Err("taps are pairs of lane and weight".into());
     }
     numbers.chunks(2).map(pair).collect()

@@ -2,7 +2,7 @@
 //!
 //! One item a line, so that a difference reads like a difference in code. Numbers are printed with the
 //! fewest digits that read back to the same bits. Names stand as they are when they consist of letters,
-//! digits, `_`, `.` and `-`, and in quotes otherwise. `;` begins a comment.
+//! digits, `_`, `.`, `-`, `+` and `/`, and in quotes otherwise. `;` begins a comment.
 //!
 //! Tensors of more than [`INLINE`] values are printed as `external` with a digest; a parser is handed
 //! their values and checks them against it.
@@ -94,7 +94,7 @@ fn name(name: &str) -> String {
     let plain = !name.is_empty()
         && name
             .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '+' | '/'))
         && !name.starts_with('-');
     if plain { name.to_owned() } else { string(name) }
 }

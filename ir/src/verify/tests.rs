@@ -214,7 +214,7 @@ fn spikes_and_errors_need_a_tape() {
         ("v1 = field 0", "v1 = payload"),
     ]);
     for expected in [
-        "there is no tape that it could be recorded on",
+        "1 fields for a tape of 0",
         "there is no tape of own spikes",
         "errors go back to a tape, `cells` has none",
     ] {

@@ -33,7 +33,7 @@ pub struct EmulatorOptions {
     pub threads: usize,
     /// Operating point.
     pub clock: Clock,
-    /// Most cycles of a round of samples; firmware that takes longer is taken to hang.
+    /// Most cycles of a round of samples, or of one of its segments; firmware that takes longer is taken to hang.
     pub limit_cycles: u64,
 }
 

@@ -32,8 +32,8 @@ impl Numbers {
 
 /// A population, or a source.
 #[derive(Clone, Copy)]
-struct Part {
-    name: &'static str,
+struct Part<'a> {
+    name: &'a str,
     lanes: usize,
     kind: Kind,
 }
@@ -50,7 +50,7 @@ enum Kind {
     Li,
 }
 
-const fn part(name: &'static str, lanes: usize, kind: Kind) -> Part {
+const fn part(name: &str, lanes: usize, kind: Kind) -> Part<'_> {
     Part { name, lanes, kind }
 }
 
@@ -62,7 +62,7 @@ struct Shape<'a> {
     ticks: u32,
     first_tick: u32,
     replicas: usize,
-    parts: &'a [Part],
+    parts: &'a [Part<'a>],
     channels: &'a [(usize, usize, u32)],
     /// Whether events are probed, in the bin of their spike.
     told: bool,
@@ -109,7 +109,7 @@ impl Shape<'_> {
         text + "}\n"
     }
 
-    fn part(&self, text: &mut String, number: usize, part: &Part) {
+    fn part(&self, text: &mut String, number: usize, part: &Part<'_>) {
         let Part { name, lanes, kind } = part;
         let role = match kind {
             Kind::Spikes => format!("source lanes {lanes}"),
@@ -261,11 +261,11 @@ fn paced(program: &Program, window: u32, segment: u32) -> Bundle {
     Bundle::build_with(program, &target, Pacing { window, segment }).expect("it fits")
 }
 
-const INPUT: Part = part("input", 9, Kind::Spikes);
+const INPUT: Part<'_> = part("input", 9, Kind::Spikes);
 
-const CHAIN: [Part; 3] = [INPUT, part("a", 37, LIF), part("b", 70, LIF)];
+const CHAIN: [Part<'_>; 3] = [INPUT, part("a", 37, LIF), part("b", 70, LIF)];
 
-fn shape<'a>(parts: &'a [Part], channels: &'a [(usize, usize, u32)]) -> Shape<'a> {
+fn shape<'a>(parts: &'a [Part<'a>], channels: &'a [(usize, usize, u32)]) -> Shape<'a> {
     Shape {
         ticks: 40,
         first_tick: 0,
@@ -437,7 +437,7 @@ fn any_network_at_any_pace() {
     let mut spikes = 0;
     for round in 0..60 {
         let sources = 1 + below(2) as usize;
-        let parts: Vec<Part> = (0..sources + 1 + below(4) as usize)
+        let parts: Vec<Part<'_>> = (0..sources + 1 + below(4) as usize)
             .map(|k| {
                 let kind = match (k < sources, below(4)) {
                     (true, 0) => Kind::Values,
@@ -478,4 +478,38 @@ fn any_network_at_any_pace() {
         spikes += assert_same(&program, &chip, &chip);
     }
     assert!(spikes > 1000, "too quiet a test");
+}
+
+#[test]
+fn many_processes_talk_to_one() {
+    let names: Vec<String> = (0..100).map(|k| format!("part{k}")).collect();
+    let mut parts = vec![INPUT];
+    parts.extend(names.iter().map(|name| part(name, 3, LIF)));
+    parts.push(part("last", 8, LIF));
+    let last = parts.len() - 1;
+    let mut channels: Vec<(usize, usize, u32)> = (1..last).map(|to| (0, to, 1)).collect();
+    channels.extend((1..=last).map(|from| (from, last, 1)));
+    let program = shape(&parts, &channels).program();
+    let chip = same(&program, &built(&program));
+    assert_eq!(chip.placements().len(), 102);
+    assert!(spikes_of(&chip, "last") > 50, "too quiet a test");
+}
+
+#[test]
+fn memory_decides_how_far_processes_run_ahead() {
+    let mut last = 5;
+    for sources in [100, 2312, 2800] {
+        let parts = [part("input", sources, Kind::Spikes), part("a", 8, LIF)];
+        let program = Shape {
+            ticks: 20,
+            ..shape(&parts, &[(0, 1, 1)])
+        }
+        .program();
+        let bundle = built(&program);
+        let window = bundle.mapping.pacing.window;
+        assert!(window < last, "{sources} sources: {window}");
+        same(&program, &bundle);
+        last = window;
+    }
+    assert_eq!(last, 0);
 }

@@ -184,7 +184,8 @@ fn departures(network: &Network, pop: Pop, neuron: &Neuron) -> Vec<String> {
 fn late(network: &Network, pop: Pop) -> Option<String> {
     let delays = network.incoming(pop).map(|(_, p)| p.delay);
     let most = delays.max().filter(|delay| *delay > 0)?;
-    Some(format!("what arrives is up to {most} ticks late"))
+    let ticks = if most == 1 { "tick" } else { "ticks" };
+    Some(format!("what arrives is up to {most} {ticks} late"))
 }
 
 fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
@@ -232,7 +233,7 @@ fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
             Reset::Subtract | Reset::None => fires && memory,
         },
         "reset_time" => match c.reset_time {
-            ResetTime::Same => false,
+            ResetTime::Same | ResetTime::Exact => false,
             ResetTime::Next => fires && memory,
             ResetTime::Guarded => fires && memory && c.reset == Reset::Subtract,
         },

@@ -149,8 +149,10 @@ fn behaviour(
         }
     };
     let models = [reread(a, &readings[0])?, reread(b, &readings[1])?];
-    for model in &models {
-        notes.0.extend(model.notes.0.iter().cloned());
+    for note in models.iter().flat_map(|model| &model.notes.0) {
+        if !notes.0.contains(note) {
+            notes.push(note.clone());
+        }
     }
     let runs = [
         record(&models[0].network, &stimulus, executors)?,
@@ -311,7 +313,9 @@ fn explain(
     let (of_a, of_b) = (a.convention.attributes(), b.convention.attributes());
     let mut all = Vec::new();
     for ((name, first), (_, second)) in of_a.iter().zip(&of_b) {
-        let changed = changed(b, name, first).filter(|_| first != second);
+        // A tick of a length that is given is as long under every convention.
+        let shows = first != second && !(*name == "dt" && b.dt.is_some());
+        let changed = changed(b, name, first).filter(|_| shows);
         let Some(changed) = changed else { continue };
         let reading = Reading {
             graded: stimulus.graded(),

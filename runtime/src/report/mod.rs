@@ -70,6 +70,10 @@ enum ChipPart {
         map: String,
         legend: Vec<chip::Kind>,
         ledgers: Vec<chip::Ledger>,
+        /// Steps that a process may be ahead of a neighbour.
+        window: u32,
+        /// Bins that run at a time.
+        segment: u32,
     },
     Refused(String),
 }
@@ -138,6 +142,8 @@ impl Report<'_> {
                     chip::legend(&bundle, &program, self.target, stats)
                 },
                 ledgers: chip::ledgers(&bundle, self.target),
+                window: bundle.mapping.pacing.window,
+                segment: bundle.mapping.pacing.segment,
             },
             Err(problems) => ChipPart::Refused(problems.to_string()),
         }

@@ -11,8 +11,12 @@
 //! * `space` lays the arrays of a replica out in one block, padded to whole cache lines.
 //! * `vector` runs the steps. It is plain Rust over fixed-size chunks, compiled three times (`isa`):
 //!   for what every machine has, for AVX2 and for AVX-512.
+//! * `synapses` runs handlers over the synapses of a source from the axes of the connection; it keeps no
+//!   list of synapses.
 //! * `replica` runs a sample. Work follows spikes: a process does something in a bin because the bin
-//!   ends or because a spike came, and all bins of a process run before those of the next.
+//!   ends or because something came. All bins of a process run before those of the next, but for
+//!   processes that lie on a way back, which run bin by bin (`order`). Values that a process emits are
+//!   kept for the whole sample, 4 bytes a lane and bin.
 //! * `rest` finds ticks that need not run before something has happened.
 //! * `pool` spreads the replicas over threads, and `optimiser` adds up what they found, replica by
 //!   replica.

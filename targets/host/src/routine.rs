@@ -6,6 +6,7 @@ use crate::space::Width;
 
 impl Routine {
     /// Runs it for one event.
+    #[inline(always)]
     pub(crate) fn run(&self, event: Event, frame: &mut Frame<'_>) {
         let mut events = Events {
             sources: &[event.source],
@@ -17,6 +18,7 @@ impl Routine {
     }
 
     /// Runs it for some events of a bin, with what arrives with each, in order.
+    #[inline(never)]
     pub(crate) fn run_values(
         &self,
         sources: &[u32],
@@ -34,6 +36,7 @@ impl Routine {
     }
 
     /// Runs it for some events of a bin, in order.
+    #[inline(always)]
     pub(crate) fn run_all(&self, events: &mut Events<'_>, frame: &mut Frame<'_>) {
         let isa = frame.isa;
         match self {

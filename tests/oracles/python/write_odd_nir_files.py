@@ -3,7 +3,7 @@
 usage: write_odd_nir_files.py DIRECTORY
 
 Files whose names start with `ok_` hold a NIR graph in[4] -> fc[3, 4] -> lif[3] -> out with some
-unusual element type, layout or link; those that start with `no_` hold something that NIR does not
+unusual element type, layout or link (`ok_link_`: one that is passed over with a warning); those that start with `no_` hold something that NIR does not
 have, and the rest of the name up to the first dot is the diagnostic code expected for it.
 """
 
@@ -84,6 +84,14 @@ def cyclic(file):
     file["node/nodes/again"] = file["node"]
 
 
+def link_away(file):
+    file["node"].create_group("metadata")["notes"] = h5py.ExternalLink("elsewhere.h5", "/notes")
+
+
+def link_within(file):
+    file["node"].create_group("metadata")["notes"] = h5py.SoftLink("/version")
+
+
 def attributes(file):
     file["node"].attrs["made_by"] = "hand"
     file["node/nodes/fc/weight"].attrs["unit"] = "mV"
@@ -107,6 +115,8 @@ def main(directory):
     write(directory / "ok_metadata.nir", change=metadata)
     write(directory / "ok_user_block.nir", userblock_size=512)
     write(directory / "ok_attributes.nir", change=attributes)
+    write(directory / "ok_link_external.nir", change=link_away)
+    write(directory / "ok_link_soft.nir", change=link_within, libver="v108")
 
     write(directory / "no_N0106.compound.nir", np.zeros((3, 4), [("re", "f4"), ("im", "f4")]))
     write(directory / "no_N0106.complex.nir", np.zeros((3, 4), "c8"))
@@ -120,6 +130,7 @@ def main(directory):
     if h5py.version.hdf5_version_tuple >= (2, 0, 0):  # its newest layout is not read yet
         write(directory / "no_N0106.libver_latest.nir", packed(chunks=(2, 2), compression=4),
               libver="latest")
+    write(directory / "no_N0106.soft_link.nir", change=link_within)
     write(directory / "no_N0104.cycle.nir", change=cyclic)
     write(directory / "no_N0105.unwritten.nir",
           lambda fc: fc.create_dataset("weight", (1 << 20, 1 << 20), "f4", chunks=(1, 1 << 16)))

@@ -1,10 +1,12 @@
 //! Programs whose firmware is tried: the example, and networks that differ from it in every choice there is.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::nir::{self, ImportOptions};
 use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::passes::canonicalise;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{Proc, Program, Role};
 use nirc_ir::network::{
@@ -48,7 +50,10 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         sizes: &[3, 13, 7],
         convention: Convention {
             reset: Reset::Subtract,
-            ..preset("nir")
+            // Training needs both.
+            first_tick: 1,
+            delay: 1,
+            ..preset("euler")
         },
         per_neuron: true,
         bias: true,
@@ -126,8 +131,10 @@ fn yin_yang() -> Program {
         convention: preset("eventprop"),
         dt: Some(1e-3),
         name: "yin_yang".to_owned(),
+        graded: BTreeSet::new(),
     };
-    let (network, _) = nir::import(&file, &import).expect("the example is importable");
+    let (mut network, _) = nir::import(&file, &import).expect("the example is importable");
+    canonicalise(&mut network).expect("it is made of synapses");
     let options = options(27, FIRST_SPIKE, ADAM, Vec::new());
     lower(&network, &options).expect("the example can be lowered")
 }

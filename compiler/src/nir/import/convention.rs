@@ -92,8 +92,13 @@ fn number(value: &MetadataValue) -> Option<f64> {
     }
 }
 
-/// The length of a tick: the option, or else what the metadata state.
-pub(super) fn dt(graph: &NirGraph, option: Option<f64>, problems: &mut Diagnostics) -> Option<f64> {
+/// The length of a tick: the option, or else what the metadata state, or else the convention's.
+pub(super) fn dt(
+    graph: &NirGraph,
+    option: Option<f64>,
+    convention: &Convention,
+    problems: &mut Diagnostics,
+) -> Option<f64> {
     let place = format!("metadata/{DT}");
     let stated = graph.metadata.get(DT);
     let in_file = stated.and_then(number).filter(|dt| is_time_step(*dt));
@@ -119,6 +124,18 @@ pub(super) fn dt(graph: &NirGraph, option: Option<f64>, problems: &mut Diagnosti
         }
         (Some(dt), None) => Some(dt),
         (None, Some(file)) => Some(file),
+        (None, None) if convention.dt.0.is_some_and(is_time_step) => {
+            let dt = convention.dt.0?;
+            problems.push(Diagnostic::note(
+                codes::TIME_STEP,
+                place,
+                format!(
+                    "neither file nor option say how long a tick is; it is {dt:?} s, as {} has it",
+                    convention.name
+                ),
+            ));
+            Some(dt)
+        }
         (None, None) => {
             let found = stated.map_or_else(|| "none".to_owned(), show);
             problems.push(

@@ -6,18 +6,26 @@ use nirc_ir::linear::Window;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::graph::{Graph, Kind};
-use super::values::count;
+use super::values::{count, without_leading_ones};
 
 pub(super) type Shape = Vec<usize>;
 
 /// Most neurons of a population, and most values on an edge.
-pub(super) const MOST: usize = 1 << 24;
+pub(super) const MOST: usize = 1 << 22;
+
+/// A shape that parameters have.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    pub(super) shape: Shape,
+    /// Whether it can only be that of the node: no axis of it could stand for a longer one.
+    pub(super) is_certain: bool,
+}
 
 /// How a node changes the shape of what passes through it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Form {
     /// Not at all; the shape that its parameters tell, if they do.
-    Elementwise(Option<Shape>),
+    Elementwise(Option<Told>),
     /// The last axis, from one length to another.
     Matrix { outputs: usize, inputs: usize },
     /// Channels and the axes of space.
@@ -60,11 +68,15 @@ pub(super) fn all(graph: &Graph<'_>, problems: &mut Diagnostics) -> Vec<Option<F
         .collect()
 }
 
-/// The shape of the tensor with the most values, if they are more than one; of several, the plainest.
-fn told_by<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Option<Shape> {
-    let telling = tensors.filter(|t| t.data().len() > 1);
-    let best = telling.min_by_key(|t| (std::cmp::Reverse(t.data().len()), t.ndim()));
-    best.map(|t| t.shape().to_vec())
+/// The shape of the tensor with the most values; of several, the plainest.
+fn told_by<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Option<Told> {
+    let telling = tensors.filter(|t| t.ndim() > 0);
+    let best = telling.min_by_key(|t| (std::cmp::Reverse(t.data().len()), t.ndim()))?;
+    let inner = without_leading_ones(best.shape());
+    Some(Told {
+        shape: best.shape().to_vec(),
+        is_certain: !inner.is_empty() && !inner.contains(&1),
+    })
 }
 
 impl Form {

@@ -357,7 +357,7 @@ impl<'a> Builder<'a, '_> {
         ends.retain(|(end, _)| self.lacks_port(end, side));
         let mut added = Vec::new();
         for (end, label) in ends {
-            let port = self.free_name(node_path(path, &format!("{}_{label}", side.word())));
+            let port = self.free_name(&node_path(path, &format!("{}_{label}", side.word())));
             let (kind, edge, verb) = match side {
                 Side::In if outermost => (Kind::Source(None), (port.clone(), end.clone()), "into"),
                 Side::Out if outermost => {
@@ -399,8 +399,8 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn free_name(&self, name: String) -> String {
-        let mut free = name.clone();
+    fn free_name(&self, name: &str) -> String {
+        let mut free = name.to_owned();
         let mut count = 0;
         while self.nodes.contains_key(&free) {
             free = format!("{name}_{count}");

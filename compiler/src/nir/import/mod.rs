@@ -35,7 +35,7 @@ use graph::Graph;
 pub struct ImportOptions {
     /// Every semantic choice; it wins over what the file's metadata state.
     pub convention: Convention,
-    /// Length of a tick in seconds; `None` to take it from the file's metadata.
+    /// Length of a tick in seconds; `None` to take it from the file's metadata, or else the convention.
     pub dt: Option<f64>,
     /// Name of the network.
     pub name: String,
@@ -52,7 +52,7 @@ pub fn import(file: &File, options: &ImportOptions) -> Result<(Network, Diagnost
     let mut problems = Diagnostics::new();
     check_convention(&options.convention, &mut problems);
     convention::compare(file.graph(), &options.convention, &mut problems);
-    let dt = convention::dt(file.graph(), options.dt, &mut problems);
+    let dt = convention::dt(file.graph(), options.dt, &options.convention, &mut problems);
     let graph = Graph::of(file, &mut problems);
     check_graded(&graph, &options.graded, &mut problems);
     let forms = forms::all(&graph, &mut problems);

@@ -114,12 +114,12 @@ fn parameters(
         };
         is_fine &= check(place, field, &values, domain, problems);
         let Some(shape) = shape else { continue };
-        match broadcast(&values, tensor.shape(), shape) {
-            Some((values, fit)) => {
+        match expand(&values, tensor.shape(), shape) {
+            Some((parameter, fit)) => {
                 if fit == Fit::Broadcast {
                     widened.push(field);
                 }
-                parameters.insert(field, Parameter::from_values(values));
+                parameters.insert(field, parameter);
             }
             None => misfits.push((field, tensor.shape())),
         }
@@ -138,6 +138,16 @@ fn parameters(
         });
     }
     (is_fine && misfits.is_empty()).then_some(parameters)
+}
+
+/// A value for each neuron; one value is not copied.
+fn expand(values: &[f64], from: &[usize], shape: &[usize]) -> Option<(Parameter, Fit)> {
+    match *values {
+        [value] if shape.iter().any(|d| *d != 1) => {
+            Some((Parameter::Uniform(value), Fit::Broadcast))
+        }
+        _ => broadcast(values, from, shape).map(|(all, fit)| (Parameter::from_values(all), fit)),
+    }
 }
 
 fn neuron(node: &NirNode, parameters: &Parameters, time_unit: f64) -> Neuron {

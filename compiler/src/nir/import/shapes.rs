@@ -14,7 +14,7 @@ use super::graph::{Graph, Kind};
 use super::values::{count, without_leading_ones};
 
 /// Most values that enter all nodes of a graph together.
-const MOST_IN_ALL: usize = 1 << 26;
+const MOST_IN_ALL: usize = 1 << 25;
 
 /// The shapes that enter and leave each node; `None` where an error was reported.
 pub(super) struct Shapes {
@@ -53,7 +53,7 @@ pub(super) fn infer(
         Solver::nested_port,
         Solver::output_port,
         Solver::input_port,
-        Solver::vector,
+        Solver::last_resort,
     ] {
         for node in 0..count {
             if solver.shapes.input[node].is_none()
@@ -96,7 +96,7 @@ impl Solver<'_, '_> {
 
     fn parameters(&self, node: usize) -> Option<Shape> {
         match self.forms[node].as_ref()? {
-            Form::Elementwise(told) => told.clone(),
+            Form::Elementwise(Some(told)) if told.is_certain => Some(told.shape.clone()),
             _ => None,
         }
     }
@@ -122,14 +122,11 @@ impl Solver<'_, '_> {
         }
     }
 
-    /// Weights that nothing else tells of take a vector, and neurons with single values are one.
-    fn vector(&self, node: usize) -> Option<Shape> {
-        match (self.forms[node].as_ref()?, self.graph.nodes[node].kind) {
-            (Form::Matrix { inputs, .. }, _) => Some(vec![*inputs]),
-            (_, Kind::Neurons(neurons)) => {
-                let fields = super::neuron::fields(neurons);
-                fields.iter().any(|(_, t)| t.ndim() > 0).then(|| vec![1])
-            }
+    /// Weights that nothing else tells of take a vector, and parameters may be of the only shape there is.
+    fn last_resort(&self, node: usize) -> Option<Shape> {
+        match self.forms[node].as_ref()? {
+            Form::Matrix { inputs, .. } => Some(vec![*inputs]),
+            Form::Elementwise(told) => told.as_ref().map(|told| told.shape.clone()),
             _ => None,
         }
     }
@@ -140,6 +137,11 @@ impl Solver<'_, '_> {
             .filter_map(|next| self.forms[next].as_ref()?.rank())
             .max()
     }
+}
+
+/// The number of an axis that was counted with a batch axis before it.
+fn without_batch(axis: i64) -> i64 {
+    if axis > 0 { axis - 1 } else { axis }
 }
 
 /// A port's shape without axes of length 1 before the others.
@@ -225,9 +227,8 @@ impl Solver<'_, '_> {
 
     /// Dimensions count without a batch axis; some exporters count it, as PyTorch does. Where the former
     /// fits no weights that follow and the latter does, that is what was meant.
-    fn flatten(&mut self, node: usize, input: &[usize], start: i64, end: i64) -> Option<Shape> {
+    fn flatten(&self, node: usize, input: &[usize], start: i64, end: i64) -> Option<Shape> {
         let literal = flatten(input, start, end);
-        let without_batch = |axis: i64| if axis > 0 { axis - 1 } else { axis };
         let other = flatten(input, without_batch(start), without_batch(end));
         let consumers = self.graph.consumers(node);
         let fits = |shape: &Option<Shape>| {
@@ -235,20 +236,14 @@ impl Solver<'_, '_> {
                 .iter()
                 .filter_map(|next| self.forms[*next].as_ref());
             let mut weights = forms.filter(|form| matches!(form, Form::Matrix { .. }));
-            shape
-                .as_ref()
-                .is_some_and(|shape| weights.all(|form| form.forward(shape).is_some()))
+            let shape = shape.as_ref();
+            shape.is_some_and(|shape| weights.all(|form| form.forward(shape).is_some()))
         };
         if fits(&literal) || !fits(&other) {
-            return literal;
+            literal
+        } else {
+            other
         }
-        let place = self.graph.nodes[node].path.as_str();
-        self.problems.push(Diagnostic::note(
-            codes::GRAPH_REPAIRED,
-            place,
-            format!("`start_dim` {start} and `end_dim` {end} are taken to count a batch axis: only then do the weights that follow fit"),
-        ));
-        other
     }
 
     fn check(&mut self) {
@@ -271,6 +266,10 @@ impl Solver<'_, '_> {
             return;
         };
         match (&self.shapes.input[node], &self.shapes.output[node]) {
+            (Some(input), Some(output)) => {
+                let (input, output) = (input.clone(), output.clone());
+                self.check_form(node, form, &input, &output);
+            }
             (Some(input), None) => {
                 let message = format!("expected {}, found the shape {input:?}", form.takes());
                 self.report(node, message);
@@ -289,6 +288,35 @@ impl Solver<'_, '_> {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// Whether a node makes the one shape of the other: it does where it gave the one from the other, but
+    /// both may have come from its neighbours.
+    fn check_form(&mut self, node: usize, form: &Form, input: &[usize], output: &[usize]) {
+        if form.forward(input).as_deref() == Some(output) {
+            return;
+        }
+        let Form::Flatten { start, end, .. } = form else {
+            let takes = form.takes();
+            let message = match form.forward(input) {
+                None => format!("expected {takes}, found the shape {input:?}"),
+                Some(gives) => format!(
+                    "expected the shape {output:?} to leave, as what follows takes it, found {gives:?}"
+                ),
+            };
+            self.report(node, message);
+            return;
+        };
+        if flatten(input, without_batch(*start), without_batch(*end)).as_deref() == Some(output) {
+            let place = self.graph.nodes[node].path.as_str();
+            self.problems.push(Diagnostic::note(
+                codes::GRAPH_REPAIRED,
+                place,
+                format!("`start_dim` {start} and `end_dim` {end} are taken to count a batch axis: only then does what follows fit"),
+            ));
+        } else {
+            self.report(node, format!("expected axes {start} to {end} of {input:?} to become {output:?}, which they do not"));
         }
     }
 

@@ -323,7 +323,7 @@ impl Separable {
         let rows = (0..sources).map(|source| {
             let mut row: Vec<(usize, f64)> = Vec::new();
             self.each(source, &mut |lane, weight| {
-                row.push((lane, self.weights[weight]))
+                row.push((lane, self.weights[weight]));
             });
             row.sort_by_key(|(lane, _)| *lane);
             row.dedup_by(|next, last| {

@@ -1,6 +1,7 @@
 //! The simulator against the interpreter.
 
 mod failures;
+mod forward;
 mod networks;
 mod random;
 

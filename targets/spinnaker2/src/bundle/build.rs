@@ -147,7 +147,7 @@ fn firmware(
     pacing: Pacing,
 ) -> Result<Firmware, Diagnostic> {
     let generated = codegen::compile(program, procs, target, pacing);
-    let generated = generated.map_err(|e| codegen::diagnostic(&program.name, &e))?;
+    let generated = generated.map_err(|e| codegen::diagnostic(program, &e))?;
     let broken = |e: ElfError| {
         let problem = Diagnostic::error(CODEGEN, &generated.name, e.to_string());
         match e {
@@ -334,10 +334,11 @@ impl Builder<'_> {
             let firmware = firmware.ok_or_else(|| self.broken(format!("{proc} has no image")))?;
             let arrays = process.arrays.iter().map(|(array, decl)| {
                 let symbol = super::array_symbol(&process.name, &decl.name);
+                let place = self.symbol(firmware, &symbol)?;
                 Ok(ArrayEntry {
-                    address: self.symbol(firmware, &symbol)?.addr,
+                    address: place.addr,
                     name: decl.name.clone(),
-                    shape: self.shape(proc, array),
+                    shape: self.shape(proc, array, place.size as usize / 4),
                     tensor: self.tensor(decl.kind),
                     symbol,
                 })
@@ -360,14 +361,15 @@ impl Builder<'_> {
         }
     }
 
-    fn shape(&self, proc: Proc, array: nirc_ir::event::Array) -> Vec<usize> {
+    /// Rows and columns of an array that takes so many words.
+    fn shape(&self, proc: Proc, array: nirc_ir::event::Array, words: usize) -> Vec<usize> {
         let process = &self.program.processes[proc];
         match process.arrays[array].kind {
             ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
                 vec![self.program.tensors[t].rows, self.program.tensors[t].lanes]
             }
             ArrayKind::GivenError | ArrayKind::Trace => {
-                vec![self.program.ticks as usize, process.lanes]
+                vec![words / process.lanes, process.lanes]
             }
             kind if kind.is_scalar() => Vec::new(),
             _ => vec![process.lanes],

@@ -80,7 +80,7 @@ pub struct ArrayEntry {
     pub symbol: String,
     /// Its address in the PE's SRAM.
     pub address: u32,
-    /// Rows and columns of `f32`; empty for a single number.
+    /// Rows and columns of `f32`; empty for a single number. Where there is a row a bin, those of a segment.
     pub shape: Vec<usize>,
     /// The tensor whose values it starts with, for parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 use nirc_ir::event::{Body, Chan, HandlerKind, Op, Output, Proc, Program, Role, Row, Stmt};
 
+use super::axes;
 use super::error::CodegenError;
 use super::memory::Plan;
 use super::names;
@@ -172,6 +173,7 @@ impl<'a> Buffers<'a> {
             plan.values(name, vec![0], "own spikes of the current bin");
         }
         plan::arrays(&mut plan, program, proc, self.rows());
+        axes::plan(&mut plan, program, proc)?;
         self.plan_rows(&mut plan);
         self.plan_slots(&mut plan);
         self.plan_rings(&mut plan);

@@ -19,6 +19,9 @@ use crate::thumb::{Addr, Assembler, BarrierOp, Cond, HintOp, Inst, Label, Reg, S
 /// The first word of the control block: r8 points to it in all code but handlers.
 pub(super) const CONTROL: &str = names::CONFIG;
 
+/// Most packets that are told apart one by one.
+const IN_A_ROW: usize = 4;
+
 /// What a process can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packet {
@@ -32,15 +35,16 @@ pub(super) enum Packet {
 }
 
 impl Packet {
-    /// Kind and number in its key.
-    fn key(self) -> (Kind, usize) {
-        match self {
+    /// Number and kind in its key.
+    fn sender(self) -> u32 {
+        let (kind, number) = match self {
             Self::Spike(proc) | Self::Value(proc) => (Kind::Spike, proc.index()),
             Self::Marker(proc) => (Kind::Marker, proc.index()),
             Self::Error(chan) => (Kind::Error, chan.index()),
             Self::Command => (Kind::Command, 0),
             Self::Ready(proc) => (Kind::Command, proc.index()),
-        }
+        };
+        abi::sender(u32::try_from(number).unwrap_or(u32::MAX), kind)
     }
 }
 
@@ -297,20 +301,46 @@ impl Comms<'_> {
             lsb: INDEX_BITS,
             width: SENDER_BITS,
         });
+        let unknown = asm.label();
+        let mut packets = packets.to_vec();
+        if packets.len() > IN_A_ROW {
+            packets.sort_by_key(|packet| packet.sender());
+        }
+        Self::tell_apart(asm, &packets, deal, exits, unknown);
+        asm.bind(unknown);
+        asm.emit(Inst::lsr(R0, R0, 16));
+        asm.emit(Inst::orr(R0, R0, (Status::UnknownKey as u32) << 16));
+        asm.b(exits.complain);
+    }
+
+    /// Deals with the packet whose sender is in r1: halves what it may be until few are left, one of which it is.
+    fn tell_apart(
+        asm: &mut Assembler,
+        packets: &[Packet],
+        deal: Deal<'_>,
+        exits: Exits,
+        unknown: Label,
+    ) {
+        if packets.len() > IN_A_ROW {
+            let (lower, upper) = packets.split_at(packets.len() / 2);
+            let below = asm.label();
+            compare(asm, R1, upper[0].sender(), R3);
+            asm.b_if(Cond::Cc, below);
+            Self::tell_apart(asm, upper, deal, exits, unknown);
+            asm.b(unknown);
+            asm.bind(below);
+            Self::tell_apart(asm, lower, deal, exits, unknown);
+            return;
+        }
         for &packet in packets {
             let other = asm.label();
-            let (kind, number) = packet.key();
             asm.comment(format!("{packet:?}"));
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            compare(asm, R1, abi::sender(number, kind), R3);
+            compare(asm, R1, packet.sender(), R3);
             asm.b_if(Cond::Ne, other);
             deal(asm, packet, exits);
             asm.b(exits.done);
             asm.bind(other);
         }
-        asm.emit(Inst::lsr(R0, R0, 16));
-        asm.emit(Inst::orr(R0, R0, (Status::UnknownKey as u32) << 16));
-        asm.b(exits.complain);
     }
 
     /// Sleeps until something arrives.

@@ -83,7 +83,7 @@ pub(super) enum Folded {
 pub(super) struct Graph {
     pub(super) domain: Domain,
     nodes: Vec<Node>,
-    /// Whether the node is the same on every lane; only in [`Domain::Lanes`].
+    /// Whether the node is the same on every lane; only where [`Graph::has_lanes`].
     uniform: Vec<bool>,
     slots: Vec<Place>,
     pub(super) roots: Vec<Root>,
@@ -141,6 +141,11 @@ impl Graph {
             builder.stmt(stmt);
         }
         builder.graph
+    }
+
+    /// Whether the body runs over lanes that differ, several at once.
+    pub(super) fn has_lanes(&self) -> bool {
+        matches!(self.domain, Domain::Lanes | Domain::Synapses)
     }
 
     pub(super) fn node(&self, id: Id) -> Node {
@@ -280,7 +285,7 @@ impl Builder<'_> {
         };
         self.graph
             .uniform
-            .push(same_everywhere && self.handler.domain == Domain::Lanes);
+            .push(same_everywhere && self.graph.has_lanes());
         self.graph.nodes.push(node);
         Id(self.graph.nodes.len() - 1)
     }

@@ -10,6 +10,8 @@
 //! does the rest. Each place has a pointer that moves on at the last access of the block. Within a block
 //! every operation runs over all lanes before the next one starts, so results are never waited for.
 
+mod synapses;
+
 use nirc_ir::event::{Binary, Cmp, Domain, Handler, HandlerKind, Row, Unary};
 
 use super::context::Context;
@@ -37,6 +39,9 @@ pub(super) fn emit(
     symbol: &str,
     label: Label,
 ) -> Result<(), CodegenError> {
+    if let (HandlerKind::Event(chan), Domain::Synapses) = (handler.kind, handler.domain) {
+        return synapses::emit(asm, context, (handler, chan), symbol, label);
+    }
     let graph = Graph::new(context.program, context.proc, handler);
     let schedule = Schedule::new(&graph);
     let name = names::handler(handler.kind);
@@ -49,8 +54,7 @@ pub(super) fn emit(
     let free = free_floats(&graph, &schedule);
     let lanes = match handler.domain {
         Domain::Lanes => context.process().lanes,
-        Domain::Lane | Domain::Scalar => 1,
-        Domain::Synapses => todo!("synapses"),
+        Domain::Lane | Domain::Scalar | Domain::Synapses => 1,
     };
     let registers = choose_block(&graph, &schedule, free, lanes)
         .ok_or_else(|| too_few("float", free.count_ones() as usize))?;
@@ -134,6 +138,8 @@ enum Access {
     Beside(Reg, i32),
     /// At a distance from a pointer that stays.
     Fixed(Reg, i32),
+    /// At a distance from a pointer to the first synapse of a block, each one so many elements on.
+    Stepped { reg: Reg, distance: i32, step: i32 },
 }
 
 /// How an address is made.
@@ -304,7 +310,7 @@ fn origin(
     match graph.place(slot) {
         Place::Element(array) if process.arrays[array].kind.is_scalar() => {
             let base = context.array(array);
-            (graph.domain != Domain::Lanes).then_some((Origin::Absolute, base))
+            (!graph.has_lanes()).then_some((Origin::Absolute, base))
         }
         Place::Element(array) => element(context.array(array)),
         Place::Coef(coef) => element(context.coef(coef)),
@@ -313,7 +319,7 @@ fn origin(
             let stride = if one_lane { row.saturating_add(4) } else { row };
             Some((Origin::Source(stride), context.array(array)))
         }
-        Place::Row(_, Row::Synapse) => todo!("synapses"),
+        Place::Row(array, Row::Synapse) => element(context.array(array)),
         Place::Row(array, Row::Tick) => Some((Origin::Tick(row), context.array(array))),
         Place::Field(field) => Some((Origin::Entry, context.field(field))),
         Place::Error(chan) => Some((Origin::Entry, context.error(chan))),
@@ -325,7 +331,7 @@ fn origin(
             );
             Some((Origin::Given, 0))
         }
-        Place::Payload => (graph.domain != Domain::Lanes).then_some((Origin::Payload, 0)),
+        Place::Payload => (!graph.has_lanes()).then_some((Origin::Payload, 0)),
     }
 }
 
@@ -615,8 +621,49 @@ impl Emitter<'_, '_> {
                 let reg = self.beside(reg, distance);
                 self.asm.emit(many(reg, false, run));
             }
+            Access::Stepped {
+                reg,
+                distance,
+                step: 1,
+            } if block.count > 1 => {
+                let reg = self.beside(reg, distance);
+                self.asm.emit(many(reg, false, run));
+            }
+            Access::Stepped { .. } => {
+                let reaches = self.reaches(slot, block.count);
+                for (lane, (reg, offset)) in reaches.into_iter().enumerate() {
+                    let register = SReg::ALL[usize::from(first.index()) + lane];
+                    self.asm.emit(one(register, reg, offset));
+                }
+            }
             Access::None => unreachable!("a place of the lanes has a pointer"),
         }
+    }
+
+    /// Where each synapse of a block finds its element.
+    fn reaches(&mut self, slot: Slot, count: usize) -> Vec<(Reg, i32)> {
+        let Access::Stepped {
+            reg,
+            distance,
+            step,
+        } = self.core.access[slot.index()]
+        else {
+            unreachable!("a place of the synapses is reached in steps");
+        };
+        let offset = |lane: usize| {
+            let lane = i32::try_from(lane).unwrap_or(0);
+            step.saturating_mul(4).saturating_mul(lane)
+        };
+        let last = offset(count - 1);
+        let near = |from: i32| from.unsigned_abs() <= REACH;
+        let (reg, distance) = if near(distance) && near(distance.saturating_add(last)) {
+            (reg, distance)
+        } else {
+            (self.beside(reg, distance), 0)
+        };
+        (0..count)
+            .map(|lane| (reg, distance + offset(lane)))
+            .collect()
     }
 
     /// The register that points `distance` beyond a pointer.
@@ -650,6 +697,12 @@ impl Emitter<'_, '_> {
                 (reg, moves)
             }
             Access::Beside(reg, distance) => (self.beside(reg, distance), false),
+            Access::Stepped { .. } => {
+                for (reg, offset) in self.reaches(slot, block.count) {
+                    self.asm.emit(Inst::vstr(first, reg, offset));
+                }
+                return;
+            }
             Access::Fixed(..) | Access::None => unreachable!("a place of the lanes has a pointer"),
         };
         let constant = match self.graph.node(id) {

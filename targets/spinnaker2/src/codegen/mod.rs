@@ -11,6 +11,7 @@
 //! * Nothing unreachable is emitted.
 //! * What does not fit is an error that lists everything that takes room.
 
+mod axes;
 mod buffers;
 mod comms;
 mod context;
@@ -132,13 +133,17 @@ pub(crate) fn memory_end(
 }
 
 /// The problem as a user should read it.
-pub(crate) fn diagnostic(network: &str, error: &CodegenError) -> Diagnostic {
+pub(crate) fn diagnostic(program: &Program, error: &CodegenError) -> Diagnostic {
     match error {
         CodegenError::Sram { name, .. } | CodegenError::Code { name, .. } => {
-            Diagnostic::error(MAP_SRAM, name, error.to_string())
-                .help("split the population, shorten the sample, or lower `mapping.spike_bound`")
+            let help = if program.has_adjoint() {
+                "split the population, shorten the sample, or lower `mapping.spike_bound`"
+            } else {
+                "split the population, or shorten its delays"
+            };
+            Diagnostic::error(MAP_SRAM, name, error.to_string()).help(help)
         }
-        _ => Diagnostic::error(CODEGEN, network, error.to_string()),
+        _ => Diagnostic::error(CODEGEN, &program.name, error.to_string()),
     }
 }
 

@@ -108,6 +108,16 @@ pub(super) fn coef(process: &Process, coef: Coef) -> String {
     format!("{}.{coef}.{}", process.name, process.coefs[coef].name)
 }
 
+/// The symbol of a table of an axis of a channel.
+pub(super) fn axis(process: &Process, chan: Chan, axis: usize, part: &str) -> String {
+    format!("{}.{chan}.axis{axis}.{part}", process.name)
+}
+
+/// The symbol of what the loops over a channel's synapses keep in memory.
+pub(super) fn loops(process: &Process, chan: Chan) -> String {
+    format!("{}.{chan}.loops", process.name)
+}
+
 /// The symbol of a recorded field of own spikes.
 pub(super) fn field(process: &Process, field: usize) -> String {
     let name = process.tape.as_ref().map_or("", |tape| &tape.fields[field]);

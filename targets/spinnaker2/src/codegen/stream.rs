@@ -102,7 +102,7 @@ impl Driver<'_> {
         let process = self.context.process();
         let bytes = self.context.buffers().raster_row();
         self.row(asm, R9, &tape::raster(&process.name), bytes);
-        self.plus(asm, R10, R9, bytes, R0);
+        plus(asm, R10, R9, bytes, R0);
         self.comms.own_key(asm, self.spike_key(), None);
         asm.emit(Inst::mov(R7, R0));
         let (word, bit, next) = (asm.here(), asm.label(), asm.label());
@@ -136,7 +136,7 @@ impl Driver<'_> {
     /// Sends the values from r9 on, one a lane.
     fn send_all(&self, asm: &mut Assembler) {
         let lanes = self.context.process().lanes;
-        self.plus(asm, R10, R9, lanes_word(lanes, 4), R0);
+        plus(asm, R10, R9, lanes_word(lanes, 4), R0);
         self.comms.own_key(asm, self.spike_key(), None);
         asm.bl(self.routines.send_values);
     }
@@ -195,7 +195,7 @@ impl Driver<'_> {
             }
             if names_bin(&handler.body) && (delay > 0 || told) {
                 told = true;
-                self.minus(asm, R0, R11, delay, R1);
+                minus(asm, R0, R11, delay, R1);
                 self.current(asm, R0);
             }
             if self.context.program.carries_values(chan) {
@@ -235,8 +235,8 @@ impl Driver<'_> {
         asm.emit(Inst::ldr(R10, Addr::at(R0)));
         asm.emit(Inst::add(R9, R0, SPIKES));
         let turns = self.turns(self.producer(chan));
-        self.plus(asm, R0, R0, turns.each, R1);
-        self.wrap(asm, R0, turns, R1);
+        plus(asm, R0, R0, turns.each, R1);
+        wrap(asm, R0, turns, R1);
         asm.emit(Inst::str(R0, self.read(chan)));
         let (again, over) = (asm.label(), asm.label());
         asm.emit(Inst::cmp(R9, R10));
@@ -267,7 +267,7 @@ impl Driver<'_> {
         asm.emit(Inst::add(R10, R10, 1));
         compare(asm, R10, lanes_word(lanes, 1), R0);
         asm.b_if(Cond::Ne, again);
-        self.wrap(asm, R9, self.turns(from), R0);
+        wrap(asm, R9, self.turns(from), R0);
         asm.emit(Inst::str(R9, self.read(chan)));
     }
 
@@ -305,26 +305,6 @@ impl Driver<'_> {
             names::slot_next(process, from),
             names::slot_open(process, from),
         ]
-    }
-
-    /// From the end of the slots back to their first.
-    fn wrap(&self, asm: &mut Assembler, reg: Reg, turns: Turns, scratch: Reg) {
-        let within = asm.label();
-        asm.mov_const(scratch, turns.end);
-        asm.emit(Inst::cmp(reg, scratch));
-        asm.b_if(Cond::Ne, within);
-        asm.mov_const(reg, turns.first);
-        asm.bind(within);
-    }
-
-    /// `to = from + number`.
-    fn plus(&self, asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
-        by_constant(asm, AluOp::Add, [to, from, scratch], number);
-    }
-
-    /// `to = from - number`.
-    fn minus(&self, asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
-        by_constant(asm, AluOp::Sub, [to, from, scratch], number);
     }
 }
 
@@ -367,7 +347,7 @@ impl Driver<'_> {
         let [next, _] = self.cursors(from);
         asm.emit(Inst::ldr(R3, self.comms.control(&next)));
         asm.emit(Inst::str(R2, Addr::Post(R3, 4)));
-        self.wrap(asm, R3, self.turns(from), R1);
+        wrap(asm, R3, self.turns(from), R1);
         asm.emit(Inst::str(R3, self.comms.control(&next)));
     }
 
@@ -385,8 +365,8 @@ impl Driver<'_> {
         asm.emit(Inst::ldr(R2, open));
         asm.emit(Inst::ldr(R3, next));
         asm.emit(Inst::str(R3, Addr::at(R2)));
-        self.plus(asm, R2, R2, turns.each, R3);
-        self.wrap(asm, R2, turns, R3);
+        plus(asm, R2, R2, turns.each, R3);
+        wrap(asm, R2, turns, R3);
         asm.emit(Inst::str(R2, open));
         asm.emit(Inst::add(R2, R2, SPIKES));
         asm.emit(Inst::str(R2, next));
@@ -435,6 +415,26 @@ impl Driver<'_> {
         orr_const(asm, R0, R0, self.spike_key(), R1);
         asm.b(self.routines.send);
     }
+}
+
+/// From the end of the slots back to their first.
+fn wrap(asm: &mut Assembler, reg: Reg, turns: Turns, scratch: Reg) {
+    let within = asm.label();
+    asm.mov_const(scratch, turns.end);
+    asm.emit(Inst::cmp(reg, scratch));
+    asm.b_if(Cond::Ne, within);
+    asm.mov_const(reg, turns.first);
+    asm.bind(within);
+}
+
+/// `to = from + number`.
+fn plus(asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
+    by_constant(asm, AluOp::Add, [to, from, scratch], number);
+}
+
+/// `to = from - number`.
+fn minus(asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
+    by_constant(asm, AluOp::Sub, [to, from, scratch], number);
 }
 
 /// Adds or subtracts a constant, by way of the last register where the instruction cannot hold it.

@@ -6,9 +6,11 @@ use nirc_ir::event::{Array, ArrayKind, Domain, Handler, HandlerKind, Proc, Progr
 use nirc_ir::executor::Executor;
 use nirc_ir::interpreter::{Event, Interpreter, Payload};
 use nirc_spinnaker2::abi::tape;
-use nirc_spinnaker2::codegen::{Firmware, compile};
+use nirc_spinnaker2::codegen::{CodegenError, Firmware, compile};
 use nirc_spinnaker2::mapping::Pacing;
 use nirc_spinnaker2::target::Target;
+
+use nirc_tests::forward::{self, Limits};
 
 use crate::programs::{Numbers, all};
 
@@ -164,6 +166,15 @@ fn try_handler(
     if handler.kind == HandlerKind::Tick {
         bench.poke_word(&tape::count(&process.name), 0);
     }
+    if let HandlerKind::Event(chan) = handler.kind
+        && program.carries_values(chan)
+    {
+        let value = numbers.unit();
+        let addr = bench.firmware.sram_used().next_multiple_of(4);
+        bench.poke_at(addr, &[value]);
+        bench.machine.set_r(1, addr);
+        event.payload = Payload::One(value);
+    }
     let expected = interpreter.run_handler(0, proc, handler, event.clone());
     bench.machine.set_r(0, argument);
     let kept = [0x1111, 0x2222, 0x3333, 0x4444];
@@ -257,6 +268,42 @@ fn handlers_do_what_the_interpreter_does() {
             }
         }
     }
+}
+
+/// Random axes and bodies.
+#[test]
+fn synapses_are_served_as_the_interpreter_does() {
+    let target = Target::spinnaker2();
+    let mut numbers = Numbers::new(2);
+    let mut tried = 0;
+    for seed in 0..400 {
+        let limits = if seed % 2 == 0 {
+            Limits::PE
+        } else {
+            Limits::HOST
+        };
+        let program = forward::program(seed, limits);
+        for (proc, process) in program.processes.iter() {
+            let synapses = |h: &Handler| h.domain == Domain::Synapses;
+            if !process.handlers.iter().any(synapses) {
+                continue;
+            }
+            let firmware = match compile(&program, &[proc], &target, Pacing::whole(&program)) {
+                Ok(firmware) => firmware,
+                Err(CodegenError::Registers { .. } | CodegenError::Sram { .. }) => continue,
+                Err(error) => panic!("seed {seed}: {error}"),
+            };
+            for (index, handler) in process.handlers.iter().enumerate() {
+                for _ in 0..if synapses(handler) { 8 } else { 0 } {
+                    let mut bench = Bench::new(&program, proc, &firmware);
+                    let context = format!("seed {seed}");
+                    try_handler(&context, &mut bench, index, handler, &mut numbers);
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 2000, "only {tried} calls");
 }
 
 /// Own spikes are recorded in ascending order of lanes.

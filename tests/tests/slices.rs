@@ -7,12 +7,13 @@ use nirc_ir::codes;
 use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Chan, Domain, HandlerKind, Op, Proc, Program, Row, Stmt, Tensor, TensorDecl};
+use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::text::{Externals, parse_program};
 use nirc_ir::verify::verify;
 use nirc_runtime::emulated::{Emulated, EmulatorOptions, Whole};
 use nirc_spinnaker2::bundle::Bundle;
-use nirc_spinnaker2::mapping::slice::{Balance, Cuts, can_be_cut, choose, slice};
+use nirc_spinnaker2::mapping::slice::{Balance, Cuts, can_be_cut, slice};
 use nirc_spinnaker2::target::Target;
 use nirc_tests::agreement::assert_agrees;
 use nirc_tests::forward::{Limits, program};
@@ -319,21 +320,43 @@ fn random_programs_run_in_slices_on_the_chip() {
 }
 
 #[test]
-fn free_pes_are_used_where_time_matters() {
+fn free_pes_make_it_faster() {
     let layer = Layer {
-        sources: 30,
+        sources: 100,
         lanes: 200,
         connection: Connection::All,
         weights: 200,
-        ticks: 6,
+        ticks: 20,
         outputs: 5,
     };
     let (program, target) = (layer.program(), Target::spinnaker2());
-    assert!(!choose(&program, &target, Balance::Memory).any());
-    let cuts = choose(&program, &target, Balance::Cycles);
-    assert!(cuts.of(Proc::new(1)).len() > 4, "{cuts:?}");
-    let bundle = Bundle::build_sliced(&program, &cuts, &target).unwrap_or_else(|e| panic!("{e}"));
-    assert_agrees(&mut emulated(&program, &bundle), 2);
+    let spikes = (0..20).flat_map(|tick| {
+        let channels = (0..100).filter(move |channel| (channel + tick) % 7 == 0);
+        channels.map(move |channel| InputSpike { tick, channel })
+    });
+    let spikes: Vec<InputSpike> = spikes.collect();
+    let sample = Sample {
+        spikes: &spikes,
+        values: &[],
+        label: 0,
+        error: &[],
+    };
+    let cycles = [Balance::Memory, Balance::Cycles].map(|balance| {
+        let bundle = Bundle::build_balanced(&program, &target, balance);
+        let bundle = bundle.unwrap_or_else(|e| panic!("{e}"));
+        let mut chip = emulated(&program, &bundle);
+        chip.run(Pass::Forward, &[sample], &mut Vec::new())
+            .expect("it runs");
+        let cycles = chip.device().batch_cycles();
+        println!(
+            "{balance:?}: {cycles} cycles, {:?}",
+            bundle.slices.iter().map(Vec::len).collect::<Vec<_>>()
+        );
+        assert_agrees(&mut chip, 2);
+        (cycles, bundle.slices.len())
+    });
+    assert_eq!(cycles[0].1, 0, "it fits as it is");
+    assert!(cycles[1].0 < cycles[0].0, "{cycles:?}");
 }
 
 #[test]

@@ -92,15 +92,24 @@ pub(super) fn enough(program: &Program) -> u32 {
     program.ticks.min(ENOUGH)
 }
 
-/// The first address behind the memory that a process of the network needs at this pace.
+/// The first address behind the memory that a process of the network needs at this pace; beyond any where its code
+/// has no room.
 pub(super) fn end(
     program: &Program,
     proc: Proc,
     target: &Target,
     pacing: Pacing,
 ) -> Result<u64, CodegenError> {
-    let code = codegen::code_size(program, proc, target, pacing)?;
-    codegen::memory_end(program, proc, code.saturating_add(MARGIN), pacing)
+    // What the pace will be is not known yet, and a wider window has longer code.
+    let mut code = MARGIN;
+    for pacing in [pacing, Pacing::whole(program)] {
+        let size = codegen::code_size(program, proc, target, pacing)?;
+        code = code.max(size.saturating_add(MARGIN));
+    }
+    if code > target.pe.code_limit {
+        return Ok(u64::MAX);
+    }
+    codegen::memory_end(program, proc, code, pacing)
 }
 
 /// The memory that a process has.

@@ -8,6 +8,8 @@
 //!
 //! With [`Balance::Cycles`], PEs that are still free go to whoever has most to do.
 
+use std::collections::BTreeSet;
+
 use nirc_ir::connection::{Axis, Connection};
 use nirc_ir::event::{Chan, HandlerKind, Proc, Program};
 
@@ -123,30 +125,35 @@ impl<'a> Search<'a> {
         place::place(&sliced.program, &quads(self.target)).is_ok()
     }
 
-    /// Cuts whoever has most to do once more, as long as there are PEs for it.
-    fn balanced(&self, mut cuts: Cuts) -> Cuts {
-        let loads: Vec<u64> = self
-            .ways
-            .iter()
-            .map(|(p, _)| load(self.program, *p))
-            .collect();
-        loop {
-            let busy = |k: usize| loads[k] / cuts.of(self.ways[k].0).len() as u64;
-            let busiest = (0..loads.len()).max_by_key(|&k| (busy(k), std::cmp::Reverse(k)));
-            let Some((proc, ways)) = busiest.map(|k| &self.ways[k]) else {
-                return cuts;
-            };
-            let now = cuts.of(*proc).len();
-            let Some(way) = ways.iter().find(|way| way.count() > now) else {
-                return cuts;
-            };
-            let finer = self.with(&cuts, *proc, *way);
-            let mut all = self.ways.iter().map(|(proc, _)| *proc);
-            if !self.has_pes(&finer) || !all.all(|proc| self.fits(proc, &finer)) {
-                return cuts;
+    /// The cuts with which the busiest slice has least to do, of those for which there are PEs and room; `found` if
+    /// there are none.
+    fn balanced(&self, found: Cuts) -> Cuts {
+        let loads = self.ways.iter().map(|(p, _)| load(self.program, *p));
+        let loads: Vec<u64> = loads.collect();
+        let busy = |k: usize, way: &Way| loads[k].div_ceil(way.count() as u64);
+        let limits = (0..loads.len()).flat_map(|k| self.ways[k].1.iter().map(move |way| (k, way)));
+        let limits: BTreeSet<u64> = limits.map(|(k, way)| busy(k, way)).collect();
+        let limits: Vec<u64> = limits.into_iter().collect();
+        let within = |limit: u64| {
+            let mut cuts = found.clone();
+            for (k, (proc, ways)) in self.ways.iter().enumerate() {
+                let finer = |way: &&Way| way.count() > found.of(*proc).len();
+                let now = loads[k].div_ceil(found.of(*proc).len() as u64);
+                let enough = ways.iter().filter(finer).find(|way| busy(k, way) <= limit);
+                if let Some(way) = enough.or(ways.last()).filter(|_| now > limit) {
+                    cuts = self.with(&cuts, *proc, *way);
+                }
             }
-            cuts = finer;
-        }
+            cuts
+        };
+        let possible = |cuts: &Cuts| {
+            let mut all = self.ways.iter().map(|(proc, _)| *proc);
+            self.has_pes(cuts) && all.all(|proc| self.fits(proc, cuts))
+        };
+        let least = limits.partition_point(|limit| !possible(&within(*limit)));
+        limits
+            .get(least)
+            .map_or(found.clone(), |limit| within(*limit))
     }
 }
 

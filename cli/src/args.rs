@@ -8,6 +8,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_runtime::config::{Config, Tree};
 use nirc_runtime::device::{Executors, Kind};
 use nirc_runtime::reading::Reading;
+use nirc_spinnaker2::mapping::slice::Balance;
 
 /// Compiles spiking networks from NIR files into programs that learn on the SpiNNaker2 chip.
 #[derive(Debug, Parser)]
@@ -350,6 +351,17 @@ pub(crate) struct ExecutorArgs {
     /// Threads of this machine; 0 for one a core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
+    /// What populations of the emulated chip are cut into slices for
+    #[arg(long, value_enum, default_value_t = BalanceName::Memory)]
+    balance: BalanceName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BalanceName {
+    /// To fit into the memory of a PE
+    Memory,
+    /// To be done sooner, too, as long as there are free PEs
+    Cycles,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -371,6 +383,10 @@ impl From<ExecutorArgs> for Executors {
                 ExecutorName::Emulator => Kind::Emulator,
             },
             threads: args.threads,
+            balance: match args.balance {
+                BalanceName::Memory => Balance::Memory,
+                BalanceName::Cycles => Balance::Cycles,
+            },
         }
     }
 }

@@ -100,7 +100,8 @@ pub struct Program {
     /// Processes: those of the network, producers before consumers where nothing lies between them (a
     /// delay of 0), then the loss, then the optimisers.
     pub processes: PrimaryMap<Proc, Process>,
-    /// Channels, ordered by (`to`, `from`).
+    /// Channels, ordered by `to` and, of one consumer, as it takes them: by `from`, but for the slices of a
+    /// producer that sends over several channels.
     pub channels: PrimaryMap<Chan, Channel>,
 }
 

@@ -6,6 +6,7 @@ use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::mapping::slice::Balance;
 use nirc_spinnaker2::target::Target;
 
 use crate::emulated::{Emulated, EmulatedChip, EmulatorOptions, Stats};
@@ -17,6 +18,8 @@ pub struct Executors {
     pub kind: Kind,
     /// Threads; results do not depend on it.
     pub threads: usize,
+    /// What populations of the emulated chip are cut for.
+    pub balance: Balance,
 }
 
 /// The executors.
@@ -52,7 +55,10 @@ impl Executors {
                 let simulator = HostSimulator::new(program, self.threads)?;
                 Ok(Machine::Host(Box::new(simulator)))
             }
-            Kind::Emulator => self.start_bundle(program, &Bundle::build(program, target)?, target),
+            Kind::Emulator => {
+                let bundle = Bundle::build_balanced(program, target, self.balance)?;
+                self.start_bundle(program, &bundle, target)
+            }
         }
     }
 

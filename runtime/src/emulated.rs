@@ -3,7 +3,7 @@
 //! A [`Device`] is what a [`Session`] needs of a chip: memory, packets, and to know when it is quiet.
 //! The session is the [`Executor`](nirc_ir::executor::Executor): it streams samples, checks the health
 //! of every PE after every round, and leaves the weights as they were if a batch went wrong.
-//! [`Emulated`] is a session with an [`EmulatedChip`].
+//! [`Emulated`] is a session with an [`EmulatedChip`], which presents whole what runs there in slices ([`Whole`]).
 
 mod chip;
 mod device;
@@ -13,6 +13,7 @@ mod session;
 mod stats;
 mod stream;
 mod trouble;
+mod whole;
 
 #[cfg(test)]
 mod stream_tests;
@@ -28,9 +29,10 @@ pub use chip::{Clock, EmulatedChip, EmulatorOptions, chip_config};
 pub use device::{Device, Lost};
 pub use session::Session;
 pub use stats::{PeStats, Stats, Totals};
+pub use whole::Whole;
 
 /// Runs programs on an emulated chip.
-pub type Emulated = Session<EmulatedChip>;
+pub type Emulated = Whole<Session<EmulatedChip>>;
 
 impl Emulated {
     /// Compiles a program for a chip and loads it.
@@ -60,12 +62,23 @@ impl Emulated {
         Self::start(program, bundle, chip)
     }
 
-    /// What the chip counted.
+    fn start(program: &Program, bundle: &Bundle, chip: EmulatedChip) -> Result<Self, Diagnostic> {
+        let session = Session::start(program, bundle, chip)?;
+        let slicing = session.slicing().clone();
+        Ok(Self::present(program, slicing, session))
+    }
+
+    /// The chip.
+    pub fn device(&self) -> &EmulatedChip {
+        self.slices().device()
+    }
+
+    /// What the chip counted, by the processes that run.
     ///
     /// # Errors
     /// If the chip cannot be read.
     pub fn stats(&self) -> Result<Stats, Diagnostic> {
         let chip = self.device();
-        Ok(Stats::new(self.placements(), chip.pes()?))
+        Ok(Stats::new(self.slices().placements(), chip.pes()?))
     }
 }

@@ -7,6 +7,7 @@ use nirc_ir::network::Network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_spinnaker2::mapping::place::place;
 use nirc_spinnaker2::mapping::quads;
+use nirc_spinnaker2::mapping::slice::{Balance, choose, slice};
 use nirc_spinnaker2::target::Target;
 
 use crate::config::{Config, Training};
@@ -96,14 +97,20 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
 /// What a packet's key can name.
 pub(crate) const MOST_REPLICAS: usize = 255;
 
-/// As many of the program's replicas as there are PEs for; at least one, whose mapping then tells what
+/// As many of the program's replicas, in slices, as there are PEs for; at least one, whose mapping then tells what
 /// is lacking.
-pub(crate) fn fitting(mut program: Program, target: &Target) -> usize {
+pub(crate) fn fitting(program: Program, target: &Target) -> usize {
     let quads = quads(target);
-    while program.replicas > 1 && place(&program, &quads).is_err() {
-        program.replicas -= 1;
+    let single = Program {
+        replicas: 1,
+        ..program
+    };
+    let mut placed = slice(&single, &choose(&single, target, Balance::Memory)).program;
+    placed.replicas = program.replicas;
+    while placed.replicas > 1 && place(&placed, &quads).is_err() {
+        placed.replicas -= 1;
     }
-    program.replicas
+    placed.replicas
 }
 
 /// The `[training]` section.

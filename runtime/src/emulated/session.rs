@@ -13,6 +13,7 @@ use nirc_ir::event::{Array, ArrayKind, Proc, Program};
 use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use nirc_spinnaker2::abi::{self, Kind};
 use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::mapping::slice::{Sliced, Slicing};
 use nirc_spinnaker2::mapping::{Placement, traffic};
 
 use super::device::Device;
@@ -21,10 +22,11 @@ use super::layout::{Field, Layout, OutcomeFields, Tape};
 use super::stream::Stream;
 use super::trouble;
 
-/// An [`Executor`] that drives a [`Device`].
+/// An [`Executor`] of a program in slices, that drives a [`Device`].
 #[derive(Debug)]
 pub struct Session<D> {
     program: Program,
+    slicing: Slicing,
     layout: Layout,
     placements: Vec<Placement>,
     health: Health,
@@ -41,14 +43,17 @@ pub struct Session<D> {
 }
 
 impl<D: Device> Session<D> {
-    /// A session with `device`, on which `bundle` is loaded and started.
+    /// A session with `device`, on which `bundle` is loaded and started. It runs `program` in the slices of the
+    /// bundle; [`super::Whole`] presents the whole.
     ///
     /// # Errors
     /// If the bundle is not one of `program`, or the device fails.
     pub fn start(program: &Program, bundle: &Bundle, device: D) -> Result<Self, Diagnostic> {
-        bundle.check(program)?;
+        let Sliced { program, slicing } = bundle.slice(program)?;
+        let program = &program;
         let mut session = Self {
             program: program.clone(),
+            slicing,
             layout: Layout::new(program, bundle)?,
             placements: bundle.mapping.placements.clone(),
             health: Health::new(bundle)?,
@@ -71,6 +76,11 @@ impl<D: Device> Session<D> {
             .collect();
         session.save()?;
         Ok(session)
+    }
+
+    /// Where the processes of the whole program are.
+    pub fn slicing(&self) -> &Slicing {
+        &self.slicing
     }
 
     /// The device.

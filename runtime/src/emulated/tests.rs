@@ -559,7 +559,7 @@ fn misrouted(program: &Program, tamper: impl Fn(&mut Bundle)) -> Emulated {
     let problem = Emulated::load(program, &broken, &target, EmulatorOptions::default());
     assert_eq!(problem.expect_err("tampered with").code, BUNDLE);
     let chip = EmulatedChip::new(&broken, &target, EmulatorOptions::default());
-    Session::start(program, &sound, chip.expect("the table loads")).expect("nothing is sent yet")
+    Emulated::start(program, &sound, chip.expect("the table loads")).expect("nothing is sent yet")
 }
 
 #[test]

@@ -130,12 +130,16 @@ impl Report<'_> {
     }
 
     fn chip(&self) -> ChipPart {
-        match Bundle::build(self.program, self.target) {
-            Ok(bundle) => ChipPart::Fits {
-                map: chip::map(&bundle, self.program, self.target).to_string(),
+        let built = Bundle::build(self.program, self.target).and_then(|bundle| {
+            let sliced = bundle.slice(self.program).map_err(Diagnostic::from)?;
+            Ok((bundle, sliced.program))
+        });
+        match built {
+            Ok((bundle, program)) => ChipPart::Fits {
+                map: chip::map(&bundle, &program, self.target).to_string(),
                 legend: {
                     let stats = self.chip.map(|work| &work.stats);
-                    chip::legend(&bundle, self.program, self.target, stats)
+                    chip::legend(&bundle, &program, self.target, stats)
                 },
                 ledgers: chip::ledgers(&bundle, self.target),
                 window: bundle.mapping.pacing.window,

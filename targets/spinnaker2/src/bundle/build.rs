@@ -16,17 +16,46 @@ use super::{Bundle, Firmware, ImageId, Index, Load, Origin, fingerprint};
 use crate::abi;
 use crate::codegen;
 use crate::elf::{ElfError, Image, ImageSymbol};
+use crate::mapping::slice::{Balance, Cuts, Sliced, choose, slice};
 use crate::mapping::{self, Instance, Mapping, Pacing, Placement, traffic};
 use crate::target::Target;
 
 impl Bundle {
-    /// Maps a program, generates the firmware of each distinct PE, and puts them together.
+    /// Cuts what is too large for a PE, maps the program, generates the firmware of each distinct PE, and puts them
+    /// together.
     ///
     /// # Errors
     /// What is wrong with the program, does not fit or cannot be generated: all of it, not only the first.
     pub fn build(program: &Program, target: &Target) -> Result<Self, Diagnostics> {
+        Self::build_balanced(program, target, Balance::Memory)
+    }
+
+    /// The same, with slices that are made for this.
+    ///
+    /// # Errors
+    /// As [`Bundle::build`].
+    pub fn build_balanced(
+        program: &Program,
+        target: &Target,
+        balance: Balance,
+    ) -> Result<Self, Diagnostics> {
         verify(program)?;
-        Self::assemble(program, target, mapping::map(program, target)?)
+        Self::build_sliced(program, &choose(program, target, balance), target)
+    }
+
+    /// The same in given slices.
+    ///
+    /// # Errors
+    /// As [`Bundle::build`].
+    pub fn build_sliced(
+        program: &Program,
+        cuts: &Cuts,
+        target: &Target,
+    ) -> Result<Self, Diagnostics> {
+        verify(program)?;
+        let sliced = in_slices(program, cuts)?;
+        let mapping = mapping::map(&sliced.program, target)?;
+        Self::assemble(program, &sliced, target, mapping)
     }
 
     /// The same with a pacing of one's own; only programs that do not go backwards have a choice.
@@ -39,25 +68,40 @@ impl Bundle {
         pacing: Pacing,
     ) -> Result<Self, Diagnostics> {
         verify(program)?;
-        let mut mapping = mapping::map(program, target)?;
+        let sliced = in_slices(program, &choose(program, target, Balance::Memory))?;
+        let mut mapping = mapping::map(&sliced.program, target)?;
         if !program.has_adjoint() {
             mapping.pacing = pacing;
         }
         let entries = target.router.entries as usize;
-        mapping::verify(&mapping, program, entries)
+        mapping::verify(&mapping, &sliced.program, entries)
             .map_err(|e| Diagnostic::error(MAP_ROUTES, &program.name, e.to_string()))?;
-        Self::assemble(program, target, mapping)
+        Self::assemble(program, &sliced, target, mapping)
     }
 
-    fn assemble(program: &Program, target: &Target, mapping: Mapping) -> Result<Self, Diagnostics> {
+    fn assemble(
+        whole: &Program,
+        sliced: &Sliced,
+        target: &Target,
+        mapping: Mapping,
+    ) -> Result<Self, Diagnostics> {
         let builder = Builder {
-            images: images(program, target, &mapping)?,
-            program,
+            images: images(&sliced.program, target, &mapping)?,
+            whole,
+            sliced,
+            program: &sliced.program,
             target,
             mapping,
         };
         builder.build()
     }
+}
+
+/// A program in slices, which has to pass the verifier too.
+fn in_slices(program: &Program, cuts: &Cuts) -> Result<Sliced, Diagnostics> {
+    let sliced = slice(program, cuts);
+    verify(&sliced.program)?;
+    Ok(sliced)
 }
 
 /// Firmware for each group of processes that shares a PE; every replica runs the same.
@@ -130,6 +174,11 @@ fn firmware(
 
 /// The parts of a bundle while it is put together.
 struct Builder<'a> {
+    /// What is asked for.
+    whole: &'a Program,
+    /// What runs, and where it is.
+    sliced: &'a Sliced,
+    /// What runs.
     program: &'a Program,
     target: &'a Target,
     mapping: Mapping,
@@ -147,11 +196,13 @@ impl Builder<'_> {
         let index = Index {
             processes: self.process_entries()?,
             keys: self.key_entries(),
-            program_text: print_program(self.program),
+            program_text: print_program(self.whole),
+            tensors: self.tensors(),
             mapping_text: self.text(),
         };
-        let program = self.program;
+        let program = self.whole;
         Ok(Bundle {
+            slices: self.slices(),
             origin: Origin {
                 network: program.name.clone(),
                 program: fingerprint(program),
@@ -167,6 +218,29 @@ impl Builder<'_> {
             attachments: BTreeMap::new(),
             index,
         })
+    }
+
+    /// The first lane of each slice, if anything is cut.
+    fn slices(&self) -> Vec<Vec<usize>> {
+        let slicing = &self.sliced.slicing;
+        let firsts = slicing.slices.values();
+        let firsts = firsts.map(|slices| slices.iter().map(|slice| slice.first).collect());
+        match slicing.cuts() {
+            true => firsts.collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// The words of all tensors, if anything is cut.
+    fn tensors(&self) -> Vec<(String, Vec<u8>)> {
+        let tensors = self.whole.tensors.values().map(|tensor| {
+            let words = tensor.values.iter().flat_map(|value| value.to_le_bytes());
+            (tensor.name.clone(), words.collect())
+        });
+        match self.sliced.slicing.cuts() {
+            true => tensors.collect(),
+            false => Vec::new(),
+        }
     }
 
     /// The image that runs `proc`.
@@ -317,6 +391,23 @@ impl Builder<'_> {
 
     fn text(&self) -> String {
         let mut text = self.mapping.text(self.program).to_string();
+        let cut = self.sliced.slicing.slices.iter();
+        for (k, (proc, slices)) in cut.filter(|(_, s)| s.len() > 1).enumerate() {
+            if k == 0 {
+                text.push_str("\nslices\n");
+            }
+            let whole = &self.whole.processes[proc];
+            let firsts = slices.iter().map(|slice| slice.first.to_string());
+            let firsts: Vec<String> = firsts.collect();
+            let _ = writeln!(
+                text,
+                "  @{}  {} lanes in {} from {}",
+                whole.name,
+                whole.lanes,
+                slices.len(),
+                firsts.join(" ")
+            );
+        }
         for firmware in self.images.values() {
             let used: u32 = firmware.memory.iter().map(|r| r.size).sum();
             let _ = writeln!(text, "\nmemory {}  {used} bytes", firmware.name);

@@ -81,6 +81,9 @@ pub enum BundleError {
     /// The program's text does not read back, or breaks a rule of programs.
     #[error("program.txt: {0}")]
     Program(Diagnostics),
+    /// The program cannot be cut as the manifest says.
+    #[error("the program's processes cannot be in the slices that the manifest names")]
+    Slices,
     /// Placement and routes do not fit the program.
     #[error(transparent)]
     Mapping(MappingError),

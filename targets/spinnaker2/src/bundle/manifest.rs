@@ -32,11 +32,17 @@ pub struct Manifest {
     pub window: u32,
     /// Bins that run at a time.
     pub segment: u32,
+    /// The first lane of each slice of each process; absent where every process runs whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Vec<usize>>,
+    /// Names of the tensors whose words are kept; absent likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<String>,
     /// Name of the target.
     pub target: String,
     /// Every semantic choice, by name.
     pub convention: BTreeMap<String, String>,
-    /// Processes, in the program's order.
+    /// Processes that run, in the order of the program: slices where the program is in slices.
     pub processes: Vec<ProcessEntry>,
     /// Distinct images.
     pub images: Vec<ImageEntry>,

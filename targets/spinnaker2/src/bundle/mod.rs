@@ -13,7 +13,8 @@
 //! | `listing/NAME.lst` | its disassembly |
 //! | `data/peNNN.json` | the words in which a PE differs from its image |
 //! | `routes.json` | the routing table |
-//! | `program.txt` | the event program |
+//! | `program.txt` | the event program, whole |
+//! | `tensors/N.f32` | its tensors as little-endian words, where it runs in slices whose images have only parts |
 //! | `mapping.txt` | placement, keys, routes and memory to read |
 //! | `spec.json` | PEs, memory files and data as the chip's public host hand-off takes them |
 //!
@@ -42,6 +43,7 @@ pub use error::BundleError;
 use manifest::{RegionEntry, Words};
 
 use crate::elf::{Image, ImageSymbol};
+use crate::mapping::slice::{Cuts, Sliced, slice};
 use crate::mapping::{Instance, Mapping, verify};
 use crate::thumb::SymbolKind;
 
@@ -55,7 +57,9 @@ entity! {
 pub struct Bundle {
     /// What it was made from.
     pub origin: Origin,
-    /// Where everything goes.
+    /// The first lane of each slice of each process; empty where every process runs whole.
+    pub slices: Vec<Vec<usize>>,
+    /// Where everything goes: the processes of the sliced program.
     pub mapping: Mapping,
     /// Distinct images.
     pub images: PrimaryMap<ImageId, Firmware>,
@@ -136,6 +140,8 @@ struct Index {
     processes: Vec<manifest::ProcessEntry>,
     keys: Vec<manifest::KeyEntry>,
     program_text: String,
+    /// Names and words of the program's tensors, where it is in slices.
+    tensors: Vec<(String, Vec<u8>)>,
     mapping_text: String,
 }
 
@@ -168,7 +174,16 @@ impl Bundle {
                 words.map(f32::from_bits).collect::<Vec<f32>>().into(),
             ))
         });
-        let program = parse_program(&self.index.program_text, &externals.collect());
+        let kept = self.index.tensors.iter().map(|(name, bytes)| {
+            let words = bytes.chunks_exact(4);
+            let words = words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            (name.clone(), words.collect::<Vec<f32>>().into())
+        });
+        let externals = match self.slices.is_empty() {
+            true => externals.collect(),
+            false => kept.collect(),
+        };
+        let program = parse_program(&self.index.program_text, &externals);
         let program = program.map_err(BundleError::Program)?;
         nirc_ir::verify::verify(&program).map_err(BundleError::Program)?;
         self.check(&program)?;
@@ -180,6 +195,14 @@ impl Bundle {
     /// # Errors
     /// If it is not.
     pub fn check(&self, program: &Program) -> Result<(), BundleError> {
+        self.slice(program).map(|_| ())
+    }
+
+    /// The program as it runs, in slices; checks that the bundle is one of `program`, as [`Bundle::check`] does.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn slice(&self, program: &Program) -> Result<Sliced, BundleError> {
         let expected = fingerprint(program);
         if self.origin.program != expected {
             return Err(BundleError::OtherProgram {
@@ -187,7 +210,14 @@ impl Bundle {
                 found: self.origin.program.clone(),
             });
         }
-        verify(&self.mapping, program, self.mapping.routes.len()).map_err(BundleError::Mapping)
+        let cuts = match self.slices.is_empty() {
+            true => Some(Cuts::none(program)),
+            false => Cuts::new(program, &self.slices),
+        };
+        let sliced = slice(program, &cuts.ok_or(BundleError::Slices)?);
+        verify(&self.mapping, &sliced.program, self.mapping.routes.len())
+            .map_err(BundleError::Mapping)?;
+        Ok(sliced)
     }
 }
 

@@ -45,11 +45,16 @@ impl Bundle {
         let routes: Vec<RouteEntry> = parse(path::ROUTES, &take(&mut files, path::ROUTES)?)?;
         let program_text = text(take(&mut files, path::PROGRAM)?);
         let mapping_text = text(take(&mut files, path::MAPPING)?);
+        let mut tensors = Vec::new();
+        for (k, name) in manifest.tensors.into_iter().enumerate() {
+            tensors.push((name, take(&mut files, &path::tensor(k))?));
+        }
         for derived in images.values().map(|i| path::mem(&i.name)) {
             files.remove(&derived);
         }
         files.remove(path::SPEC);
         Ok(Self {
+            slices: manifest.slices,
             mapping: Mapping {
                 placements,
                 routes: routes.iter().map(route).collect(),
@@ -65,6 +70,7 @@ impl Bundle {
                 processes: manifest.processes,
                 keys: manifest.keys,
                 program_text,
+                tensors,
                 mapping_text,
             },
             origin: Origin {

@@ -33,6 +33,10 @@ pub(super) mod path {
         format!("listing/{image}.lst")
     }
 
+    pub(crate) fn tensor(number: usize) -> String {
+        format!("tensors/{number}.f32")
+    }
+
     pub(crate) fn data(pe: PeId) -> String {
         format!("data/pe{:03}.json", pe.raw())
     }
@@ -71,6 +75,9 @@ impl Bundle {
         for (placement, load) in self.mapping.placements.iter().zip(&self.loads) {
             files.insert(path::data(placement.pe), json(&load.data));
         }
+        for (k, (_, bytes)) in self.index.tensors.iter().enumerate() {
+            files.insert(path::tensor(k), bytes.clone());
+        }
         files.insert(path::ROUTES.to_owned(), json(&self.route_entries()));
         files.insert(path::SPEC.to_owned(), json(&self.spec()));
         let texts = [
@@ -102,6 +109,8 @@ impl Bundle {
             replicas: origin.replicas,
             window: self.mapping.pacing.window,
             segment: self.mapping.pacing.segment,
+            slices: self.slices.clone(),
+            tensors: self.index.tensors.iter().map(|(n, _)| n.clone()).collect(),
             target: origin.target,
             convention: origin.convention,
             processes: self.index.processes.clone(),

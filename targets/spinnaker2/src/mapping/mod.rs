@@ -9,6 +9,7 @@
 pub mod pacing;
 pub mod pe;
 pub mod place;
+pub mod slice;
 pub mod table;
 mod text;
 pub mod traffic;

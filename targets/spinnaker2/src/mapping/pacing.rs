@@ -7,7 +7,7 @@ use nirc_ir::Diagnostics;
 use nirc_ir::event::{Proc, Program, Role};
 
 use crate::abi;
-use crate::codegen;
+use crate::codegen::{self, CodegenError};
 use crate::target::Target;
 
 /// How the steps of a program's processes hang together; see [`crate::abi`].
@@ -64,7 +64,7 @@ impl Pacing {
                 });
             }
         }
-        let enough = whole.segment.min(ENOUGH);
+        let enough = enough(program);
         let longest = |window| {
             let segments = rooms.iter().map(|room| room.segment(window));
             segments.min().unwrap_or(whole.segment)
@@ -85,6 +85,31 @@ impl Pacing {
             ..last
         })
     }
+}
+
+/// Bins that a segment of a program should have.
+pub(super) fn enough(program: &Program) -> u32 {
+    program.ticks.min(ENOUGH)
+}
+
+/// The first address behind the memory that a process of the network needs at this pace; beyond any where its code
+/// has no room.
+pub(super) fn end(
+    program: &Program,
+    proc: Proc,
+    target: &Target,
+    pacing: Pacing,
+) -> Result<u64, CodegenError> {
+    // What the pace will be is not known yet, and a wider window has longer code.
+    let mut code = MARGIN;
+    for pacing in [pacing, Pacing::whole(program)] {
+        let size = codegen::code_size(program, proc, target, pacing)?;
+        code = code.max(size.saturating_add(MARGIN));
+    }
+    if code > target.pe.code_limit {
+        return Ok(u64::MAX);
+    }
+    codegen::memory_end(program, proc, code, pacing)
 }
 
 /// The memory that a process has.

@@ -17,6 +17,7 @@ use nirc_runtime::model::Model;
 use nirc_runtime::reading::Reading;
 use nirc_runtime::simulation::simulate;
 use nirc_runtime::stimulus::Stimulus;
+use nirc_spinnaker2::mapping::slice::Balance;
 use nirc_tests::graphs::{Graph, MODELS};
 use nirc_tests::rng::Rng;
 
@@ -137,7 +138,11 @@ fn check(graph: &Graph, preset: &str, seed: u64) -> Result<(), String> {
     let stimulus = stimulus(&model, ticks, &mut rng);
     let record = everything(&model);
     let run = |kind| {
-        let executors = Executors { kind, threads: 1 };
+        let executors = Executors {
+            kind,
+            threads: 1,
+            balance: Balance::default(),
+        };
         let run = simulate(&model.network, &stimulus, &record, executors, &mut |_| {});
         let (recorded, _) = run.map_err(|e| format!("{kind:?}: {e}"))?;
         Ok::<_, String>(bits(&recorded))

@@ -15,6 +15,7 @@ use nirc_runtime::model::Model;
 use nirc_runtime::reading::Reading;
 use nirc_runtime::simulation::simulate;
 use nirc_runtime::stimulus::Stimulus;
+use nirc_spinnaker2::mapping::slice::Balance;
 use nirc_tests::shared;
 
 const EXECUTORS: [Kind; 3] = [Kind::Interpreter, Kind::Host, Kind::Emulator];
@@ -64,7 +65,11 @@ impl Setup {
             population: population.to_owned(),
             quantity,
         };
-        let executors = Executors { kind, threads: 1 };
+        let executors = Executors {
+            kind,
+            threads: 1,
+            balance: Balance::default(),
+        };
         let run = simulate(
             &self.model.network,
             &self.stimulus,

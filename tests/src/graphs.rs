@@ -244,6 +244,9 @@ impl Graph {
     fn without_population(&self, gone: usize) -> Option<Self> {
         let mut smaller = self.clone();
         let touches = |path: &Path| path.to == gone || path.from == From::Population(gone);
+        if !self.paths.iter().any(touches) {
+            return None;
+        }
         smaller.paths.retain(|path| !touches(path));
         smaller
             .outputs

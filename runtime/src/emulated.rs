@@ -23,6 +23,7 @@ mod tests;
 use nirc_ir::event::Program;
 use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_spinnaker2::bundle::Bundle;
+use nirc_spinnaker2::mapping::Placement;
 use nirc_spinnaker2::target::Target;
 
 pub use chip::{Clock, EmulatedChip, EmulatorOptions, chip_config};
@@ -73,12 +74,17 @@ impl Emulated {
         self.slices().device()
     }
 
+    /// What each PE runs, of the sliced program.
+    pub fn placements(&self) -> &[Placement] {
+        self.slices().placements()
+    }
+
     /// What the chip counted, by the processes that run.
     ///
     /// # Errors
     /// If the chip cannot be read.
     pub fn stats(&self) -> Result<Stats, Diagnostic> {
         let chip = self.device();
-        Ok(Stats::new(self.slices().placements(), chip.pes()?))
+        Ok(Stats::new(self.placements(), chip.pes()?))
     }
 }

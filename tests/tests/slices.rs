@@ -6,7 +6,7 @@
 use nirc_ir::codes;
 use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{Chan, Domain, HandlerKind, Op, Proc, Program, Row, Stmt, Tensor, TensorDecl};
+use nirc_ir::event::{Chan, HandlerKind, Op, Proc, Program, Row, Stmt, Tensor, TensorDecl};
 use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::text::{Externals, parse_program};

@@ -6,7 +6,8 @@
 //! are found one process after the other, over and over until none changes: the slices of a producer cost its
 //! consumers memory. What then is left of each PE goes to window and segments.
 //!
-//! With [`Balance::Cycles`], PEs that are still free go to whoever has most to do.
+//! With [`Balance::Cycles`], PEs that are still free go to whoever has most to do, as long as that makes the busiest
+//! slice faster by an estimate.
 
 use std::collections::BTreeSet;
 
@@ -125,8 +126,8 @@ impl<'a> Search<'a> {
         place::place(&sliced.program, &quads(self.target)).is_ok()
     }
 
-    /// The cuts with which the busiest slice has least to do, of those for which there are PEs and room; `found` if
-    /// there are none.
+    /// The cuts with which the busiest slice is done soonest, of those for which there are PEs and room; `found` if
+    /// there are none. More slices of a process have less to do each, but all that it talks to have more markers.
     fn balanced(&self, found: Cuts) -> Cuts {
         let loads = self.ways.iter().map(|(p, _)| load(self.program, *p));
         let loads: Vec<u64> = loads.collect();
@@ -151,11 +152,33 @@ impl<'a> Search<'a> {
             self.has_pes(cuts) && all.all(|proc| self.fits(proc, cuts))
         };
         let least = limits.partition_point(|limit| !possible(&within(*limit)));
-        limits
-            .get(least)
-            .map_or(found.clone(), |limit| within(*limit))
+        let candidates = limits[least..].iter().map(|limit| within(*limit));
+        let best = candidates.min_by_key(|cuts| busiest(self.program, cuts));
+        best.filter(possible).unwrap_or(found)
     }
 }
+
+/// What the busiest slice has to do in a bin.
+fn busiest(program: &Program, cuts: &Cuts) -> u64 {
+    let slices = program.processes.keys().map(|proc| {
+        let own = load(program, proc) / cuts.of(proc).len() as u64;
+        let neighbours = program
+            .channels
+            .values()
+            .filter_map(|channel| match channel {
+                c if c.to == proc => Some(c.from),
+                c if c.from == proc => Some(c.to),
+                _ => None,
+            });
+        let neighbours: BTreeSet<Proc> = neighbours.collect();
+        let markers: usize = neighbours.iter().map(|proc| cuts.of(*proc).len()).sum();
+        own + MARKER * markers as u64
+    });
+    slices.max().unwrap_or(0)
+}
+
+/// What a neighbour's marker costs, in statements of a lane.
+const MARKER: u64 = 60;
 
 /// About how much a process has to do in a bin: statements of its tick, and of its events where one source in ten
 /// spikes.

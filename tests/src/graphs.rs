@@ -53,6 +53,8 @@ pub struct Path {
     pub nodes: Vec<Node>,
     /// Whether they stand in a nested graph.
     pub nested: bool,
+    /// Whether it is the path by which the population hangs on the inputs, and gets its shape.
+    pub main: bool,
 }
 
 /// A node without memory.
@@ -116,6 +118,7 @@ impl Graph {
                 to: 0,
                 nodes: vec![node],
                 nested: false,
+                main: true,
             }],
             outputs: vec![(0, false)],
             time_unit,
@@ -143,6 +146,7 @@ impl Graph {
             to,
             nodes,
             nested,
+            main: true,
         });
         if rng.below(2) == 0 && at.len() == 1 {
             let from = self.source(rng);
@@ -173,6 +177,7 @@ impl Graph {
             to,
             nodes,
             nested,
+            main: false,
         });
     }
 
@@ -210,9 +215,8 @@ impl Graph {
         for at in 0..self.populations.len() {
             all.extend(self.without_population(at));
         }
-        let into = |to: usize| self.paths.iter().filter(|path| path.to == to).count();
         for (at, path) in self.paths.iter().enumerate() {
-            if into(path.to) > 1 {
+            if !path.main {
                 let mut smaller = self.clone();
                 smaller.paths.remove(at);
                 all.push(smaller);
@@ -251,8 +255,13 @@ impl Graph {
         smaller
             .outputs
             .retain(|(population, _)| *population != gone);
-        let fed = |population: usize| smaller.paths.iter().any(|path| path.to == population);
-        let whole = (0..self.populations.len()).filter(|p| *p != gone).all(fed);
+        let hangs = |population: usize, paths: &[Path]| {
+            paths.iter().any(|path| path.main && path.to == population)
+        };
+        let others = (0..self.populations.len()).filter(|p| *p != gone);
+        let whole = others
+            .filter(|p| hangs(*p, &self.paths))
+            .all(|p| hangs(p, &smaller.paths));
         (whole && !smaller.outputs.is_empty()).then_some(smaller)
     }
 

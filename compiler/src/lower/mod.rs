@@ -276,6 +276,10 @@ impl<'a> Lowering<'a> {
                     let rows = weights.len() / lanes.max(1);
                     declare("weight", (rows, lanes), &scaled(weights))
                 }
+                // No synapse names a weight where there is none, but a tensor has some.
+                Link::Taps { weights, .. } if weights.is_empty() => {
+                    declare("weight", (1, 1), &[0.0])
+                }
                 Link::Taps { weights, .. } => {
                     declare("weight", (1, weights.len()), &scaled(weights))
                 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use nirc_ir::convention::{
     BiasPlace, Convention, CurrentShape, Gain, Integrator, Leak, NumberFormat, Reset, ResetTime,
-    Resistance, SpikeShape, SynapseInput, Threshold,
+    Resistance, SpikeShape, SynapseInput, SynapseIntegrator, Threshold,
 };
 use nirc_ir::network::{Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -169,12 +169,7 @@ impl Conversion<'_> {
         let fires = self.neuron.firing.is_some() && memory;
         let integrates = matches!(self.neuron.membrane, Membrane::Integrator { .. });
         let exact = |c: &Convention| c.integrator == Integrator::Exact;
-        let biased = |(_, p): (_, &nirc_ir::network::Projection)| {
-            p.bias
-                .as_ref()
-                .is_some_and(|bias| bias.iter().any(|b| *b != 0.0))
-        };
-        let biased = self.network.incoming(self.pop).any(biased);
+        let biased = self.biased();
         let mut problems = Vec::new();
         let mut differ = |shows: bool, name: &str, a: String, b: String| {
             if shows && a != b {
@@ -194,6 +189,7 @@ impl Conversion<'_> {
             (fires, "spikes"),
             (synapse && biased, "bias"),
             (synapse && self.leaks(), "synapse_leak"),
+            (self.leaks(), "initial"),
             (integrates, "if_decay"),
             (true, "number_format"),
         ] {
@@ -205,6 +201,17 @@ impl Conversion<'_> {
             "integrator",
             name(from).to_owned(),
             name(to).to_owned(),
+        );
+        // A current that is held grows in the course of the tick; one that jumps is there from its beginning.
+        let jumps = |c: &Convention| {
+            let jumps = c.spike != SpikeShape::Held;
+            if jumps { "a jump" } else { "held" }.to_owned()
+        };
+        differ(
+            synapse && exact(from) && exact(to),
+            "spike",
+            jumps(from),
+            jumps(to),
         );
         let time = |c: &Convention| match c.reset_time {
             ResetTime::Guarded if c.reset != Reset::Subtract => ResetTime::Same,
@@ -229,6 +236,15 @@ impl Conversion<'_> {
             problems.push("its bias is dropped by one of the two".into());
         }
         problems
+    }
+
+    fn biased(&self) -> bool {
+        let mut projections = self.network.incoming(self.pop);
+        projections.any(|(_, p)| {
+            p.bias
+                .as_ref()
+                .is_some_and(|bias| bias.iter().any(|b| *b != 0.0))
+        })
     }
 
     fn leaks(&self) -> bool {
@@ -290,7 +306,7 @@ impl Conversion<'_> {
         let leaky = matches!(self.neuron.membrane, Membrane::Leaky { .. });
         let cuba = self.neuron.synapse.is_some();
         if leaky {
-            let tau = self.tau("the membrane's decay", kept)?;
+            let tau = self.tau("the membrane's decay", self.to.integrator, kept)?;
             let field = if cuba { "tau_mem" } else { "tau" };
             converted.fields.insert(field, self.in_file(&tau));
             converted
@@ -320,7 +336,14 @@ impl Conversion<'_> {
             converted.fields.insert("r", r);
             return Ok(());
         }
-        let r = if with_r { terms.r.value.clone() } else { one };
+        let r = if with_r {
+            terms.r.value.clone()
+        } else if cuba && leaky && self.to.resistance == Resistance::File {
+            // It does not count, but some tools insist on the one that would make the gain of 1.
+            relaxes.map(|relax| 1.0 / relax)
+        } else {
+            one
+        };
         if !matches!(self.neuron.membrane, Membrane::Direct) {
             converted.fields.insert("r", r.clone());
         }
@@ -350,7 +373,7 @@ impl Conversion<'_> {
             (_, Membrane::Integrator { .. }) => r.map(|r| r * dt),
             (SpikeShape::Held, _) => r.zip(relaxes, |r, relax| r * relax),
             (SpikeShape::Impulse, _) => {
-                let tau = self.solved(kept);
+                let tau = self.solved(self.to.integrator, kept);
                 r.zip(&tau, |r, tau| r * (dt / tau))
             }
         }
@@ -372,7 +395,11 @@ impl Conversion<'_> {
             return Ok(());
         };
         let kept = &synapse.decay.keeps.value;
-        let tau = self.tau("the synapse's decay", kept)?;
+        let by = match self.to.synapse_integrator {
+            SynapseIntegrator::Same => self.to.integrator,
+            SynapseIntegrator::Euler => Integrator::Euler,
+        };
+        let tau = self.tau("the synapse's decay", by, kept)?;
         converted.fields.insert("tau_syn", self.in_file(&tau));
         let entered = self.entered(self.to, kept);
         let rest = rest.zip(&entered, |rest, entered| rest / entered);
@@ -417,8 +444,8 @@ impl Conversion<'_> {
     }
 
     /// The time constant of a decay under the other convention, in seconds.
-    fn tau(&self, what: &str, kept: &Parameter) -> Result<Parameter, String> {
-        let tau = self.solved(kept);
+    fn tau(&self, what: &str, by: Integrator, kept: &Parameter) -> Result<Parameter, String> {
+        let tau = self.solved(by, kept);
         let fine = match &tau {
             Parameter::Uniform(tau) => tau.is_finite() && *tau > 0.0,
             Parameter::PerNeuron(taus) => taus.iter().all(|tau| tau.is_finite() && *tau > 0.0),
@@ -432,9 +459,9 @@ impl Conversion<'_> {
         ))
     }
 
-    fn solved(&self, kept: &Parameter) -> Parameter {
+    fn solved(&self, by: Integrator, kept: &Parameter) -> Parameter {
         let dt = self.to_dt;
-        match self.to.integrator {
+        match by {
             Integrator::Euler => kept.map(|d| dt / (1.0 - d)),
             Integrator::Exponential | Integrator::Exact => kept.map(|d| -dt / d.ln()),
         }
@@ -444,19 +471,27 @@ impl Conversion<'_> {
         seconds.map(|tau| tau / self.to.time_unit)
     }
 
-    /// A warning where spikes arrive at other times.
+    /// A warning where spikes arrive at other times, or neurons begin at others.
     fn delays(&self) -> Option<Diagnostic> {
-        let delays = |c: &Convention| (c.delay, c.output_delay, c.recurrent_delay);
+        let delays = |c: &Convention| (c.delay, c.output_delay, c.recurrent_delay, c.first_tick);
         let (from, to) = (delays(self.from), delays(self.to));
+        // Biases and leaks act from the first tick on, and spikes from `delay` on.
+        let lead = |c: &Convention| c.delay - c.first_tick;
+        let constant = (self.biased() || self.leaks()) && lead(self.from) != lead(self.to);
+        let help = if constant {
+            "bias and leak act longer or shorter before the first spike arrives, so that the first spikes may be others"
+        } else {
+            "in a network without cycles the spikes are the same, shifted by whole ticks"
+        };
         (from != to).then(|| {
             Diagnostic::warning(
                 codes::CONVENTION,
                 &self.network.populations[self.pop].name,
                 format!(
-                    "delays of (delay, output_delay, recurrent_delay) {from:?} become {to:?}: layer by layer, spikes come earlier or later"
+                    "delays of (delay, output_delay, recurrent_delay, first_tick) {from:?} become {to:?}: layer by layer, spikes come earlier or later"
                 ),
             )
-            .help("in a network without cycles the spikes are the same, shifted by whole ticks")
+            .help(help)
         })
     }
 }

@@ -135,6 +135,13 @@ choice! {
     }
 }
 choice! {
+    /// The state before the first tick.
+    Initial {
+        Zero = "zero", "voltage and current are 0";
+        Rest = "rest", "they are what they relax towards without input";
+    }
+}
+choice! {
     /// When a neuron fires.
     Threshold {
         Strict = "strict", "where `v > v_threshold`";
@@ -266,6 +273,8 @@ pub struct Convention {
     pub leak: Leak,
     /// What the synaptic current relaxes towards.
     pub synapse_leak: SynapseLeak,
+    /// The state before the first tick.
+    pub initial: Initial,
     /// Threshold comparison.
     pub threshold: Threshold,
     /// Reset kind.
@@ -380,6 +389,7 @@ attributes! {
     if_decay : Vec::new(), "what remains of the voltage of an IF or I neuron after a tick";
     leak : words(Leak::ALL), "what `v_leak` does";
     synapse_leak : words(SynapseLeak::ALL), "what the synaptic current relaxes towards";
+    initial : words(Initial::ALL), "voltage and current before the first tick";
     threshold : words(Threshold::ALL), "when a neuron fires";
     reset : words(Reset::ALL), "what a spike does to the voltage";
     reset_time : words(ResetTime::ALL), "when it does so";

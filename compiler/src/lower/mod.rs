@@ -148,13 +148,14 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
 }
 
 /// Attributes that a pass backwards is derived for, where they can be otherwise.
-const TRAINABLE: [(&str, &str); 10] = [
+const TRAINABLE: [(&str, &str); 11] = [
     ("update", "decay"),
     ("synapse_integrator", "same"),
     ("synapse_input", "after_decay"),
     ("current", "held"),
     ("gain", "input"),
     ("synapse_leak", "zero"),
+    ("initial", "zero"),
     ("reset_time", "same"),
     ("floor", "none"),
     ("spikes", "single"),

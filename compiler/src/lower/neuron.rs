@@ -19,8 +19,8 @@ use nirc_ir::event::{
     HandlerKind, Output, Process, Role, Row, SpikeTape, Tensor, Value,
 };
 use nirc_ir::network::{
-    BiasPlace, Convention, CurrentShape, Floor, Neuron, Order, Parameter, Population, Reset,
-    ResetTime, SpikeCount, SpikeShape, SynapseInput, Threshold, Update,
+    BiasPlace, Convention, CurrentShape, Floor, Initial, Neuron, Order, Parameter, Population,
+    Reset, ResetTime, SpikeCount, SpikeShape, SynapseInput, Threshold, Update,
 };
 
 use super::body::BodyBuilder;
@@ -124,6 +124,8 @@ struct Firing<'a> {
     v_reset: &'a Term,
     /// What the voltage relaxes by in a tick, if it has a memory.
     relaxes: Option<&'a Term>,
+    /// What it relaxes towards.
+    rest: &'a Term,
 }
 
 /// The states and their new values, as the tick's body is written.
@@ -198,6 +200,7 @@ impl Builder<'_> {
                     threshold: theta,
                     v_reset,
                     relaxes: terms.membrane.as_ref().map(|decay| &decay.relaxes),
+                    rest: &terms.rest,
                 };
                 self.fire(&mut b, &firing, remembers, x, &step);
             }
@@ -253,7 +256,7 @@ impl Builder<'_> {
             }
             // On top of what this tick has made of the voltage.
             ResetTime::Next => {
-                let before = b.load(step.v);
+                let before = self.before(b, step.v, "v0", firing.rest);
                 let fired = self.crosses(b, before, theta);
                 let after = self.reset(b, v_reset, v_pre, theta);
                 let v = select(b, fired, after, v_pre);
@@ -264,7 +267,7 @@ impl Builder<'_> {
                 let after = self.ran_on(b, firing, theta, step);
                 (fires, select(b, fires, after, v_pre))
             }
-            ResetTime::Guarded => self.guarded(b, v_reset, theta, step),
+            ResetTime::Guarded => self.guarded(b, firing, theta, step),
         };
         let next = self.floor(b, next, theta);
         if self.convention.spikes == SpikeCount::Multiple {
@@ -316,16 +319,16 @@ impl Builder<'_> {
     fn guarded(
         &mut self,
         b: &mut BodyBuilder,
-        v_reset: &Term,
+        firing: &Firing<'_>,
         theta: Value,
         step: &Step,
     ) -> (Value, Value) {
         if self.convention.reset != Reset::Subtract {
             let fires = self.crosses(b, step.v_pre, theta);
-            let after = self.reset(b, v_reset, step.v_pre, theta);
+            let after = self.reset(b, firing.v_reset, step.v_pre, theta);
             return (fires, select(b, fires, after, step.v_pre));
         }
-        let before = b.load(step.v);
+        let before = self.before(b, step.v, "v0", firing.rest);
         let residue = b.cmp(Cmp::Gt, before, theta);
         let lower = b.sub(step.v_pre, theta);
         let v = b.select(residue, lower, step.v_pre);
@@ -402,7 +405,7 @@ impl Builder<'_> {
         let i = self.state("i");
         let v = self.state("v");
         let increments = self.convention.update == Update::Increment && terms.direct.is_none();
-        let i0 = b.load(i);
+        let i0 = self.before(b, i, "i0", &synapse.rest);
         let held = self.convention.spike == SpikeShape::Held;
         let (i2, sum) = if increments && held && terms.weights.is_one() {
             let sum = self.input(b, x, biases);
@@ -515,7 +518,7 @@ impl Builder<'_> {
         let relaxes = terms.membrane.as_ref().map(|decay| &decay.relaxes);
         match relaxes.filter(|relaxes| !relaxes.is_zero()) {
             Some(relaxes) if self.convention.update == Update::Increment && held => {
-                let v0 = b.load(v);
+                let v0 = self.before(b, v, "v0", &terms.rest);
                 let target = self.scaled(b, current, "r", &terms.r);
                 let target = self.plus(b, target, "rest", &terms.rest);
                 self.towards(b, v0, target, "c", relaxes)
@@ -544,10 +547,24 @@ impl Builder<'_> {
         b.add(old, step)
     }
 
+    /// A state before the tick: states begin at 0, and where they are to begin at rest, they do so in the first
+    /// tick.
+    fn before(&mut self, b: &mut BodyBuilder, state: Array, name: &str, rest: &Term) -> Value {
+        let kept = b.load(state);
+        if self.convention.initial == Initial::Zero || rest.is_zero() {
+            return kept;
+        }
+        let rest = self.coef(name, rest);
+        let rest = b.coef(rest);
+        let (tick, first) = (b.tick(), b.constant(self.convention.first_tick as f32));
+        let later = b.cmp(Cmp::Gt, tick, first);
+        b.select(later, kept, rest)
+    }
+
     /// What a tick leaves of the voltage, if the membrane has a memory.
     fn kept(&mut self, b: &mut BodyBuilder, v: Array, terms: &Terms) -> Option<Value> {
         let decay = terms.membrane.as_ref()?;
-        let v0 = b.load(v);
+        let v0 = self.before(b, v, "v0", &terms.rest);
         Some(self.scaled(b, v0, "b", &decay.keeps))
     }
 

@@ -5,9 +5,9 @@
 
 use super::Convention;
 use crate::convention::{
-    BiasPlace, CurrentShape, Decays, Floor, Gain, Integrator, Leak, NumberFormat, Optional, Order,
-    RecurrentBias, Reset, ResetTime, Resistance, Rounding, SpikeCount, SpikeShape, SynapseInput,
-    SynapseIntegrator, SynapseLeak, Threshold, Update,
+    BiasPlace, CurrentShape, Decays, Floor, Gain, Initial, Integrator, Leak, NumberFormat,
+    Optional, Order, RecurrentBias, Reset, ResetTime, Resistance, Rounding, SpikeCount, SpikeShape,
+    SynapseInput, SynapseIntegrator, SynapseLeak, Threshold, Update,
 };
 
 /// An attribute that a preset sets otherwise for one type of node.
@@ -64,6 +64,7 @@ impl Convention {
             if_decay: 1.0,
             leak: Leak::File,
             synapse_leak: SynapseLeak::Zero,
+            initial: Initial::Zero,
             threshold: Threshold::Strict,
             reset: Reset::ToValue,
             reset_time: ResetTime::Same,
@@ -111,6 +112,7 @@ impl Convention {
             "norse" => Self {
                 update: Update::Increment,
                 synapse_leak: SynapseLeak::VLeak,
+                initial: Initial::Rest,
                 reset: Reset::ToZero,
                 recurrent_bias: RecurrentBias::Delayed,
                 dt: Optional(Some(1e-3)),

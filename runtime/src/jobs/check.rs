@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use nirc_compiler::nir::{self, NodeSummary};
 use nirc_ir::convention::{
-    BiasPlace, Convention, CurrentShape, Decays, Floor, Integrator, Leak, NumberFormat, Order,
-    Reset, ResetTime, Resistance, SpikeCount, SpikeShape, SynapseInput, SynapseIntegrator,
+    BiasPlace, Convention, CurrentShape, Decays, Floor, Initial, Integrator, Leak, NumberFormat,
+    Order, Reset, ResetTime, Resistance, SpikeCount, SpikeShape, SynapseInput, SynapseIntegrator,
     SynapseLeak, Threshold,
 };
 use nirc_ir::network::{Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
@@ -226,6 +226,7 @@ fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
         "if_decay" => memory && !leaky && c.if_decay != 1.0,
         "leak" => c.leak != Leak::File && !is(v_leak, 0.0),
         "synapse_leak" => synapse && c.synapse_leak != SynapseLeak::Zero && !is(v_leak, 0.0),
+        "initial" => c.initial != Initial::Zero && !is(v_leak, 0.0),
         "threshold" => fires && c.threshold != Threshold::Strict,
         "reset" => match c.reset {
             Reset::ToValue => false,

@@ -205,15 +205,23 @@ impl Run {
     }
 
     fn record(&self, population: &str, quantity: Quantity) -> Array2<f64> {
+        self.record_on(Kind::Host, population, quantity)
+    }
+
+    fn record_on(&self, kind: Kind, population: &str, quantity: Quantity) -> Array2<f64> {
         let record = Record {
             population: self.name(population),
             quantity,
         };
+<<<<<<< HEAD
         let executors = Executors {
             kind: Kind::Host,
             threads: 1,
             balance: nirc_spinnaker2::mapping::slice::Balance::default(),
         };
+=======
+        let executors = Executors { kind, threads: 1 };
+>>>>>>> pyoracle
         let network = &self.model.network;
         let run = simulate(network, &self.stimulus, &[record], executors, &mut |_| {});
         let (recorded, _) = run.unwrap_or_else(|e| panic!("{population}: {e}"));
@@ -269,6 +277,30 @@ fn check(case: &Case, folder: &Path) {
 fn recordings_are_reproduced() {
     for case in &CASES {
         check(case, &golden());
+    }
+}
+
+/// What only some conventions need: a state that begins at rest, spikes that are counted, a reset in the next tick.
+#[test]
+fn executors_agree_on_what_is_unlike_the_equations() {
+    for (tool, name, population) in [
+        ("norse", "cubalif_loop", "hidden.lif"),
+        ("sinabs", "lif_many_spikes", "3"),
+        ("rockpool", "cubalif_loop", "hidden.lif"),
+        ("spyx", "lif_loop", "hidden.lif"),
+    ] {
+        let case = find(tool, name);
+        let file = |extension: &str| golden().join(format!("{}.{extension}", case.place()));
+        let recording = Recording::read(&file("npz"));
+        let run = Run::new(&file("nir"), &case.reading(recording.dt), &recording.input);
+        let run = run.unwrap_or_else(|e| panic!("{tool}/{name}: {e}"));
+        for quantity in [Quantity::Spikes, Quantity::V] {
+            let host = run.record(population, quantity);
+            for kind in [Kind::Interpreter, Kind::Emulator] {
+                let other = run.record_on(kind, population, quantity);
+                assert_eq!(other, host, "{tool}/{name} on {kind:?}");
+            }
+        }
     }
 }
 

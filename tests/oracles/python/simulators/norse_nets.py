@@ -67,7 +67,9 @@ def cuba(seed, n):
 def alike(seed, n):
     """Neurons of one threshold and one gain, though not of one time constant: what snnTorch could read."""
     syn, mem, one = between(seed, 2e-3, 1e-2, n), between(seed + 1, 3e-3, 2e-2, n), np.ones(n, np.float32)
-    return nir.CubaLIF(tau_syn=syn, tau_mem=mem, r=mem / DT, w_in=syn / DT, v_leak=0 * one, v_threshold=2 * one, v_reset=0 * one)
+    return nir.CubaLIF(
+        tau_syn=syn, tau_mem=mem, r=mem / DT, w_in=syn / DT, v_leak=0 * one, v_threshold=2 * one, v_reset=0 * one,
+    )
 
 
 def affine(seed, outputs, inputs, **shape):
@@ -96,22 +98,25 @@ def exported():
 
 def nets():
     yield Net("lifbox", exported(), events(9, 6), DT, imported)
-    yield Net("lif", chain([6], [5], fc=affine(10, 12, 6, mean=0.4), one=lif(12, 12), out=affine(15, 5, 12, mean=0.3), two=lif(17, 5)),
-              events(20, 6), DT, imported)
+    yield Net("lif", chain(
+        [6], [5], fc=affine(10, 12, 6, mean=0.4), one=lif(12, 12), out=affine(15, 5, 12, mean=0.3), two=lif(17, 5)),
+        events(20, 6), DT, imported)
     yield Net("cubalif", chain([8], [5], fc=affine(21, 16, 8), one=cuba(23, 16), out=affine(30, 5, 16), two=cuba(32, 5)),
               events(39, 8), DT, imported)
     yield Net("cubalif_subtract", chain([8], [10], fc=affine(40, 10, 8), neurons=cuba(42, 10)), events(49, 8), DT, subtracting)
     yield Net("cubalif_no_leak", chain([8], [10], fc=affine(90, 10, 8), neurons=alike(92, 10)), events(99, 8), DT, imported)
-    yield Net("if", chain([6], [10], fc=affine(50, 10, 6), neurons=nir.IF(r=between(52, 1, 1, 10), v_threshold=between(53, 1, 2, 10))),
-              events(54, 6), DT, imported)
+    yield Net("if", chain(
+        [6], [10], fc=affine(50, 10, 6), neurons=nir.IF(r=between(52, 1, 1, 10), v_threshold=between(53, 1, 2, 10))),
+        events(54, 6), DT, imported)
     yield Net("cubalif_loop", chain(
         [8], [5], fc=affine(60, 10, 8), hidden=loop(10, cuba(62, 10), affine(69, 10, 10, mean=-0.05, spread=0.2)),
         out=affine(71, 5, 10), two=cuba(73, 5)), events(80, 8), DT, imported)
     yield Net("lif_conv", chain(
         [1, 6, 6], [4],
-        conv=nir.Conv2d(input_shape=(6, 6), weight=weights(81, 3, 1, 3, 3, mean=0.5), stride=(1, 1), padding=(1, 1), dilation=(1, 1),
-                        groups=1, bias=biases(82, 3)),
-        one=lif(83, 3, 6, 6), pool=nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
+        conv=nir.Conv2d(input_shape=(6, 6), weight=weights(81, 3, 1, 3, 3, mean=0.5), stride=(1, 1),
+                        padding=(1, 1), dilation=(1, 1), groups=1, bias=biases(82, 3)),
+        one=lif(83, 3, 6, 6),
+        pool=nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
         flat=nir.Flatten(input_type={"input": np.array([3, 3, 3])}, start_dim=1, end_dim=-1),
         fc=affine(86, 4, 27, mean=0.0), two=lif(88, 4)), events(91, 1, 6, 6, ticks=60), DT, imported)
 

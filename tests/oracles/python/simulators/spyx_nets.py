@@ -111,8 +111,14 @@ def node(seed, *shape):
 
 def nets():
     yield exported("lif", events(1, 6), linear(2, 6, 12), lif(4, 12), linear(6, 12, 4), lif(8, 4))
-    yield exported("cubalif", events(10, 8, rate=0.1), linear(11, 8, 12, mean=0.0, spread=0.3), cuba(13, 12), linear(15, 12, 4, mean=-0.05, spread=0.2), cuba(17, 4))
-    yield exported("if", events(20, 6), linear(21, 6, 12, mean=0.05), layers.IF((12,)), linear(23, 12, 4, mean=0.0), layers.IF((4,)))
+    yield exported(
+        "cubalif", events(10, 8, rate=0.1), linear(11, 8, 12, mean=0.0, spread=0.3), cuba(13, 12),
+        linear(15, 12, 4, mean=-0.05, spread=0.2), cuba(17, 4),
+    )
+    yield exported(
+        "if", events(20, 6), linear(21, 6, 12, mean=0.05), layers.IF((12,)),
+        linear(23, 12, 4, mean=0.0), layers.IF((4,)),
+    )
     hidden = layers.RLIF((10,), rngs=nnx.Rngs(0))
     hidden.beta[...] = decay(30, 10)
     hidden.recurrent_w[...] = jnp.array(weights(31, 10, 10, mean=-0.05, spread=0.2))
@@ -129,9 +135,10 @@ def nets():
         events(61, 8, rate=0.1), DT, imported)
     yield Net("lif_conv", chain(
         [1, 6, 6], [3, 3, 3],
-        conv=nir.Conv2d(input_shape=(6, 6), weight=weights(70, 3, 1, 3, 3, mean=0.0), stride=(1, 1), padding=(1, 1), dilation=(1, 1),
-                        groups=1, bias=biases(71, 3)),
-        one=node(72, 3, 6, 6), pool=nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
+        conv=nir.Conv2d(input_shape=(6, 6), weight=weights(70, 3, 1, 3, 3, mean=0.0), stride=(1, 1),
+                        padding=(1, 1), dilation=(1, 1), groups=1, bias=biases(71, 3)),
+        one=node(72, 3, 6, 6),
+        pool=nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0])),
         two=nir.IF(r=between(76, 1, 4, 3, 3, 3), v_threshold=between(77, 3, 5, 3, 3, 3))),
         events(80, 1, 6, 6, ticks=60), DT, imported)
 

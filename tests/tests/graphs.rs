@@ -114,7 +114,14 @@ fn bits(recorded: &[(Name, Signal)]) -> Vec<(String, Vec<u64>)> {
         Signal::Values(values) => values
             .array()
             .iter()
-            .map(|v| u64::from(v.to_bits()))
+            // IEEE 754 leaves open which NaN an operation gives, and processors differ.
+            .map(|v| {
+                if v.is_nan() {
+                    u64::MAX
+                } else {
+                    u64::from(v.to_bits())
+                }
+            })
             .collect(),
     };
     recorded

@@ -213,15 +213,11 @@ impl Run {
             population: self.name(population),
             quantity,
         };
-<<<<<<< HEAD
         let executors = Executors {
-            kind: Kind::Host,
+            kind,
             threads: 1,
             balance: nirc_spinnaker2::mapping::slice::Balance::default(),
         };
-=======
-        let executors = Executors { kind, threads: 1 };
->>>>>>> pyoracle
         let network = &self.model.network;
         let run = simulate(network, &self.stimulus, &[record], executors, &mut |_| {});
         let (recorded, _) = run.unwrap_or_else(|e| panic!("{population}: {e}"));

@@ -128,6 +128,8 @@ impl Coefficients<'_> {
         match self.convention.gain {
             Gain::Input => {}
             Gain::Weights => into_weights(&mut terms),
+            // What leaves without a threshold leaves in the file's unit.
+            Gain::Threshold if neuron.firing.is_none() => {}
             Gain::Threshold => into_threshold(&mut terms),
         }
         if self.weight_scale != 1.0 {

@@ -205,7 +205,7 @@ impl Builder<'_> {
                 self.fire(&mut b, &firing, remembers, x, &step);
             }
             _ => {
-                self.process.output = Output::State(step.v);
+                self.emit(&mut b, &terms.unit, &step);
                 self.store(&mut b, x, &step, step.v_pre);
             }
         }
@@ -218,6 +218,17 @@ impl Builder<'_> {
             domain: Domain::Lanes,
             body: b.finish(),
         });
+    }
+
+    /// The voltage leaves, in the file's unit.
+    fn emit(&mut self, b: &mut BodyBuilder, unit: &Term, step: &Step) {
+        self.process.output = Output::State(step.v);
+        if !unit.is_one() {
+            let out = self.state("out");
+            let value = self.scaled(b, step.v_pre, "out", unit);
+            b.store(out, value);
+            self.process.output = Output::State(out);
+        }
     }
 
     fn store(&self, b: &mut BodyBuilder, x: Array, step: &Step, v: Value) {

@@ -147,7 +147,7 @@ fn firmware(
     pacing: Pacing,
 ) -> Result<Firmware, Diagnostic> {
     let generated = codegen::compile(program, procs, target, pacing);
-    let generated = generated.map_err(|e| codegen::diagnostic(program, &e))?;
+    let generated = generated.map_err(|e| codegen::diagnostic(&program.name, &e))?;
     let broken = |e: ElfError| {
         let problem = Diagnostic::error(CODEGEN, &generated.name, e.to_string());
         match e {

@@ -133,17 +133,18 @@ pub(crate) fn memory_end(
 }
 
 /// The problem as a user should read it.
-pub(crate) fn diagnostic(program: &Program, error: &CodegenError) -> Diagnostic {
+pub(crate) fn diagnostic(network: &str, error: &CodegenError) -> Diagnostic {
     match error {
-        CodegenError::Sram { name, .. } | CodegenError::Code { name, .. } => {
-            let help = if program.has_adjoint() {
-                "split the population, shorten the sample, or lower `mapping.spike_bound`"
-            } else {
-                "split the population, or shorten its delays"
-            };
-            Diagnostic::error(MAP_SRAM, name, error.to_string()).help(help)
-        }
-        _ => Diagnostic::error(CODEGEN, &program.name, error.to_string()),
+        CodegenError::Sram { name, .. } | CodegenError::Code { name, .. } => Diagnostic::error(
+            MAP_SRAM,
+            name,
+            error.to_string(),
+        )
+        .help(
+            "split the population; to train, shorten the sample or lower `mapping.spike_bound`; \
+                 otherwise, shorten delays",
+        ),
+        _ => Diagnostic::error(CODEGEN, network, error.to_string()),
     }
 }
 

@@ -55,7 +55,7 @@ impl Pacing {
         for (proc, process) in program.processes.iter() {
             if !matches!(process.role, Role::Optimiser(_)) {
                 let code = codegen::code_size(program, proc, target, whole);
-                let code = code.map_err(|e| codegen::diagnostic(program, &e))?;
+                let code = code.map_err(|e| codegen::diagnostic(&program.name, &e))?;
                 rooms.push(Room {
                     program,
                     proc,

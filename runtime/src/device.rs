@@ -105,6 +105,14 @@ impl Machine {
         }
     }
 
+    /// What each PE of the emulated chip runs, if it is one.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Emulator(session) => session.names(),
+            _ => Vec::new(),
+        }
+    }
+
     fn executor(&self) -> &dyn Executor {
         match self {
             Self::Interpreter(executor) => executor.as_ref(),

@@ -21,6 +21,7 @@ mod stream_tests;
 mod tests;
 
 use nirc_ir::event::Program;
+use nirc_ir::executor::Executor;
 use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::mapping::Placement;
@@ -86,5 +87,16 @@ impl Emulated {
     pub fn stats(&self) -> Result<Stats, Diagnostic> {
         let chip = self.device();
         Ok(Stats::new(self.placements(), chip.pes()?))
+    }
+
+    /// What each PE runs, in the order of [`Stats::pes`]: names of processes, slices and their lanes with them.
+    pub fn names(&self) -> Vec<String> {
+        let program = self.slices().program();
+        let names = self.placements().iter().map(|placement| {
+            let names = placement.procs.iter();
+            let names: Vec<&str> = names.map(|p| program.processes[*p].name.as_str()).collect();
+            names.join(", ")
+        });
+        names.collect()
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use nirc_ir::codes;
+use nirc_ir::convention::Convention;
 use nirc_ir::text::{Externals, parse_network, parse_program, print_network, print_program};
 use nirc_ir::verify::verify;
 
@@ -84,5 +85,27 @@ fn every_page_is_in_the_summary() {
             name == "SUMMARY.md" || summary.contains(&format!("({name})")),
             "{name} is not in the summary"
         );
+    }
+}
+
+#[test]
+fn every_attribute_and_value_of_a_convention_is_in_the_book() {
+    let pages = pages();
+    let (_, page) = pages
+        .iter()
+        .find(|(path, _)| path.ends_with("conventions.md"))
+        .expect("the chapter");
+    for attribute in Convention::describe() {
+        let rows = page.lines().filter(|line| line.starts_with('|'));
+        let named = format!("`{}`", attribute.name);
+        let first = |row: &&str| row.split('|').nth(1).is_some_and(|c| c.contains(&named));
+        let row = rows.into_iter().find(first);
+        let row = row.unwrap_or_else(|| panic!("{named} is missing from conventions.md"));
+        for (value, _) in attribute.values {
+            assert!(
+                row.contains(&format!("`{value}`")),
+                "{named}: {value} is missing"
+            );
+        }
     }
 }

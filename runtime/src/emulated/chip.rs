@@ -70,6 +70,8 @@ struct Prepared {
 /// What goes into a PE.
 #[derive(Debug)]
 struct PeLoad {
+    /// What the image takes of its memory.
+    sram_bytes: u32,
     pe: PeId,
     image: ImageId,
     data: Vec<(u32, Vec<u8>)>,
@@ -90,6 +92,7 @@ impl EmulatedChip {
         let loads = placed.map(|(placement, load)| PeLoad {
             pe: placement.pe,
             image: load.image,
+            sram_bytes: sram_bytes(bundle, load.image),
             data: load
                 .data
                 .iter()
@@ -144,15 +147,16 @@ impl EmulatedChip {
             .map(|load| {
                 let counters = self.chip.counters(index(&self.config, load.pe)?);
                 let counters = counters.map_err(trouble)?;
-                Ok(pe_stats(load.pe, &counters, self.chip.now()))
+                Ok(pe_stats(load, &counters, self.chip.now()))
             })
             .collect()
     }
 }
 
-fn pe_stats(pe: PeId, counters: &Counters, now: u64) -> PeStats {
+fn pe_stats(load: &PeLoad, counters: &Counters, now: u64) -> PeStats {
     PeStats {
-        pe,
+        pe: load.pe,
+        sram_bytes: load.sram_bytes,
         instructions: counters.instructions,
         // A PE that sleeps is counted up to where it fell asleep; all PEs start with the chip.
         sleep_cycles: counters.sleep_cycles + now.saturating_sub(counters.cycles),
@@ -163,6 +167,12 @@ fn pe_stats(pe: PeId, counters: &Counters, now: u64) -> PeStats {
         remote_stores: counters.remote_stores,
         fifo_high_water: counters.fifo_high_water,
     }
+}
+
+/// What an image takes of a PE's memory, its stack and buffers with it.
+fn sram_bytes(bundle: &Bundle, image: ImageId) -> u32 {
+    let regions = bundle.images[image].memory.iter();
+    regions.map(|region| region.size).sum()
 }
 
 impl Device for EmulatedChip {

@@ -8,6 +8,8 @@ use nirc_spinnaker2::mapping::{Instance, PeId, Placement};
 pub struct PeStats {
     /// The PE.
     pub pe: PeId,
+    /// Bytes of its memory in use.
+    pub sram_bytes: u32,
     /// Instructions executed.
     pub instructions: u64,
     /// Cycles awake.

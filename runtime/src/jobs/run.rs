@@ -60,6 +60,8 @@ pub struct Ran {
     pub samples: usize,
     /// What the emulated chip counted, if one ran.
     pub stats: Option<Stats>,
+    /// What each of its PEs runs.
+    pub names: Vec<String>,
 }
 
 /// Runs and writes the recordings.
@@ -130,6 +132,7 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
         ticks: stimulus.ticks(),
         samples,
         stats: Machine::stats(&machine)?,
+        names: machine.names(),
     })
 }
 

@@ -137,7 +137,7 @@ impl Graph {
         }
         let to = self.populations.len();
         self.populations.push(Population {
-            model: *rng.pick(&MODELS),
+            model: rng.pick::<&str>(&MODELS),
             shape: at.clone(),
         });
         let nested = !nodes.is_empty() && rng.below(4) == 0;

@@ -130,14 +130,11 @@ fn neuron(n: &mut Numbers, size: usize) -> Neuron {
     Neuron {
         membrane: Membrane::Leaky {
             tau: tau_mem,
-            r: r,
-            v_leak: v_leak,
+            r,
+            v_leak,
         },
         synapse: (n.below(3) > 0).then_some(synapse),
-        firing: Some(Firing {
-            threshold: threshold,
-            v_reset: v_reset,
-        }),
+        firing: Some(Firing { threshold, v_reset }),
     }
 }
 

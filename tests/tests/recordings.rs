@@ -266,7 +266,7 @@ fn trace(shared: &Path, tool: &str) -> Array2<f64> {
     Array2::from_shape_vec((rows.len(), 3), rows.concat()).expect("three columns")
 }
 
-fn input(column: ndarray::ArrayView1<'_, f64>) -> Signal {
+fn input(column: &ndarray::ArrayView1<'_, f64>) -> Signal {
     let values = column.mapv(|v| v as f32);
     let array = Array3::from_shape_vec((values.len(), 1, 1), values.to_vec()).expect("one channel");
     if array.iter().all(|v| *v == 0.0 || *v == 1.0) {
@@ -330,7 +330,7 @@ fn check(shared: &Path, trace: &Trace) {
     let setup = Setup::new(
         &file,
         &reading(trace.preset, trace.set),
-        input(recorded.column(0)),
+        input(&recorded.column(0)),
     );
     let population = setup
         .model
@@ -372,7 +372,7 @@ fn other_traces_differ_from_the_tick_that_the_book_names() {
     for (tool, preset) in [("lava_cpu_fixed", "lava"), ("lava_loihi_fixed", "lava")] {
         let recorded = trace(&shared, tool);
         let file = shared.join("nir/paper/01_lif/lif_norse.nir");
-        let setup = Setup::new(&file, &reading(preset, &[]), input(recorded.column(0)));
+        let setup = Setup::new(&file, &reading(preset, &[]), input(&recorded.column(0)));
         let voltage = setup.record(Kind::Host, "1", Quantity::V);
         // The threshold of 0.1 is 1600 there.
         let scale = 16_000.0;

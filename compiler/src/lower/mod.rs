@@ -335,7 +335,7 @@ impl<'a> Lowering<'a> {
                 (true, RecurrentBias::Dropped) => BiasPlace::Dropped,
                 _ => convention.bias,
             };
-            constants.add(place, projection.delay, bias);
+            constants.add(place, projection.delay, &bias);
         }
         constants
     }

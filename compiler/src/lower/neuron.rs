@@ -55,10 +55,10 @@ pub(super) struct Constants {
 
 impl Constants {
     /// Adds a bias of a projection with this delay.
-    pub(super) fn add(&mut self, place: BiasPlace, delay: u32, bias: Parameter) {
+    pub(super) fn add(&mut self, place: BiasPlace, delay: u32, bias: &Parameter) {
         let sum = |old: Option<Parameter>| match old {
             None => bias.clone(),
-            Some(old) => old.zip(&bias, |a, b| a + b),
+            Some(old) => old.zip(bias, |a, b| a + b),
         };
         match place {
             BiasPlace::Input => self.input = Some(sum(self.input.take())),

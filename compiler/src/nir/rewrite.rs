@@ -37,7 +37,7 @@ pub fn rewrite(
     }
     add_metadata(&mut root, metadata);
     problems.into_result(())?;
-    Ok(to_bytes(&root)?)
+    to_bytes(&root)
 }
 
 type Applied = Result<(), (&'static str, String)>;

@@ -16,7 +16,7 @@
 //!
 //! # Weights
 //! Of dense weights, a slice of the target has its columns and, for each slice of the producer, the rows of that.
-//! Connections by taps are restricted to sources and lanes ([`synapses`]), and the weights to those that are
+//! Connections by taps are restricted to sources and lanes (`synapses`), and the weights to those that are
 //! left. [`choose`] cuts where that leaves products: whole channels, or rows within a channel.
 //!
 //! [`Slicing`] says where everything is, so that whoever runs the sliced program can present the original.

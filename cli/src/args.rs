@@ -65,7 +65,9 @@ pub(crate) struct Compile {
     #[arg(value_name = "FILE.nir")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) config: ConfigFile,
+    pub(crate) semantics: Semantics,
+    #[command(flatten)]
+    pub(crate) forward: Forward,
     /// The chip
     #[arg(long, default_value = "spinnaker2")]
     pub(crate) target: String,
@@ -77,9 +79,48 @@ pub(crate) struct Compile {
     pub(crate) emit: Vec<Stage>,
 }
 
+/// What a network that is not trained is compiled for.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "To run forward only (without --config)")]
+pub(crate) struct Forward {
+    /// Ticks of a sample
+    #[arg(long, value_name = "T", conflicts_with = "config")]
+    pub(crate) ticks: Option<u32>,
+    /// What to record, such as hidden.spikes,hidden.v; by default what leaves the network
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "POPULATION.QUANTITY",
+        conflicts_with = "config"
+    )]
+    pub(crate) record: Vec<String>,
+    /// Inputs that carry values; all others carry spikes
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "INPUTS",
+        conflicts_with = "config"
+    )]
+    pub(crate) values: Vec<String>,
+    /// Samples side by side
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        conflicts_with = "config",
+        value_parser = clap::value_parser!(u8).range(1..)
+    )]
+    pub(crate) replicas: u8,
+    /// What populations are cut into slices for
+    #[arg(long, value_enum, default_value_t = BalanceName::Memory, conflicts_with = "config")]
+    pub(crate) balance: BalanceName,
+}
+
 /// A stage with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stage {
+    /// The network as it was imported, and after each pass that changed it
+    Passes,
     /// The network with every convention spelt out
     Network,
     /// The forward event program
@@ -221,7 +262,7 @@ pub(crate) struct Run {
 #[derive(Args, Debug)]
 pub(crate) struct Semantics {
     /// A configuration whose convention and time step count
-    #[arg(short, long, value_name = "C.toml")]
+    #[arg(id = "config", short, long, value_name = "C.toml")]
     config: Option<PathBuf>,
     /// The convention; `nirc conventions` lists them
     #[arg(long, value_name = "C")]
@@ -266,6 +307,27 @@ impl Semantics {
     }
 }
 
+impl Semantics {
+    /// The configuration that a bundle was compiled with, if it is one that trains; how its model is read stands in
+    /// the bundle or there.
+    pub(crate) fn of_bundle(&self) -> Result<Option<Config>, Diagnostics> {
+        let attributes = self.set.iter().filter(|set| Reading::is_attribute(set));
+        let stated = self.convention.iter().map(|_| "--convention".to_owned());
+        let stated = stated.chain(self.dt.iter().map(|_| "--dt".to_owned()));
+        let stated = stated.chain(attributes.map(|set| format!("--set {set}")));
+        let problems = stated.map(|place| {
+            let message = "a bundle has been compiled as it is; this cannot be changed any more";
+            let problem = Diagnostic::error(codes::CONVENTION, place, message);
+            problem.help("compile the network anew, or run its .nir file")
+        });
+        Diagnostics(problems.collect()).into_result(())?;
+        match self.config {
+            None => Ok(None),
+            Some(_) => self.read().map(|(_, config)| config),
+        }
+    }
+}
+
 fn apply(keys: &[&String], tree: &mut Tree) -> Result<(), Diagnostics> {
     let problems = keys.iter().filter_map(|key| tree.set(key).err());
     Diagnostics(problems.collect()).into_result(())
@@ -279,16 +341,6 @@ fn unknown_keys(keys: &[&String]) -> Diagnostics {
         ))
     });
     Diagnostics(problems.collect())
-}
-
-/// What is said where a bundle comes without its configuration.
-pub(crate) fn no_config() -> Diagnostic {
-    Diagnostic::error(
-        codes::CONFIG_CONTRADICTION,
-        "--config",
-        "expected the configuration that the bundle was compiled with, found none",
-    )
-    .help("give it with --config C.toml")
 }
 
 /// What is said where nobody says how to read a file.
@@ -357,7 +409,7 @@ pub(crate) struct ExecutorArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum BalanceName {
+pub(crate) enum BalanceName {
     /// To fit into the memory of a PE
     Memory,
     /// To be done sooner, too, as long as there are free PEs
@@ -383,10 +435,16 @@ impl From<ExecutorArgs> for Executors {
                 ExecutorName::Emulator => Kind::Emulator,
             },
             threads: args.threads,
-            balance: match args.balance {
-                BalanceName::Memory => Balance::Memory,
-                BalanceName::Cycles => Balance::Cycles,
-            },
+            balance: args.balance.into(),
+        }
+    }
+}
+
+impl From<BalanceName> for Balance {
+    fn from(name: BalanceName) -> Self {
+        match name {
+            BalanceName::Memory => Self::Memory,
+            BalanceName::Cycles => Self::Cycles,
         }
     }
 }

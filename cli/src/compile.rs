@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use nirc_ir::event::Program;
 use nirc_ir::text::{print_network, print_program};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
-use nirc_runtime::bundle;
+use nirc_runtime::bundle::forward::Forward;
+use nirc_runtime::bundle::training;
 use nirc_runtime::config::Config;
 use nirc_runtime::model::Model;
 use nirc_runtime::program::{self, Job};
+use nirc_runtime::reading::Reading;
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::target::Target;
 use serde_json::json;
@@ -16,20 +18,101 @@ use serde_json::json;
 use crate::args::{Compile, Stage};
 use crate::show;
 
-/// Compiles a network and writes its bundle.
+/// Compiles a network, for training if there is a configuration, and writes its bundle.
 pub(crate) fn compile(args: &Compile, json: bool) -> Result<(), Diagnostics> {
-    let config = args.config.read()?;
+    let (reading, config) = args.semantics.read()?;
     let target = target(&args.target)?;
-    let model = Model::open(&args.file, &config.reading())?;
-    show::diagnostics(&model.notes, json);
-    let program = bundle::program(&model, &config, &target)?;
-    let (mut bundle, notes) = bundle::build(&model, &program, &target)?;
-    show::diagnostics(&notes, json);
-    let texts = texts(&args.emit, &model, &config, &program, &bundle, &target)?;
-    bundle.attachments.extend(texts);
-    bundle.write(&args.output).map_err(Diagnostic::from)?;
-    report(args, &program, &bundle, json);
+    let mut compiled = match config {
+        Some(config) => to_train(args, &reading, &config, &target, json)?,
+        None => to_run(args, reading, &target, json)?,
+    };
+    let texts = compiled.texts(&args.emit)?;
+    compiled.bundle.attachments.extend(texts);
+    compiled
+        .bundle
+        .write(&args.output)
+        .map_err(Diagnostic::from)?;
+    report(args, &compiled.program, &compiled.bundle, json);
     Ok(())
+}
+
+/// A network, its program and its bundle.
+struct Compiled {
+    reading: Reading,
+    model: Model,
+    forward: Program,
+    /// What is in the bundle: `forward`, or that with its adjoint.
+    program: Program,
+    bundle: Bundle,
+}
+
+fn to_train(
+    args: &Compile,
+    reading: &Reading,
+    config: &Config,
+    target: &Target,
+    json: bool,
+) -> Result<Compiled, Diagnostics> {
+    if *reading != config.reading() {
+        return Err(beside_config().into());
+    }
+    let model = Model::open(&args.file, reading)?;
+    show::diagnostics(&model.notes, json);
+    let program = training::program(&model, config, target)?;
+    let (bundle, notes) = training::build(&model, &program, target)?;
+    show::diagnostics(&notes, json);
+    let batch = program::training(config)?.batch;
+    let forward = program::compile(&model.network, config, Job::Forward { batch }, target)?;
+    Ok(Compiled {
+        reading: reading.clone(),
+        model,
+        forward,
+        program,
+        bundle,
+    })
+}
+
+fn to_run(
+    args: &Compile,
+    reading: Reading,
+    target: &Target,
+    json: bool,
+) -> Result<Compiled, Diagnostics> {
+    let ticks = args.forward.ticks.ok_or_else(no_ticks)?;
+    let mut reading = reading.keeping(&args.forward.record);
+    reading.graded.extend(args.forward.values.iter().cloned());
+    let model = Model::open(&args.file, &reading)?;
+    show::diagnostics(&model.notes, json);
+    let forward = Forward {
+        reading,
+        record: args.forward.record.clone(),
+    };
+    let replicas = usize::from(args.forward.replicas);
+    let program = forward.program(&model, ticks, replicas, target)?;
+    let balance = args.forward.balance.into();
+    let bundle = forward.build(&model, &program, target, balance)?;
+    Ok(Compiled {
+        reading: forward.reading,
+        model,
+        forward: program.clone(),
+        program,
+        bundle,
+    })
+}
+
+/// Whoever opens the bundle has the configuration alone.
+fn beside_config() -> Diagnostic {
+    let message = "a convention, tick or attribute is given beside the configuration";
+    Diagnostic::error(codes::CONFIG_CONTRADICTION, "--config", message).help(
+        "write it into the configuration's [convention] or [time], or override those with --set",
+    )
+}
+
+fn no_ticks() -> Diagnostic {
+    let message = "expected the ticks of a sample, found none";
+    Diagnostic::error(codes::CONFIG_CONTRADICTION, "--ticks", message).help(
+        "give --ticks to compile a network that runs forward only, or --config to compile one that trains",
+    )
 }
 
 pub(crate) fn target(name: &str) -> Result<Target, Diagnostic> {
@@ -44,41 +127,51 @@ pub(crate) fn target(name: &str) -> Result<Target, Diagnostic> {
     }
 }
 
-fn texts(
-    stages: &[Stage],
-    model: &Model,
-    config: &Config,
-    program: &Program,
-    bundle: &Bundle,
-    target: &Target,
-) -> Result<BTreeMap<String, Vec<u8>>, Diagnostics> {
-    let wanted = |stage| stages.contains(&stage) || stages.contains(&Stage::All);
-    let mut texts = BTreeMap::new();
-    let mut emit = |name: &str, text: String| {
-        texts.insert(format!("emit/{name}"), text.into_bytes());
-    };
-    if wanted(Stage::Network) {
-        emit("network.txt", print_network(&model.network));
-    }
-    if wanted(Stage::Event) {
-        let forward = Job::Forward {
-            batch: program::training(config)?.batch,
+impl Compiled {
+    /// The texts of these stages, by their files in the bundle.
+    fn texts(&self, stages: &[Stage]) -> Result<BTreeMap<String, Vec<u8>>, Diagnostics> {
+        let wanted = |stage| stages.contains(&stage) || stages.contains(&Stage::All);
+        let mut texts = BTreeMap::new();
+        let mut emit = |name: &str, text: String| {
+            texts.insert(format!("emit/{name}"), text.into_bytes());
         };
-        let forward = program::compile(&model.network, config, forward, target)?;
-        emit("event.txt", print_program(&forward));
-    }
-    if wanted(Stage::Adjoint) {
-        emit("adjoint.txt", print_program(program));
-    }
-    if wanted(Stage::Mapping) {
-        emit("mapping.txt", bundle.mapping_text().to_owned());
-    }
-    if wanted(Stage::Listing) {
-        for firmware in bundle.images.values() {
-            emit(&format!("{}.lst", firmware.name), firmware.listing.clone());
+        if wanted(Stage::Passes) {
+            let passes = self.model.passes(&self.reading)?;
+            for (number, (pass, network)) in passes.iter().enumerate() {
+                emit(
+                    &format!("passes/{number}-{pass}.txt"),
+                    print_network(network),
+                );
+            }
         }
+        if wanted(Stage::Network) {
+            emit("network.txt", print_network(&self.model.network));
+        }
+        if wanted(Stage::Event) {
+            emit("event.txt", print_program(&self.forward));
+        }
+        if self.program.has_adjoint() {
+            if wanted(Stage::Adjoint) {
+                emit("adjoint.txt", print_program(&self.program));
+            }
+        } else if stages.contains(&Stage::Adjoint) {
+            let message = "a network that runs forward only has no adjoint";
+            return Err(
+                Diagnostic::error(codes::CONFIG_CONTRADICTION, "--emit", message)
+                    .help("compile it for training, with --config, or leave `adjoint` out")
+                    .into(),
+            );
+        }
+        if wanted(Stage::Mapping) {
+            emit("mapping.txt", self.bundle.mapping_text().to_owned());
+        }
+        if wanted(Stage::Listing) {
+            for firmware in self.bundle.images.values() {
+                emit(&format!("{}.lst", firmware.name), firmware.listing.clone());
+            }
+        }
+        Ok(texts)
     }
-    Ok(texts)
 }
 
 fn report(args: &Compile, program: &Program, bundle: &Bundle, json: bool) {

@@ -2,7 +2,7 @@
 
 use nirc_compiler::nir::{Difference, Side, Values};
 use nirc_ir::Diagnostics;
-use nirc_runtime::jobs::{self, Behaviour, Differences};
+use nirc_runtime::jobs::{self, Attribute, Behaviour, Differences, Explanation};
 use nirc_runtime::reading::Reading;
 
 use crate::args::{Diff, no_convention};
@@ -150,29 +150,48 @@ fn behaviours(behaviour: &Behaviour) -> String {
         has(first.spikes[0]),
         has(first.spikes[1])
     ));
-    match behaviour.attributes.first() {
-        None => text.push_str("\nBoth are read alike: the files differ."),
-        Some(best) if best.left == 0 => text.push_str(&format!(
-            "\n`{}` explains it: with {} instead of {} in B, all spikes are the same.",
-            best.attribute, best.values[0], best.values[1]
-        )),
-        Some(_) => text.push_str("\nNo single attribute explains it:"),
-    }
-    if !behaviour.attributes.is_empty() {
-        let rows: Vec<_> = behaviour
-            .attributes
-            .iter()
-            .map(|explanation| {
-                vec![
-                    explanation.attribute.clone(),
-                    explanation.values[0].clone(),
-                    explanation.values[1].clone(),
-                    explanation.left.to_string(),
-                ]
-            })
-            .collect();
-        let head = ["attribute", "A", "B", "other spikes if B had A's"];
-        text.push_str(&format!("\n\n{}", show::table(&head, &rows)));
-    }
+    text.push_str(&format!("\n{}", explanation(&behaviour.explanation)));
     text
+}
+
+fn explanation(explanation: &Explanation) -> String {
+    let values = |name: &String| {
+        let mut attributes = explanation.attributes.iter();
+        let found = attributes.find(|attribute| attribute.attribute == *name);
+        found.map_or_else(String::new, |a| {
+            let of = places(a).map_or_else(String::new, |places| format!(" of {places}"));
+            format!("`{name}`{of} ({} in A, {} in B)", a.values[0], a.values[1])
+        })
+    };
+    if explanation.attributes.is_empty() {
+        return "Both are read alike: the files differ.".to_owned();
+    }
+    let said = match &explanation.together[..] {
+        [] => "The attributes do not explain it, not even all together: the files differ as well."
+            .to_owned(),
+        [alone] => format!("{} explains it.", values(alone)),
+        several => {
+            let several: Vec<String> = several.iter().map(values).collect();
+            format!("Together these explain it: {}.", several.join(", "))
+        }
+    };
+    let rows = explanation.attributes.iter().map(|attribute| {
+        let left = attribute
+            .left
+            .map_or_else(|| "cannot be".to_owned(), |n| n.to_string());
+        let places = places(attribute).unwrap_or_else(|| "all".to_owned());
+        let [a, b] = attribute.values.clone();
+        vec![attribute.attribute.clone(), places, a, b, left]
+    });
+    let head = ["attribute", "of", "A", "B", "other spikes if B had A's"];
+    format!(
+        "{said}\n\n{}",
+        show::table(&head, &rows.collect::<Vec<_>>())
+    )
+}
+
+/// The populations in which an attribute differs, unless that is all of them.
+fn places(attribute: &Attribute) -> Option<String> {
+    let some = !attribute.populations.is_empty();
+    some.then(|| attribute.populations.join(", "))
 }

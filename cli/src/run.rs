@@ -6,24 +6,26 @@ use nirc_ir::Diagnostics;
 use nirc_runtime::jobs::{self, Ran};
 use serde_json::json;
 
-use crate::args::{Run, no_config};
+use crate::args::Run;
 use crate::show;
 
 /// Runs a network forward.
 pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
-    let (reading, config) = args.semantics.read()?;
     let source = if args.source.is_dir() {
-        let config = config.clone().ok_or_else(no_config)?;
-        jobs::Source::Bundle(args.source.clone(), Box::new(config))
+        let config = args.semantics.of_bundle()?;
+        jobs::Source::Bundle(args.source.clone(), config.map(Box::new))
     } else {
-        jobs::Source::Model(args.source.clone())
+        let (reading, config) = args.semantics.read()?;
+        jobs::Source::Model {
+            file: args.source.clone(),
+            reading,
+            ticks: config.map(|config| config.time.ticks),
+        }
     };
     let job = jobs::Run {
         source,
-        reading,
         input: args.input.clone(),
         ticks: args.ticks,
-        configured: config.as_ref().map(|config| config.time.ticks),
         record: args.record.clone(),
         executors: args.executor.into(),
         output: args.output.clone(),

@@ -2,9 +2,12 @@
 
 mod common;
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use common::{good, json_lines, workspace};
+use ndarray::{ArrayD, ArrayViewD, Axis};
+use ndarray_npy::{NpzReader, ReadableElement};
 
 fn example(path: &str) -> String {
     let path = workspace("examples").join(path);
@@ -88,4 +91,143 @@ fn training_in_batches_learns_within_five_epochs() {
         last["test_accuracy"].as_f64().expect("a number") > 0.85,
         "{last}"
     );
+}
+
+/// What a run of the moving bars recorded of a layer, or the example's own arrays.
+fn bars<A: ReadableElement>(archive: &Path, name: &str) -> ArrayD<A> {
+    let mut npz = NpzReader::new(File::open(archive).expect("opened")).expect("an archive");
+    npz.by_name(name).expect("an array")
+}
+
+/// How many samples the last layer's counts get right, and how many of its spikes are not snnTorch's.
+fn outcome(archive: &Path) -> (usize, usize) {
+    let given = PathBuf::from(example("moving-models/bars.npz"));
+    let labels: ArrayD<u8> = bars(&given, "label");
+    let recorded: ArrayD<u8> = bars(&given, "7.spikes");
+    let found: ArrayD<u8> = bars(archive, "7.spikes");
+    let found = found
+        .into_shape_with_order(recorded.dim())
+        .expect("a shape");
+    let counts = found.mapv(u32::from).sum_axis(Axis(0));
+    let answer = |sample: ArrayViewD<'_, u32>| {
+        let counts: Vec<u32> = sample.iter().copied().collect();
+        let most = counts.iter().max().expect("classes");
+        counts.iter().position(|count| count == most)
+    };
+    let right = counts.outer_iter().zip(&labels);
+    let right = right.filter(|(sample, label)| answer(sample.view()) == Some(usize::from(**label)));
+    let differing = found.iter().zip(&recorded).filter(|(a, b)| a != b);
+    (right.count(), differing.count())
+}
+
+#[test]
+fn moving_models_gives_what_its_table_says() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let (model, input) = (
+        example("moving-models/bars.nir"),
+        example("moving-models/bars.npz"),
+    );
+    let run = |file: &str, convention: &str, executor: &str| {
+        let output = common::within(&parent, &format!("{convention}-{executor}.npz"));
+        good(&[
+            "run",
+            file,
+            "--convention",
+            convention,
+            "--dt",
+            "1e-4",
+            "--input",
+            &input,
+            "--executor",
+            executor,
+            "-o",
+            &output,
+        ]);
+        outcome(Path::new(&output))
+    };
+    let readme = std::fs::read_to_string(workspace("examples/moving-models/README.md"));
+    let readme = readme.expect("readable");
+    let rows = readme.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let convention = cells.get(1)?.strip_prefix('`')?.split('`').next()?;
+        let right: f64 = cells.get(2)?.strip_suffix(" %")?.parse().ok()?;
+        let differing: usize = cells.get(3)?.parse().ok()?;
+        Some((convention.to_owned(), right, differing))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    for (convention, right, differing) in &rows {
+        let (found, others) = run(&model, convention, "host");
+        assert_eq!(
+            (found as f64 / 2.0, others),
+            (*right, *differing),
+            "{convention}"
+        );
+    }
+    assert_eq!(run(&model, "snntorch", "emulator"), (196, 0));
+    let converted = common::within(&parent, "converted.nir");
+    good(&[
+        "convert", &model, &converted, "--from", "snntorch", "--to", "norse", "--dt", "1e-4",
+    ]);
+    assert_eq!(run(&converted, "norse", "host"), (196, 0));
+}
+
+#[test]
+fn moving_models_names_the_difference() {
+    let (model, input) = (
+        example("moving-models/bars.nir"),
+        example("moving-models/bars.npz"),
+    );
+    let text = good(&[
+        "diff",
+        &model,
+        &model,
+        "--convention",
+        "snntorch",
+        "--convention-b",
+        "norse",
+        "--dt",
+        "1e-4",
+        "--input",
+        &input,
+    ]);
+    assert!(text.contains("The first difference is in tick 0"), "{text}");
+    assert!(
+        text.contains("`resistance` (file in A, one in B) explains it."),
+        "{text}"
+    );
+}
+
+#[test]
+fn moving_models_runs_from_its_bundle() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let (model, input) = (
+        example("moving-models/bars.nir"),
+        example("moving-models/bars.npz"),
+    );
+    let bundle = common::within(&parent, "bundle");
+    good(&[
+        "compile",
+        &model,
+        "--convention",
+        "snntorch",
+        "--ticks",
+        "16",
+        "-o",
+        &bundle,
+    ]);
+    for executor in ["host", "emulator"] {
+        let output = common::within(&parent, &format!("{executor}.npz"));
+        good(&[
+            "run",
+            &bundle,
+            "--input",
+            &input,
+            "--executor",
+            executor,
+            "-o",
+            &output,
+        ]);
+        assert_eq!(outcome(Path::new(&output)), (196, 0));
+    }
 }

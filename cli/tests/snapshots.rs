@@ -8,48 +8,34 @@ use std::path::Path;
 use common::{good, workspace};
 
 /// The stages' files in a bundle, in order of their names.
-fn stages(bundle: &Path) -> Vec<(String, String)> {
-    let folder = fs::read_dir(bundle.join("emit")).expect("the stages are there");
-    let mut stages: Vec<_> = folder
-        .map(|entry| {
-            let path = entry.expect("readable").path();
-            let name = path.file_stem().expect("a name").to_string_lossy();
-            (
-                name.into_owned(),
-                fs::read_to_string(&path).expect("a text"),
-            )
-        })
-        .collect();
+fn stages(folder: &Path, prefix: &str) -> Vec<(String, String)> {
+    let mut stages = Vec::new();
+    for entry in fs::read_dir(folder).expect("the stages are there") {
+        let path = entry.expect("readable").path();
+        let stem = path.file_stem().expect("a name").to_string_lossy();
+        let name = format!("{prefix}{stem}");
+        if path.is_dir() {
+            stages.extend(self::stages(&path, &format!("{name}_")));
+        } else {
+            stages.push((name, fs::read_to_string(&path).expect("a text")));
+        }
+    }
     stages.sort();
     stages
 }
 
-fn check(example: &str, model: &str, config: &str) {
+/// Compiles an example; its stages have these names and texts.
+fn check(example: &str, model: &str, how: &[&str], expected: &[&str]) {
     let folder = workspace("examples").join(example);
     let parent = tempfile::tempdir().expect("a directory");
-    let bundle = parent.path().join("bundle");
-    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-    let (model, config) = (text(&folder.join(model)), text(&folder.join(config)));
-    let output = text(&bundle);
-    good(&[
-        "compile", &model, "--config", &config, "-o", &output, "--emit", "all",
-    ]);
-    let stages = stages(&bundle);
+    let output = common::within(&parent, "bundle");
+    let model = folder.join(model);
+    let model = model.to_str().expect("UTF-8");
+    let arguments = [&["compile", model, "-o", &output, "--emit", "all"], how].concat();
+    good(&arguments);
+    let stages = stages(&Path::new(&output).join("emit"), "");
     let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "adjoint",
-            "event",
-            "hidden",
-            "input",
-            "loss",
-            "mapping",
-            "network",
-            "optimiser",
-            "out"
-        ]
-    );
+    assert_eq!(names, expected);
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         for (name, text) in stages {
             insta::assert_snapshot!(format!("{example}__{name}"), text);
@@ -57,12 +43,57 @@ fn check(example: &str, model: &str, config: &str) {
     });
 }
 
+/// Stages of a network that trains.
+const TRAINING: [&str; 11] = [
+    "adjoint",
+    "event",
+    "hidden",
+    "input",
+    "loss",
+    "mapping",
+    "network",
+    "optimiser",
+    "out",
+    "passes_0-import",
+    "passes_1-fuse",
+];
+
+fn config(path: &str) -> String {
+    let path = workspace("examples").join(path);
+    path.to_str().expect("UTF-8").to_owned()
+}
+
 #[test]
 fn yin_yang() {
-    check("yin-yang", "model.nir", "full.toml");
+    let config = config("yin-yang/full.toml");
+    check("yin-yang", "model.nir", &["--config", &config], &TRAINING);
 }
 
 #[test]
 fn adaptation() {
-    check("adaptation", "trained.nir", "adapt.toml");
+    let config = config("adaptation/adapt.toml");
+    check(
+        "adaptation",
+        "trained.nir",
+        &["--config", &config],
+        &TRAINING,
+    );
+}
+
+#[test]
+fn moving_models() {
+    let how = ["--convention", "snntorch", "--ticks", "16"];
+    let stages = [
+        "1",
+        "5",
+        "7",
+        "event",
+        "input",
+        "mapping",
+        "network",
+        "passes_0-import",
+        "passes_1-bias",
+        "passes_2-fuse",
+    ];
+    check("moving-models", "bars.nir", &how, &stages);
 }

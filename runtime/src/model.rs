@@ -60,10 +60,35 @@ impl Model {
         Self::import(file, &self.network.name, reading)
     }
 
+    /// The network as it was imported and after each pass, with the pass's name, where that changed something.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn passes(&self, reading: &Reading) -> Result<Vec<(&'static str, Network)>, Diagnostics> {
+        let mut stages: Vec<(&'static str, Network)> = Vec::new();
+        let mut watch = |pass, network: &Network| {
+            if stages.last().is_none_or(|(_, before)| before != network) {
+                stages.push((pass, network.clone()));
+            }
+        };
+        let file = (self.file.clone(), Diagnostics::new());
+        Self::watched(file, &self.network.name, reading, &mut watch)?;
+        Ok(stages)
+    }
+
     fn import(
+        file: (nir::File, Diagnostics),
+        name: &str,
+        reading: &Reading,
+    ) -> Result<Self, Diagnostics> {
+        Self::watched(file, name, reading, &mut |_, _| {})
+    }
+
+    fn watched(
         (file, mut notes): (nir::File, Diagnostics),
         name: &str,
         reading: &Reading,
+        watch: passes::Watch<'_>,
     ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
             convention: reading.convention.clone(),
@@ -73,9 +98,9 @@ impl Model {
         };
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
-        notes
-            .0
-            .extend(passes::prepare(&mut network, &reading.changes)?.0);
+        watch("import", &network);
+        let more = passes::prepare(&mut network, &reading.changes, &reading.keep, watch)?;
+        notes.0.extend(more.0);
         Ok(Self {
             network,
             notes,

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
+use serde::{Deserialize, Serialize};
 
 /// How a file is read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reading {
     /// Every semantic choice of the network.
     pub convention: Convention,
@@ -18,6 +20,8 @@ pub struct Reading {
     pub changes: Vec<Change>,
     /// Input nodes that carry values, and not spikes.
     pub graded: BTreeSet<String>,
+    /// Populations that stay even where nothing comes of them, because they are recorded.
+    pub keep: BTreeSet<String>,
 }
 
 impl Reading {
@@ -28,6 +32,7 @@ impl Reading {
             dt: None,
             changes: Vec::new(),
             graded: BTreeSet::new(),
+            keep: BTreeSet::new(),
         }
     }
 
@@ -70,6 +75,15 @@ impl Reading {
                 Ok(())
             }
         }
+    }
+
+    /// The same, with the populations of what is recorded, as `population.quantity`, kept.
+    #[must_use]
+    pub fn keeping(mut self, record: &[String]) -> Self {
+        let populations = record.iter().filter_map(|name| name.rsplit_once('.'));
+        self.keep
+            .extend(populations.map(|(population, _)| population.to_owned()));
+        self
     }
 
     /// Whether an assignment is one of an attribute, of the whole network or of a population.

@@ -35,7 +35,8 @@ pub fn is_imported(file: &File, preset: &str) -> bool {
         name: "garbled".to_owned(),
         graded: BTreeSet::new(),
     };
-    let outcome = import(file, &options).and_then(|(mut network, _)| prepare(&mut network, &[]));
+    let outcome = import(file, &options)
+        .and_then(|(mut network, _)| prepare(&mut network, &[], &BTreeSet::new(), &mut |_, _| {}));
     if let Err(problems) = &outcome {
         assert!(problems.has_errors(), "refused without an error");
     }

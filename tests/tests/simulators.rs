@@ -22,7 +22,6 @@ use nirc_runtime::model::Model;
 use nirc_runtime::reading::Reading;
 use nirc_runtime::simulation::simulate;
 use nirc_runtime::stimulus::Stimulus;
-use nirc_tests::tools::skip;
 
 /// A network of a simulator, and what its script sets that its importer would not.
 #[derive(Clone, Copy)]
@@ -443,7 +442,8 @@ fn what_the_other_convention_cannot_express_is_told() {
 
 // With the simulators themselves.
 
-/// A Python interpreter that has a simulator, if there is one.
+/// A Python interpreter that has a simulator, if there is one. Simulators are too large to be required: their
+/// recordings stand in for them.
 fn python(tool: &str) -> Option<PathBuf> {
     let named = std::env::var_os("NIRC_PYTHON_SIMULATORS").unwrap_or_default();
     let has_tool = |python: &PathBuf| {
@@ -454,9 +454,7 @@ fn python(tool: &str) -> Option<PathBuf> {
     };
     let found = std::env::split_paths(&named).find(has_tool);
     if found.is_none() {
-        skip(&format!(
-            "no interpreter of NIRC_PYTHON_SIMULATORS has {tool}"
-        ));
+        eprintln!("recordings only: no interpreter of NIRC_PYTHON_SIMULATORS has {tool}");
     }
     found
 }

@@ -9,9 +9,11 @@ use nirc_ir::network::{
     Convention, Membrane, Network, Pop, Population, PopulationKind, Proj, SpikeCount,
 };
 use nirc_ir::{Diagnostic, Diagnostics, codes};
+use serde::{Deserialize, Serialize};
 
 /// An attribute of one population, changed by hand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// The population's name.
     pub population: String,

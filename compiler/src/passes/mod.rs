@@ -32,42 +32,57 @@ pub use delays::delays;
 pub use fuse::fuse;
 pub use quantise::quantise;
 
+/// Is shown the network after each pass, with the pass's name.
+pub type Watch<'a> = &'a mut dyn FnMut(&'static str, &Network);
+
+/// Makes an imported network ready to lower: conventions and changes of single populations written down, all
+/// passes run, numbers in the format that each convention says. Populations named in `keep` stay even where
+/// nothing comes of them.
+///
+/// # Errors
+/// What is wrong with a change, or stands in the way of a pass.
+pub fn prepare(
+    network: &mut Network,
+    changes: &[Change],
+    keep: &BTreeSet<String>,
+    watch: Watch<'_>,
+) -> Result<Diagnostics, Diagnostics> {
+    let mut notes = conventions(network, changes)?;
+    watch("conventions", network);
+    notes.0.extend(canonical(network, keep, watch)?.0);
+    notes.0.extend(quantise(network)?.0);
+    verified("quantise", network, watch)?;
+    Ok(notes)
+}
+
 /// Paths of nodes become synapses; the network is verified after each. What was changed or rounded is noted.
 ///
 /// # Errors
 /// What stands in the way of one of them; the network is then as the pass before left it, or half changed.
 pub fn canonicalise(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
-    canonicalise_keeping(network, &BTreeSet::new())
+    canonical(network, &BTreeSet::new(), &mut |_, _| {})
 }
 
-/// The same, but populations of these names stay even where nothing comes of them.
-///
-/// # Errors
-/// As [`canonicalise`].
-pub fn canonicalise_keeping(
+fn canonical(
     network: &mut Network,
     keep: &BTreeSet<String>,
+    watch: Watch<'_>,
 ) -> Result<Diagnostics, Diagnostics> {
+    type Pass = fn(&mut Network) -> Result<Diagnostics, Diagnostics>;
+    let passes: [(&str, Pass); 3] = [("bias", bias), ("delays", delays), ("fuse", fuse)];
     let mut notes = dead(network, keep);
-    verify_network(network)?;
-    for pass in [bias, delays, fuse] {
+    verified("dead", network, watch)?;
+    for (name, pass) in passes {
         notes.0.extend(pass(network)?.0);
-        verify_network(network)?;
+        verified(name, network, watch)?;
     }
     Ok(notes)
 }
 
-/// Makes an imported network ready to lower: conventions and changes of single populations written down, all
-/// passes run, numbers in the format that each convention says.
-///
-/// # Errors
-/// What is wrong with a change, or stands in the way of a pass.
-pub fn prepare(network: &mut Network, changes: &[Change]) -> Result<Diagnostics, Diagnostics> {
-    let mut notes = conventions(network, changes)?;
-    notes.0.extend(canonicalise(network)?.0);
-    notes.0.extend(quantise(network)?.0);
+fn verified(pass: &'static str, network: &Network, watch: Watch<'_>) -> Result<(), Diagnostics> {
     verify_network(network)?;
-    Ok(notes)
+    watch(pass, network);
+    Ok(())
 }
 
 /// The values as the chip has them.

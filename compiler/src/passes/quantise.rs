@@ -80,7 +80,7 @@ fn population(network: &mut Network, pop: Pop) -> Option<Diagnostic> {
         &network.populations[pop].name,
         format!(
             "{count} weights, the largest {largest}, are scaled by {scale} and rounded to integers of 8 bits \
-             ({rounding}): each is off by {widest:e} at most"
+             ({rounding}): each is off by {widest:.3e} at most"
         ),
     ))
 }

@@ -1,6 +1,6 @@
 //! Texts of networks before and after a pass. `NIRC_BLESS=1` writes what comes after anew.
 //!
-//! The first line of a file is `; ` and the passes to run. `CONVENTION` stands for the line of a
+//! The first line of a file is `; ` and the passes to run. `CONVENTION` stands for the text of a
 //! convention; below `---` is the network that comes out with what is noted, or the errors.
 
 use std::collections::BTreeSet;
@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use nirc_compiler::passes;
 use nirc_ir::Diagnostics;
+use nirc_ir::entity::PrimaryMap;
 use nirc_ir::network::{Convention, Network};
 use nirc_ir::text::{Externals, parse_network, print_network};
 use nirc_ir::verify_network::verify_network;
 
 fn run(pass: &str, network: &mut Network) -> Result<Diagnostics, Diagnostics> {
     match pass {
+        "conventions" => passes::conventions(network, &[]),
+        "quantise" => passes::quantise(network),
         "bias" => passes::bias(network),
         "delays" => passes::delays(network),
         "fuse" => passes::fuse(network),
@@ -23,13 +26,19 @@ fn run(pass: &str, network: &mut Network) -> Result<Diagnostics, Diagnostics> {
     }
 }
 
+/// As it stands in the text of a network.
 fn convention() -> String {
-    let convention = Convention::preset("eventprop").unwrap();
-    let attributes = convention.attributes().into_iter();
-    let attributes: String = attributes
-        .map(|(name, value)| format!(" {name} = {value}"))
-        .collect();
-    format!("convention {}{attributes}", convention.name)
+    let network = Network {
+        name: "net".to_owned(),
+        dt: 1e-3,
+        convention: Convention::preset("eventprop").unwrap(),
+        populations: PrimaryMap::new(),
+        projections: PrimaryMap::new(),
+        outputs: Vec::new(),
+    };
+    let text = print_network(&network);
+    let body = text.lines().filter(|line| line.starts_with("  "));
+    body.collect::<Vec<_>>().join("\n").trim_start().to_owned()
 }
 
 fn outcome(before: &str) -> String {

@@ -206,6 +206,30 @@ impl Line {
         self.number()
     }
 
+    /// A list of numbers in brackets, `number x count` for equal ones in a row.
+    pub(super) fn numbers<T: std::str::FromStr + Clone>(&mut self) -> Parsed<Vec<T>> {
+        self.expect("[")?;
+        let mut values = Vec::new();
+        if self.accept("]") {
+            return Ok(values);
+        }
+        loop {
+            let value: T = self.number()?;
+            let count: usize = match self.accept("x") {
+                true => self.number()?,
+                false => 1,
+            };
+            if count > MOST_VALUES - values.len() {
+                return Err(format!("expected at most {MOST_VALUES} values in a list"));
+            }
+            values.resize(values.len() + count, value);
+            if self.accept("]") {
+                return Ok(values);
+            }
+            self.expect(",")?;
+        }
+    }
+
     /// A list of numbers in brackets.
     pub(super) fn list<T: std::str::FromStr>(&mut self) -> Parsed<Vec<T>> {
         self.expect("[")?;
@@ -229,7 +253,7 @@ impl Line {
         externals: &Externals,
     ) -> Parsed<Vec<T>> {
         if !self.accept("external") {
-            return self.list();
+            return self.numbers();
         }
         let hash = self.word()?;
         let values = externals
@@ -254,6 +278,9 @@ fn show(token: &Token) -> String {
         Token::Mark(mark) => format!("`{mark}`"),
     }
 }
+
+/// More than any text of ours has; a count in a text does not say how much memory is taken.
+const MOST_VALUES: usize = 1 << 22;
 
 const MARKS: [&str; 9] = ["=", ":", ",", "(", ")", "[", "]", "{", "}"];
 
@@ -319,4 +346,38 @@ fn unicode(chars: &mut impl Iterator<Item = (usize, char)>) -> Parsed<char> {
         .ok()
         .and_then(char::from_u32)
         .ok_or_else(|| format!("`\\u{{{digits}}}` is no character"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::numbers;
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<f64>, String> {
+        let tokens = tokens(text)?;
+        let number = 1;
+        Line {
+            number,
+            tokens,
+            at: 0,
+        }
+        .numbers()
+    }
+
+    #[test]
+    fn equal_values_in_a_row_are_counted_and_read_again() {
+        let mixed = [vec![0.5; 3], vec![-0.0; 4], vec![0.0; 5], vec![1.5]].concat();
+        let text = numbers(&mixed);
+        assert_eq!(text, "[0.5, 0.5, 0.5, -0.0 x 4, 0.0 x 5, 1.5]");
+        let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&read(&text).expect("a list")), bits(&mixed));
+        assert_eq!(read("[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_count_without_bounds_is_refused() {
+        let problem = read("[0.0 x 18446744073709551615, 1.0]").expect_err("too many");
+        assert!(problem.contains("at most"), "{problem}");
+        assert!(read("[0.0 x -1]").is_err());
+    }
 }

@@ -115,10 +115,24 @@ fn list<T: std::fmt::Debug>(values: &[T]) -> String {
     text
 }
 
+/// As many equal values in a row are written as one with a count.
+const RUN: usize = 4;
+
+/// A list of values in brackets; `value x count` for equal ones in a row.
+fn numbers<T: std::fmt::Debug>(values: &[T]) -> String {
+    let texts: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+    let run = |run: &[String]| match run.len() {
+        0..RUN => run.join(", "),
+        count => format!("{} x {count}", run[0]),
+    };
+    let runs: Vec<String> = texts.chunk_by(|a, b| a == b).map(run).collect();
+    format!("[{}]", runs.join(", "))
+}
+
 /// The values of a tensor, or their digest.
 fn values<T: Element>(values: &[T]) -> String {
     if values.len() <= INLINE {
-        list(values)
+        numbers(values)
     } else {
         format!("external {:016x}", digest(values))
     }

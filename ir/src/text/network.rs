@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use super::lexer::{Line, Lines, Parsed, Token};
-use super::{Externals, connection, linear, list, name, values};
+use super::{Externals, connection, linear, list, name, numbers, values};
 use crate::connection::Connection;
 use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
@@ -22,7 +22,7 @@ pub fn print_network(network: &Network) -> String {
         name(&network.name),
         network.dt
     );
-    print_convention(&mut out, "  ", &network.convention);
+    print_convention(&mut out, "  ", &network.convention, None);
     for (id, population) in network.populations.iter() {
         let shape = list(&population.shape);
         let head = format!("  {id} {} : ", name(&population.name));
@@ -39,7 +39,7 @@ pub fn print_network(network: &Network) -> String {
             }
         };
         if let Some(convention) = &population.convention {
-            print_convention(&mut out, "    ", convention);
+            print_convention(&mut out, "    ", convention, Some(&network.convention));
         }
     }
     for (id, projection) in network.projections.iter() {
@@ -52,12 +52,33 @@ pub fn print_network(network: &Network) -> String {
     out
 }
 
-fn print_convention(out: &mut String, indent: &str, convention: &Convention) {
-    let _ = write!(out, "{indent}convention {}", name(&convention.name));
-    for (attribute, value) in convention.attributes() {
-        let _ = write!(out, " {attribute} = {value}");
+/// Columns of a line of attributes.
+const COLUMNS: usize = 100;
+
+/// All attributes, or those in which a population differs from the network.
+fn print_convention(
+    out: &mut String,
+    indent: &str,
+    convention: &Convention,
+    network: Option<&Convention>,
+) {
+    let others = network.map(Convention::attributes).unwrap_or_default();
+    let attributes = convention.attributes().into_iter();
+    let stated = attributes.filter(|attribute| !others.contains(attribute));
+    let _ = writeln!(out, "{indent}convention {} {{", name(&convention.name));
+    let mut line = String::new();
+    for (attribute, value) in stated {
+        let text = format!("  {attribute} = {value}");
+        if !line.is_empty() && indent.len() + line.len() + text.len() > COLUMNS {
+            let _ = writeln!(out, "{indent}{line}");
+            line.clear();
+        }
+        line.push_str(&text);
     }
-    out.push('\n');
+    if !line.is_empty() {
+        let _ = writeln!(out, "{indent}{line}");
+    }
+    let _ = writeln!(out, "{indent}}}");
 }
 
 fn print_projection(out: &mut String, network: &Network, id: Proj, projection: &Projection) {
@@ -114,7 +135,7 @@ fn fields(neuron: &Neuron) -> String {
     for (field, parameter) in neuron.parameters() {
         let value = match parameter {
             Parameter::Uniform(v) => format!("{v:?}"),
-            Parameter::PerNeuron(v) => list(v),
+            Parameter::PerNeuron(v) => numbers(v),
         };
         let _ = write!(text, " {field} = {value}");
     }
@@ -142,7 +163,7 @@ fn network(lines: &mut Lines, externals: &Externals) -> Option<Network> {
     let mut network = Network {
         name,
         dt,
-        convention: lines.read(convention)?,
+        convention: convention(lines, None)?,
         populations: PrimaryMap::new(),
         projections: PrimaryMap::new(),
         outputs: Vec::new(),
@@ -162,9 +183,10 @@ fn network(lines: &mut Lines, externals: &Externals) -> Option<Network> {
             _ => {
                 let next = network.populations.len();
                 let population = lines.read(|line| population(line, next));
-                let own = (lines.peek() == Some("convention"))
-                    .then(|| lines.read(convention))
-                    .flatten();
+                let own = match lines.peek() {
+                    Some("convention") => convention(lines, Some(&network.convention)),
+                    _ => None,
+                };
                 if let Some(population) = population {
                     network.populations.push(Population {
                         convention: own,
@@ -184,20 +206,47 @@ fn port(line: &mut Line) -> Parsed<Port> {
     Ok(Port { name, population })
 }
 
-fn convention(line: &mut Line) -> Parsed<Convention> {
-    line.expect("convention")?;
-    let name = line.name()?;
-    let mut convention = Convention::preset("nir").ok_or("there is no preset to begin with")?;
+/// The convention of a network with all attributes, or of a population with those in which it differs.
+fn convention(lines: &mut Lines, network: Option<&Convention>) -> Option<Convention> {
+    let name = lines.read(|line| {
+        line.expect("convention")?;
+        let name = line.name()?;
+        line.expect("{")?;
+        Ok(name)
+    })?;
+    let mut convention = network.cloned().or_else(|| Convention::preset("nir"))?;
     convention.name = name;
-    for attribute in Convention::ATTRIBUTES {
-        line.expect(attribute)?;
-        line.expect("=")?;
-        let value = line.word()?;
-        convention
-            .set(attribute, &value)
-            .map_err(|e| format!("`{attribute}`: {e}"))?;
+    let mut stated = Vec::new();
+    while lines.peek()? != "}" {
+        lines.read(|line| {
+            while !line.is_done() {
+                stated.push(attribute(line, &mut convention, &stated)?);
+            }
+            Ok(())
+        });
     }
-    Ok(convention)
+    lines.read(|line| line.expect("}"));
+    let missing = Convention::ATTRIBUTES
+        .iter()
+        .filter(|attribute| network.is_none() && !stated.iter().any(|s| s == *attribute));
+    for attribute in missing {
+        lines.problem(lines.number(), format!("`{attribute}` is missing"));
+    }
+    Some(convention)
+}
+
+/// Reads and sets an attribute that is not `stated` yet; its name.
+fn attribute(line: &mut Line, convention: &mut Convention, stated: &[String]) -> Parsed<String> {
+    let attribute = line.word()?;
+    if stated.contains(&attribute) {
+        return Err(format!("`{attribute}` stands here twice"));
+    }
+    line.expect("=")?;
+    let value = line.word()?;
+    convention
+        .set(&attribute, &value)
+        .map_err(|e| format!("`{attribute}`: {e}"))?;
+    Ok(attribute)
 }
 
 fn population(line: &mut Line, next: usize) -> Parsed<Population> {
@@ -279,7 +328,7 @@ fn parameter(line: &mut Line, key: &str, size: usize) -> Parsed<Parameter> {
     if !matches!(line.peek(), Some(Token::Mark("["))) {
         return Ok(Parameter::Uniform(line.number()?));
     }
-    let values: Vec<f64> = line.list()?;
+    let values: Vec<f64> = line.numbers()?;
     if values.len() == size {
         Ok(Parameter::PerNeuron(values))
     } else {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::lexer::{Line, Lines, Parsed};
-use super::{Externals, connection, list, name, string, values};
+use super::{Externals, connection, name, numbers, string, values};
 use crate::connection::Connection;
 use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
@@ -94,7 +94,7 @@ fn print_process(out: &mut String, id: Proc, process: &Process) {
     for (_, coef) in process.coefs.iter() {
         let value = match &coef.value {
             CoefficientValue::Uniform(v) => format!("{v:?}"),
-            CoefficientValue::PerLane(v) => list(v),
+            CoefficientValue::PerLane(v) => numbers(v),
         };
         let _ = writeln!(
             out,
@@ -500,7 +500,7 @@ fn coefficient(line: &mut Line) -> Parsed<Coefficient> {
     let name = line.name()?;
     line.expect("=")?;
     let value = if matches!(line.peek(), Some(super::lexer::Token::Mark("["))) {
-        CoefficientValue::PerLane(line.list()?)
+        CoefficientValue::PerLane(line.numbers()?)
     } else {
         CoefficientValue::Uniform(line.number()?)
     };

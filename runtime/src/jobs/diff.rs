@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use nirc_compiler::nir::{self, Difference};
 use nirc_compiler::options::{Quantity, Record};
 use nirc_ir::Diagnostics;
-use nirc_ir::convention::Convention;
 use nirc_ir::network::Network;
 use serde::Serialize;
 
+use super::explain::{Explanation, Read, explain};
 use super::stack;
 use crate::data::signal::{Name, Signal};
 use crate::device::Executors;
@@ -49,8 +49,8 @@ pub struct Behaviour {
     pub populations: Vec<Comparison>,
     /// Where they first differ, in the order of ticks, then populations.
     pub first: Option<First>,
-    /// What becomes of the spikes if the second is read with one attribute of the first.
-    pub attributes: Vec<Explanation>,
+    /// Which attributes explain that.
+    pub explanation: Explanation,
 }
 
 /// A population in both runs.
@@ -79,17 +79,6 @@ pub struct First {
     pub neuron: u32,
     /// Whether each has a spike there.
     pub spikes: [bool; 2],
-}
-
-/// An attribute that may explain a difference.
-#[derive(Clone, Debug, Serialize)]
-pub struct Explanation {
-    /// The attribute.
-    pub attribute: String,
-    /// Its value in both.
-    pub values: [String; 2],
-    /// Bins of spikes that still differ when the second has the first's value.
-    pub left: usize,
 }
 
 /// Compares.
@@ -160,14 +149,26 @@ fn behaviour(
     ];
     let populations = compare(&runs);
     let first = first(&runs);
-    let attributes = match first {
-        None => Vec::new(),
-        Some(_) => explain(&models[1], readings, &runs[0], &stimulus, executors)?,
+    let mut spikes_left = |reading: &Reading| {
+        let reading = Reading {
+            graded: graded.clone(),
+            ..reading.clone()
+        };
+        let model = models[1].reread(&reading).ok()?;
+        let run = record(&model.network, &stimulus, executors).ok()?;
+        Some(left(&[runs[0].clone(), run]))
+    };
+    let explanation = match first {
+        None => Explanation::default(),
+        Some(_) => {
+            let read = |i: usize| Read::new(&readings[i], &models[i].network);
+            explain(&[read(0), read(1)], &mut spikes_left)
+        }
     };
     Ok(Behaviour {
         populations,
         first,
-        attributes,
+        explanation,
     })
 }
 
@@ -270,6 +271,12 @@ fn bins(signal: &Signal) -> Vec<Bin> {
     all
 }
 
+/// Bins of spikes that differ, over all populations.
+fn left(runs: &[Recorded; 2]) -> usize {
+    let spikes = pairs(runs, "spikes");
+    spikes.iter().map(|(_, pair)| differing(pair).len()).sum()
+}
+
 fn widest(pair: &[&Signal; 2]) -> f64 {
     match pair {
         [Signal::Values(a), Signal::Values(b)] => {
@@ -300,49 +307,4 @@ fn first(runs: &[Recorded; 2]) -> Option<First> {
         .into_iter()
         .min_by_key(|(tick, order, _)| (*tick, *order));
     first.map(|(_, _, first)| first)
-}
-
-/// Reads the second with each attribute of the first in turn: what is left of the difference.
-fn explain(
-    model: &Model,
-    [a, b]: &[Reading; 2],
-    run_a: &Recorded,
-    stimulus: &Stimulus,
-    executors: Executors,
-) -> Result<Vec<Explanation>, Diagnostics> {
-    let (of_a, of_b) = (a.convention.attributes(), b.convention.attributes());
-    let mut all = Vec::new();
-    for ((name, first), (_, second)) in of_a.iter().zip(&of_b) {
-        // A tick of a length that is given is as long under every convention.
-        let shows = first != second && !(*name == "dt" && b.dt.is_some());
-        let changed = changed(b, name, first).filter(|_| shows);
-        let Some(changed) = changed else { continue };
-        let reading = Reading {
-            graded: stimulus.graded(),
-            ..changed
-        };
-        let Ok(model) = model.reread(&reading) else {
-            continue;
-        };
-        let runs = [run_a.clone(), record(&model.network, stimulus, executors)?];
-        let spikes = pairs(&runs, "spikes");
-        let left = spikes.iter().map(|(_, pair)| differing(pair).len());
-        all.push(Explanation {
-            attribute: (*name).to_owned(),
-            values: [first.clone(), second.clone()],
-            left: left.sum(),
-        });
-    }
-    all.sort_by_key(|explanation| explanation.left);
-    Ok(all)
-}
-
-fn changed(reading: &Reading, attribute: &str, value: &str) -> Option<Reading> {
-    let mut convention: Convention = reading.convention.clone();
-    convention.set(attribute, value).ok()?;
-    convention.check().ok()?;
-    Some(Reading {
-        convention,
-        ..reading.clone()
-    })
 }

@@ -1,17 +1,20 @@
 //! A forward pass over given signals.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use nirc_compiler::options::{Quantity, Record};
+use nirc_compiler::options::Record;
 use nirc_ir::event::Program;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
+use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::target::Target;
 
 use super::stack;
+use crate::bundle;
 use crate::config::Config;
+use crate::data::Archive;
 use crate::data::signal::{Name, Signal, Spikes, Writing, write_signals};
-use crate::data::{Archive, wrong_bins};
 use crate::device::{Executors, Machine};
 use crate::emulated::Stats;
 use crate::model::Model;
@@ -23,9 +26,17 @@ use crate::stimulus::Stimulus;
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A network, compiled for this.
-    Model(PathBuf),
-    /// A bundle that was compiled for training under a configuration; on the emulated chip its very bytes run.
-    Bundle(PathBuf, Box<Config>),
+    Model {
+        /// Its file.
+        file: PathBuf,
+        /// How that is read.
+        reading: Reading,
+        /// Ticks of a sample by a configuration, which the input has to have unless [`Run::ticks`] are given.
+        ticks: Option<u32>,
+    },
+    /// A bundle, with the configuration that it was compiled for training with, if it was; on the emulated chip its
+    /// very bytes run.
+    Bundle(PathBuf, Option<Box<Config>>),
 }
 
 /// What to run on which input.
@@ -33,15 +44,12 @@ pub enum Source {
 pub struct Run {
     /// What runs.
     pub source: Source,
-    /// How its file is read.
-    pub reading: Reading,
     /// Signals of the inputs, in any format of [`crate::data::signal`].
     pub input: PathBuf,
     /// Ticks of a sample, where that is more than the input has.
     pub ticks: Option<u32>,
-    /// Ticks of a sample by a configuration, which the input has to have unless `ticks` are given.
-    pub configured: Option<u32>,
-    /// What to record, as `population.quantity`; what leaves the network if nothing is named.
+    /// What to record, as `population.quantity`. If nothing is named: what the bundle was compiled to record, or
+    /// what leaves the network.
     pub record: Vec<String>,
     /// Where it runs.
     pub executors: Executors,
@@ -66,69 +74,28 @@ pub struct Ran {
 
 /// Runs and writes the recordings.
 ///
-/// The images of a bundle record spikes only. Where traces are asked of a bundle, its model is compiled
-/// with them, and a note says so.
+/// Where a bundle's images do not record what is asked for, its model is compiled anew, and a note says so.
 ///
 /// # Errors
 /// When a file is unreadable or does not fit, the network does not compile, or the device fails.
 pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Diagnostics> {
-    let (mut model, bundle) = match &job.source {
-        Source::Model(path) => (Model::open(path, &job.reading)?, None),
-        Source::Bundle(path, config) => {
-            let (model, bundle) = crate::bundle::open(path, config)?;
-            (model, Some((bundle, path, config)))
-        }
-    };
-    let (stimulus, notes) = Stimulus::read(&job.input, &model.network, job.ticks)?;
-    model.notes.0.extend(notes.0);
-    if let (None, Some(ticks)) = (job.ticks, job.configured)
-        && ticks != stimulus.ticks()
-    {
-        return Err(wrong_bins(&job.input, stimulus.ticks() as usize, ticks).into());
-    }
-    let graded = stimulus.graded();
-    if !graded.is_empty() {
-        let reading = Reading {
-            graded,
-            ..job.reading.clone()
-        };
-        model = model.reread(&reading)?;
-    }
-    let record = recorded(&job.record, &model)?;
+    let mut setup = Setup::open(job)?;
+    let stimulus = setup.stimulus(job)?;
+    let record = stack::recorded(&setup.record, &setup.model.network)?;
     let samples = stimulus.samples();
     let mut watch = |done| progress(done, samples);
-    let network = &model.network;
-    let only_spikes = record.iter().all(|r| r.quantity == Quantity::Spikes);
-    let (signals, machine) = match bundle {
-        Some((bundle, _, config)) if only_spikes => {
-            let program = bundle.program().map_err(Diagnostic::from)?;
-            check_ticks(&program, config, &stimulus)?;
-            let target = Target::spinnaker2();
-            let mut machine = job.executors.start_bundle(&program, &bundle, &target)?;
-            let signals = simulation::run(&mut machine, network, &stimulus, &record, &mut watch)?;
-            (signals, machine)
-        }
-        other => {
-            if let Some((_, path, _)) = other {
-                let message =
-                    "its images record spikes only: its model is compiled anew, with traces";
-                let place = path.display().to_string();
-                model
-                    .notes
-                    .push(Diagnostic::note(codes::BUNDLE, place, message));
-            }
-            simulation::simulate(
-                &model.network,
-                &stimulus,
-                &record,
-                job.executors,
-                &mut watch,
-            )?
-        }
+    let target = Target::spinnaker2();
+    let program = setup.program(&stimulus, &record, &target)?;
+    stack::check(&record, &program)?;
+    let mut machine = match &setup.bundle {
+        Some(bundle) => job.executors.start_bundle(&program, bundle, &target)?,
+        None => job.executors.start(&program, &target)?,
     };
-    write(&job.output, &signals, model.network.dt)?;
+    let network = &setup.model.network;
+    let signals = simulation::run(&mut machine, network, &stimulus, &record, &mut watch)?;
+    write(&job.output, &signals, network.dt)?;
     Ok(Ran {
-        notes: model.notes,
+        notes: setup.model.notes,
         ticks: stimulus.ticks(),
         samples,
         stats: Machine::stats(&machine)?,
@@ -136,38 +103,149 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
     })
 }
 
-fn check_ticks(program: &Program, config: &Config, stimulus: &Stimulus) -> Result<(), Diagnostic> {
-    let problem = |what: &str, found: u32| {
-        let message = format!(
-            "the bundle is made for samples of {} bins, {what} {found}",
-            program.ticks
-        );
-        let problem = Diagnostic::error(codes::BUNDLE, "time.ticks", message);
-        problem.help("use the configuration that the bundle was compiled with, and input for it")
-    };
-    if program.ticks != config.time.ticks {
-        return Err(problem("the configuration says", config.time.ticks));
-    }
-    if program.ticks != stimulus.ticks() {
-        return Err(problem("the input has", stimulus.ticks()));
-    }
-    Ok(())
+/// What runs, opened.
+struct Setup {
+    model: Model,
+    reading: Reading,
+    /// The images that run, if there are some already.
+    bundle: Option<Bundle>,
+    /// Ticks that a sample has to have, who says so, and the code of input that has others.
+    ticks: Option<(u32, &'static str, &'static str)>,
+    record: Vec<String>,
 }
 
-fn recorded(names: &[String], model: &Model) -> Result<Vec<Record>, Diagnostics> {
-    if names.is_empty() {
-        return Ok(stack::outputs(&model.network));
-    }
-    let mut problems = Diagnostics::new();
-    let mut record = Vec::new();
-    for name in names {
-        match stack::parse(name) {
-            Ok(what) if record.contains(&what) => {}
-            Ok(what) => record.push(what),
-            Err(problem) => problems.push(problem),
+impl Setup {
+    fn open(job: &Run) -> Result<Self, Diagnostics> {
+        match &job.source {
+            Source::Model {
+                file,
+                reading,
+                ticks,
+            } => {
+                let reading = reading.clone().keeping(&job.record);
+                Ok(Self {
+                    model: Model::open(file, &reading)?,
+                    reading,
+                    bundle: None,
+                    ticks: ticks
+                        .filter(|_| job.ticks.is_none())
+                        .map(|ticks| (ticks, "the configuration", codes::CONFIG_CONTRADICTION)),
+                    record: job.record.clone(),
+                })
+            }
+            Source::Bundle(path, config) => {
+                let opened = bundle::open(path, config.as_deref())?;
+                let ticks = opened.bundle.origin.ticks;
+                if let Some(config) = config
+                    && config.time.ticks != ticks
+                {
+                    let found = config.time.ticks;
+                    return Err(wrong_ticks("time.ticks", ticks, found).into());
+                }
+                let record = match job.record.is_empty() {
+                    true => opened.record,
+                    false => job.record.clone(),
+                };
+                Ok(Self {
+                    model: opened.model,
+                    reading: opened.reading,
+                    bundle: Some(opened.bundle),
+                    ticks: Some((ticks, "the bundle", codes::BUNDLE)),
+                    record,
+                })
+            }
         }
     }
-    problems.into_result(record)
+
+    /// Reads the input; a model is read again where some of it are values.
+    fn stimulus(&mut self, job: &Run) -> Result<Stimulus, Diagnostics> {
+        let (stimulus, notes) = Stimulus::read(&job.input, &self.model.network, job.ticks)?;
+        self.model.notes.0.extend(notes.0);
+        let place = job.input.display().to_string();
+        match self.ticks {
+            Some((ticks, who, code)) if ticks != stimulus.ticks() => {
+                let found = stimulus.ticks();
+                let message = format!("{who} is for samples of {ticks} ticks, these have {found}");
+                return Err(Diagnostic::error(code, place, message)
+                    .help("give an input of as many, or --ticks for a sample that goes on after it")
+                    .into());
+            }
+            _ => {}
+        }
+        let graded = stimulus.graded();
+        if graded != self.reading.graded {
+            if let Some(bundle) = &self.bundle {
+                return Err(other_kind(bundle, &place, &self.reading.graded, &graded));
+            }
+            self.reading.graded = graded;
+            self.reread()?;
+        }
+        Ok(stimulus)
+    }
+
+    fn reread(&mut self) -> Result<(), Diagnostics> {
+        let notes = std::mem::take(&mut self.model.notes);
+        self.model = self.model.reread(&self.reading)?;
+        let new = notes
+            .0
+            .into_iter()
+            .filter(|note| !self.model.notes.0.contains(note));
+        let new: Vec<_> = new.collect();
+        self.model.notes.0.extend(new);
+        Ok(())
+    }
+
+    /// The program: the bundle's, unless that does not record what is to be recorded.
+    fn program(
+        &mut self,
+        stimulus: &Stimulus,
+        record: &[Record],
+        target: &Target,
+    ) -> Result<Program, Diagnostics> {
+        if let Some(bundle) = &self.bundle {
+            let program = bundle.program().map_err(Diagnostic::from)?;
+            if stack::check(record, &program).is_ok() {
+                return Ok(program);
+            }
+            self.bundle = None;
+            self.reading = self.reading.clone().keeping(&self.record);
+            self.reread()?;
+            let message = "its images do not record this: its model is compiled anew";
+            let place = self.record.join(",");
+            let note = Diagnostic::note(codes::BUNDLE, place, message);
+            self.model.notes.push(note);
+        }
+        let extent = (stimulus.ticks(), stimulus.samples());
+        simulation::forward(&self.model.network, extent, record, None, target)
+    }
+}
+
+fn wrong_ticks(place: &str, expected: u32, found: u32) -> Diagnostic {
+    let message = format!("expected {expected} ticks a sample, as the bundle has, found {found}");
+    Diagnostic::error(codes::BUNDLE, place, message)
+        .help("use the configuration that the bundle was compiled with")
+}
+
+/// The input is spikes where the images take values, or the reverse.
+fn other_kind(
+    bundle: &Bundle,
+    place: &str,
+    expected: &BTreeSet<String>,
+    found: &BTreeSet<String>,
+) -> Diagnostics {
+    let differing = expected.symmetric_difference(found).map(|input| {
+        let (takes, has) = match expected.contains(input) {
+            true => ("values", "spikes"),
+            false => ("spikes", "values"),
+        };
+        let network = &bundle.origin.network;
+        let message =
+            format!("{network} was compiled for {takes} at `{input}`, the file has {has}");
+        Diagnostic::error(codes::BUNDLE, place, message).help(
+            "compile it anew: --values names the inputs that carry values; all others carry spikes",
+        )
+    });
+    Diagnostics(differing.collect())
 }
 
 /// Archives of arrays hold first spikes as well, of the one population whose spikes are recorded last.

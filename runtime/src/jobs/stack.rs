@@ -5,7 +5,7 @@ use nirc_compiler::options::{Quantity, Record};
 use nirc_ir::event::{Array, Proc, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike};
 use nirc_ir::network::{Membrane, Network, PopulationKind};
-use nirc_ir::{Diagnostic, codes};
+use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::data::Archive;
 use crate::data::signal::{Name, Signal, SignalError, Spikes, Values};
@@ -42,6 +42,55 @@ pub(crate) fn parse(name: &str) -> Result<Record, Diagnostic> {
         population: population.to_owned(),
         quantity: Quantity::parse(quantity).ok_or_else(unknown)?,
     })
+}
+
+/// Reads names of what to record, each once; what leaves the network if there are none.
+pub(crate) fn recorded(names: &[String], network: &Network) -> Result<Vec<Record>, Diagnostics> {
+    if names.is_empty() {
+        return Ok(outputs(network));
+    }
+    let mut problems = Diagnostics::new();
+    let mut record = Vec::new();
+    for name in names {
+        match parse(name) {
+            Ok(what) if record.contains(&what) => {}
+            Ok(what) => record.push(what),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.into_result(record)
+}
+
+/// Whether a program can record all of this.
+///
+/// # Errors
+/// What of it cannot be, and why.
+pub(crate) fn check(record: &[Record], program: &Program) -> Result<(), Diagnostics> {
+    let problems = record.iter().filter_map(|what| find(what, program).err());
+    Diagnostics(problems.collect()).into_result(())
+}
+
+/// The process of what is to be recorded, and its trace unless the spikes are.
+fn find(record: &Record, program: &Program) -> Result<(Proc, Option<Array>), Diagnostic> {
+    let spiking =
+        |proc: &Proc| matches!(program.processes[*proc].role, Role::Source | Role::Neurons);
+    let problem = |message: String| Diagnostic::error(codes::RECORD_NAME, name(record), message);
+    let Some(proc) = program.process(&record.population).filter(spiking) else {
+        let populations = program.processes.iter().filter(|(proc, _)| spiking(proc));
+        let names: Vec<&str> = populations.map(|(_, p)| p.name.as_str()).collect();
+        return Err(
+            problem(format!("no population is called `{}`", record.population))
+                .help(format!("populations are: {}", names.join(", "))),
+        );
+    };
+    let trace = program.processes[proc].array(&format!("trace.{}", record.quantity.name()));
+    if trace.is_none() && record.quantity != Quantity::Spikes {
+        return Err(
+            problem("this program was compiled without the trace".to_owned())
+                .help("name it with --record when compiling, or record it from the .nir file"),
+        );
+    }
+    Ok((proc, trace))
 }
 
 /// Everything there is of every population of neurons, adjoints included if they are computed.
@@ -104,45 +153,20 @@ impl Recording {
         samples: usize,
         late: u32,
     ) -> Result<Self, Diagnostic> {
-        let spiking =
-            |proc: &Proc| matches!(program.processes[*proc].role, Role::Source | Role::Neurons);
-        let Some(proc) = program.process(&record.population).filter(spiking) else {
-            let names: Vec<&str> = program
-                .processes
-                .values()
-                .filter(|p| matches!(p.role, Role::Source | Role::Neurons))
-                .map(|p| p.name.as_str())
-                .collect();
-            return Err(Diagnostic::error(
-                codes::RECORD_NAME,
-                name(&record),
-                format!("no population is called `{}`", record.population),
-            )
-            .help(format!("populations are: {}", names.join(", "))));
+        let (proc, trace) = find(&record, program)?;
+        let lanes = program.processes[proc].lanes;
+        let stack = match trace {
+            Some(trace) => Stack::Trace(
+                trace,
+                Array3::zeros((program.ticks as usize, samples, lanes)),
+            ),
+            None => Stack::Spikes(Vec::with_capacity(samples)),
         };
-        let process = &program.processes[proc];
-        let trace = process.array(&format!("trace.{}", record.quantity.name()));
-        let stack = match (record.quantity, trace) {
-            (_, Some(trace)) => {
-                let shape = (program.ticks as usize, samples, process.lanes);
-                Stack::Trace(trace, Array3::zeros(shape))
-            }
-            (Quantity::Spikes, None) => Stack::Spikes(Vec::with_capacity(samples)),
-            (_, None) => {
-                return Err(Diagnostic::error(
-                    codes::RECORD_NAME,
-                    name(&record),
-                    "this program was compiled without the trace",
-                )
-                .help("record it from the .nir file; a bundle records spikes only"));
-            }
-        };
-        let lanes = u32::try_from(process.lanes).unwrap_or(u32::MAX);
         Ok(Self {
             record,
             proc,
             late,
-            lanes,
+            lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
             ticks: program.ticks,
             stack,
         })

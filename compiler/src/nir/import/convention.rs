@@ -144,7 +144,7 @@ pub(super) fn dt(
                     place,
                     format!("expected the length of a tick in seconds, found {found}"),
                 )
-                .help("NIR files carry no time step of their own: give it, with `time.dt` in the configuration, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
+                .help("NIR files carry no time step of their own: give it with --dt or `time.dt` in the configuration, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
             );
             None
         }

@@ -26,19 +26,21 @@ pub(super) fn messages(bytes: &[u8]) -> Vec<Link<'_>> {
     const BLOCK: usize = 256;
     let starts = (0..bytes.len()).step_by(BLOCK);
     starts
-        .filter(|start| may_begin(&bytes[*start..bytes.len().min(start + BLOCK + 1)]))
+        .filter(|start| may_begin(&bytes[*start..bytes.len().min(start + BLOCK + 2)]))
         .flat_map(|start| start..bytes.len().min(start + BLOCK))
         .filter_map(|at| message(&bytes[at..]))
         .take(MOST)
         .collect()
 }
 
-/// Whether a message may begin in a block, which holds the first byte of the next as well. Without a
+/// Whether a message may begin in a block, which holds the first two bytes of the next as well. Without a
 /// branch for each byte, because weights are most of a file and none of it.
 fn may_begin(block: &[u8]) -> bool {
-    let pairs = block.iter().zip(&block[1..]);
-    pairs.fold(false, |found, (version, flags)| {
-        found | (*version == 1) & has_type(*flags)
+    let flags = block.get(1..).unwrap_or_default();
+    let kinds = block.get(2..).unwrap_or_default();
+    let heads = block.iter().zip(flags).zip(kinds);
+    heads.fold(false, |found, ((version, flags), kind)| {
+        found | (*version == 1) & has_type(*flags) & ((*kind == SOFT) | (*kind == EXTERNAL))
     })
 }
 

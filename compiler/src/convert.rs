@@ -370,6 +370,7 @@ impl Conversion<'_> {
         };
         match (shape, &self.neuron.membrane) {
             (SpikeShape::Unit, _) | (_, Membrane::Direct) => Parameter::Uniform(1.0),
+            (SpikeShape::Jump, _) => r.clone(),
             (_, Membrane::Integrator { .. }) => r.map(|r| r * dt),
             (SpikeShape::Held, _) => r.zip(relaxes, |r, relax| r * relax),
             (SpikeShape::Impulse, _) => {
@@ -412,6 +413,9 @@ impl Conversion<'_> {
             SpikeShape::Impulse => {
                 let w_in = rest.zip(&tau, |rest, tau| rest * tau / dt);
                 converted.fields.insert("w_in", w_in);
+            }
+            SpikeShape::Jump => {
+                converted.fields.insert("w_in", rest);
             }
             SpikeShape::Unit => {
                 converted.fields.insert("w_in", Parameter::Uniform(1.0));

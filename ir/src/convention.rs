@@ -87,6 +87,7 @@ choice! {
     SpikeShape {
         Impulse = "impulse", "a pulse of area `dt`: a jump by `gain dt/tau`";
         Held = "held", "the value 1 held for the tick: a move by `gain (1 - decay)`";
+        Jump = "jump", "a jump by `gain`, whatever the time constant";
         Unit = "unit", "a jump by 1, whatever gain and time constant";
     }
 }

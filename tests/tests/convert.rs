@@ -50,6 +50,7 @@ fn file(kit: Kit, from: &Convention, rng: &mut Rng) -> File {
     let mut neurons = node(kit.node);
     let cuba = kit.node == "CubaLIF";
     match kit.node {
+        "IF" if own.spike == SpikeShape::Jump => neurons.insert("r", between(rng, 0.5, 1.5)),
         "IF" => neurons.insert("r", between(rng, 0.5 / dt, 1.5 / dt)),
         _ => {
             let tau = if cuba { "tau_mem" } else { "tau" };
@@ -246,7 +247,7 @@ fn classes(node: &str) -> &'static [&'static [&'static str]] {
         ],
         // snnTorch's IF decays, and Sinabs' has a floor.
         _ => &[
-            &["euler", "eventprop", "jaxsnn", "lava", "norse"],
+            &["euler", "eventprop", "jaxsnn", "lava", "nengo", "norse"],
             &["spyx", "spyx-2023"],
         ],
     }

@@ -208,6 +208,7 @@ impl Coefficients<'_> {
                 "w_in dt/tau_syn",
                 synapse.w_in.zip(&synapse.tau_syn, |w, tau| w * (dt / tau)),
             ),
+            SpikeShape::Jump => w_in.clone(),
             SpikeShape::Unit => Term::new("1", one(1.0)),
         };
         let rest = match (self.convention.synapse_leak, &neuron.membrane) {
@@ -263,6 +264,7 @@ impl Coefficients<'_> {
         };
         match (shape, &neuron.membrane) {
             (SpikeShape::Unit, _) | (_, Membrane::Direct) => Term::new("1", one(1.0)),
+            (SpikeShape::Jump, _) => r.clone(),
             (_, Membrane::Integrator { .. }) => r.times(&Term::new("dt", one(dt))),
             (SpikeShape::Held, Membrane::Leaky { tau, .. }) => {
                 let relaxes = Term::new("1 - b", self.raw(tau).map(|b| 1.0 - b));
@@ -308,6 +310,7 @@ impl Coefficients<'_> {
                 "w_in c dt/tau_syn",
                 kernel.value.zip(tau_syn, |kernel, syn| kernel * (dt / syn)),
             ),
+            SpikeShape::Jump => Term::new("w_in c", kernel.value.clone()),
             SpikeShape::Unit => Term::new("c", kernel.value.clone()),
         };
         let scale = |v: &Parameter| match self.convention.spike {

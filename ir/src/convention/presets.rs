@@ -221,7 +221,11 @@ impl Convention {
             exception("CubaLIF", "delay", "1"),
             exception("CubaLIF", "bias", "delayed"),
             exception("CubaLIF", "recurrent_bias", "delayed"),
+            exception("IF", "spike", "unit"),
+            exception("IF", "floor", "none"),
         ];
+        const LAVA: &[Exception] = &[exception("IF", "spike", "unit")];
+        const SPINNAKER2: &[Exception] = &[exception("IF", "spike", "jump")];
         const SPYX: &[Exception] = &[
             exception("LIF", "reset_time", "next"),
             exception("IF", "reset_time", "next"),
@@ -235,6 +239,8 @@ impl Convention {
             "spyx-2023" => SPYX_2023,
             "nengo" => NENGO,
             "sinabs" => SINABS,
+            "lava" => LAVA,
+            "spinnaker2-int8" => SPINNAKER2,
             _ => &[],
         }
     }

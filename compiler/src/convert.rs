@@ -185,6 +185,8 @@ impl Conversion<'_> {
         };
         for (shows, name) in [
             (synapse && !(exact(from) && exact(to)), "order"),
+            // The exact solution has the decay of the input within it, which no gain makes up for.
+            (synapse && exact(from) && exact(to), "synapse_input"),
             (fires, "floor"),
             (fires, "spikes"),
             (synapse && biased, "bias"),
@@ -402,8 +404,11 @@ impl Conversion<'_> {
         };
         let tau = self.tau("the synapse's decay", by, kept)?;
         converted.fields.insert("tau_syn", self.in_file(&tau));
-        let entered = self.entered(self.to, kept);
-        let rest = rest.zip(&entered, |rest, entered| rest / entered);
+        // Between two exact solutions, gains are compared before any decay.
+        let rest = match terms.direct {
+            Some(_) => rest,
+            None => rest.zip(&self.entered(self.to, kept), |rest, entered| rest / entered),
+        };
         let dt = self.to_dt;
         match self.to.spike {
             SpikeShape::Held => {

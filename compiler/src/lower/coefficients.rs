@@ -2,7 +2,7 @@
 
 use nirc_ir::network::{
     Convention, CurrentShape, Decays, Firing, Gain, Integrator, Leak, Membrane, Neuron, Parameter,
-    Resistance, SpikeShape, SynapseIntegrator, SynapseLeak,
+    Resistance, SpikeShape, SynapseInput, SynapseIntegrator, SynapseLeak,
 };
 
 /// A coefficient and the formula that it comes from.
@@ -300,7 +300,10 @@ impl Coefficients<'_> {
         };
         let held = terms.gain.clone();
         let kernel = Term::new(formula, kernel.zip(&terms.r.value, |kernel, r| kernel * r));
+        let jumps_last = self.convention.synapse_input == SynapseInput::AfterDecay;
         let direct = match self.convention.spike {
+            // The current jumps at the tick's end: the voltage follows it from the next tick on.
+            SpikeShape::Impulse | SpikeShape::Unit if jumps_last => Term::new("0", one(0.0)),
             // As if the current had always been there, less what it still lacks.
             SpikeShape::Held => Term::new(
                 "w_in (held - c)",

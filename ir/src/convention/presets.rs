@@ -169,6 +169,7 @@ impl Convention {
             },
             "jaxsnn" => Self {
                 integrator: Integrator::Exact,
+                synapse_input: SynapseInput::BeforeDecay,
                 spike: SpikeShape::Unit,
                 resistance: Resistance::One,
                 time_unit: 1e-3,

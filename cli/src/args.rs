@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nirc_ir::convention::Convention;
@@ -216,20 +216,20 @@ pub(crate) struct Diff {
     /// Input for both, to compare what they do
     #[arg(long, value_name = "SIGNALS")]
     pub(crate) input: Option<PathBuf>,
-    /// The convention of both
-    #[arg(long, value_name = "C")]
+    /// The convention of both, if not that of their metadata
+    #[arg(long, value_name = "C", requires = "input")]
     pub(crate) convention: Option<String>,
     /// The convention of the second, if it is another
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", requires = "input")]
     pub(crate) convention_b: Option<String>,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", requires = "input")]
     pub(crate) dt: Option<f64>,
     /// Attributes of both: ATTRIBUTE=VALUE or POPULATION.ATTRIBUTE=VALUE; can be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "input")]
     pub(crate) set: Vec<String>,
     /// Attributes of the second alone; can be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "input")]
     pub(crate) set_b: Vec<String>,
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
@@ -264,7 +264,7 @@ pub(crate) struct Semantics {
     /// A configuration whose convention and time step count
     #[arg(id = "config", short, long, value_name = "C.toml")]
     config: Option<PathBuf>,
-    /// The convention; `nirc conventions` lists them
+    /// The convention, if not that of the file's metadata; `nirc conventions` lists them
     #[arg(long, value_name = "C")]
     convention: Option<String>,
     /// Seconds of a tick
@@ -276,8 +276,26 @@ pub(crate) struct Semantics {
 }
 
 impl Semantics {
-    /// How to read the file, and the configuration if there is one.
-    pub(crate) fn read(&self) -> Result<(Reading, Option<Config>), Diagnostics> {
+    /// How to read a file, and the configuration if there is one; tells if the file itself says how.
+    pub(crate) fn read(
+        &self,
+        file: &Path,
+        json: bool,
+    ) -> Result<(Reading, Option<Config>), Diagnostics> {
+        let (config, attributes) = self.config()?;
+        let mut reading = match (&self.convention, &config) {
+            (Some(name), _) => Reading::under(crate::conventions::preset(name)?),
+            (None, Some(config)) => config.reading(),
+            (None, None) => stated(file, json)?,
+        };
+        let configured = config.as_ref().map(|config| config.time.dt);
+        reading.dt = self.dt.or(configured);
+        reading.set(&attributes)?;
+        Ok((reading, config))
+    }
+
+    /// The configuration, if there is one, with the keys that are set; and the attributes that are.
+    fn config(&self) -> Result<(Option<Config>, Vec<String>), Diagnostics> {
         // A configuration has keys whose last part is an attribute's name, too.
         let of_config = |set: &&String| {
             let section = set.split(['.', '=']).next().unwrap_or_default();
@@ -294,38 +312,35 @@ impl Semantics {
                 Some(Config::from_tree(&tree)?)
             }
         };
-        let mut reading = match (&self.convention, &config) {
-            (Some(name), _) => Reading::under(crate::conventions::preset(name)?),
-            (None, Some(config)) => config.reading(),
-            (None, None) => return Err(no_convention().into()),
-        };
-        let configured = config.as_ref().map(|config| config.time.dt);
-        reading.dt = self.dt.or(configured);
-        let attributes: Vec<String> = attributes.into_iter().cloned().collect();
-        reading.set(&attributes)?;
-        Ok((reading, config))
+        Ok((config, attributes.into_iter().cloned().collect()))
     }
-}
 
-impl Semantics {
     /// The configuration that a bundle was compiled with, if it is one that trains; how its model is read stands in
     /// the bundle or there.
     pub(crate) fn of_bundle(&self) -> Result<Option<Config>, Diagnostics> {
-        let attributes = self.set.iter().filter(|set| Reading::is_attribute(set));
+        let (config, attributes) = self.config()?;
         let stated = self.convention.iter().map(|_| "--convention".to_owned());
         let stated = stated.chain(self.dt.iter().map(|_| "--dt".to_owned()));
-        let stated = stated.chain(attributes.map(|set| format!("--set {set}")));
+        let stated = stated.chain(attributes.iter().map(|set| format!("--set {set}")));
         let problems = stated.map(|place| {
             let message = "a bundle has been compiled as it is; this cannot be changed any more";
             let problem = Diagnostic::error(codes::CONVENTION, place, message);
             problem.help("compile the network anew, or run its .nir file")
         });
-        Diagnostics(problems.collect()).into_result(())?;
-        match self.config {
-            None => Ok(None),
-            Some(_) => self.read().map(|(_, config)| config),
-        }
+        Diagnostics(problems.collect()).into_result(config)
     }
+}
+
+/// Reading as a file's metadata state it, which is told.
+pub(crate) fn stated(file: &Path, json: bool) -> Result<Reading, Diagnostics> {
+    let reading = Reading::stated(file)?;
+    let message = format!(
+        "no convention is given: it is read under `{}`, as its metadata state",
+        reading.convention.name
+    );
+    let note = Diagnostic::note(codes::CONVENTION, file.display().to_string(), message);
+    crate::show::diagnostics(&note.into(), json);
+    Ok(reading)
 }
 
 fn apply(keys: &[&String], tree: &mut Tree) -> Result<(), Diagnostics> {
@@ -341,19 +356,6 @@ fn unknown_keys(keys: &[&String]) -> Diagnostics {
         ))
     });
     Diagnostics(problems.collect())
-}
-
-/// What is said where nobody says how to read a file.
-pub(crate) fn no_convention() -> Diagnostic {
-    let known = Convention::PRESETS.join(", ");
-    Diagnostic::error(
-        codes::CONVENTION,
-        "--convention",
-        "expected a convention, found none: a .nir file does not say how it advances in time",
-    )
-    .help(format!(
-        "give --convention with one of {known}; `nirc conventions` explains them"
-    ))
 }
 
 #[derive(Args, Debug)]

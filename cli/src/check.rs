@@ -9,7 +9,7 @@ use crate::show;
 
 /// Shows the verdict on each node; fails if one is not supported.
 pub(crate) fn check(args: &Check, json: bool) -> Result<(), Diagnostics> {
-    let (reading, _) = args.semantics.read()?;
+    let (reading, _) = args.semantics.read(&args.file, json)?;
     let target = args.target.as_deref().map(target).transpose()?;
     let job = jobs::Check {
         file: args.file.clone(),

@@ -20,7 +20,7 @@ use crate::show;
 
 /// Compiles a network, for training if there is a configuration, and writes its bundle.
 pub(crate) fn compile(args: &Compile, json: bool) -> Result<(), Diagnostics> {
-    let (reading, config) = args.semantics.read()?;
+    let (reading, config) = args.semantics.read(&args.file, json)?;
     let target = target(&args.target)?;
     let mut compiled = match config {
         Some(config) => to_train(args, &reading, &config, &target, json)?,

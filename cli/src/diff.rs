@@ -1,11 +1,13 @@
 //! `nirc diff`
 
+use std::path::Path;
+
 use nirc_compiler::nir::{Difference, Side, Values};
 use nirc_ir::Diagnostics;
 use nirc_runtime::jobs::{self, Attribute, Behaviour, Differences, Explanation};
 use nirc_runtime::reading::Reading;
 
-use crate::args::{Diff, no_convention};
+use crate::args::{Diff, stated};
 use crate::conventions::preset;
 use crate::show;
 
@@ -13,7 +15,7 @@ use crate::show;
 pub(crate) fn diff(args: &Diff, json: bool) -> Result<(), Diagnostics> {
     let job = jobs::Diff {
         files: [args.a.clone(), args.b.clone()],
-        readings: readings(args)?,
+        readings: readings(args, json)?,
         input: args.input.clone(),
         executors: args.executor.into(),
     };
@@ -27,25 +29,23 @@ pub(crate) fn diff(args: &Diff, json: bool) -> Result<(), Diagnostics> {
     Ok(())
 }
 
-fn readings(args: &Diff) -> Result<Option<[Reading; 2]>, Diagnostics> {
-    let Some(name) = &args.convention else {
-        return match args.input {
-            Some(_) => Err(no_convention().into()),
-            None => Ok(None),
+/// How the two are read; contents are compared without that, if there is nothing to run them on.
+fn readings(args: &Diff, json: bool) -> Result<Option<[Reading; 2]>, Diagnostics> {
+    if args.input.is_none() {
+        return Ok(None);
+    }
+    let reading = |convention: Option<&String>, file: &Path| {
+        let mut reading = match convention {
+            Some(name) => Reading::under(preset(name)?),
+            None => stated(file, json)?,
         };
+        reading.dt = args.dt;
+        reading.set(&args.set)?;
+        Ok::<_, Diagnostics>(reading)
     };
-    let mut a = Reading::under(preset(name)?);
-    a.dt = args.dt;
-    a.set(&args.set)?;
-    let mut b = match &args.convention_b {
-        None => a.clone(),
-        Some(name) => {
-            let mut b = Reading::under(preset(name)?);
-            b.dt = args.dt;
-            b.set(&args.set)?;
-            b
-        }
-    };
+    let a = reading(args.convention.as_ref(), &args.a)?;
+    let of_b = args.convention_b.as_ref().or(args.convention.as_ref());
+    let mut b = reading(of_b, &args.b)?;
     b.set(&args.set_b)?;
     Ok(Some([a, b]))
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
         let config = args.semantics.of_bundle()?;
         jobs::Source::Bundle(args.source.clone(), config.map(Box::new))
     } else {
-        let (reading, config) = args.semantics.read()?;
+        let (reading, config) = args.semantics.read(&args.source, json)?;
         jobs::Source::Model {
             file: args.source.clone(),
             reading,

@@ -231,3 +231,22 @@ fn moving_models_runs_from_its_bundle() {
         assert_eq!(outcome(Path::new(&output)), (196, 0));
     }
 }
+
+#[test]
+fn moving_models_states_how_it_is_read_once_it_is_converted() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let (model, input) = (
+        example("moving-models/bars.nir"),
+        example("moving-models/bars.npz"),
+    );
+    let output = common::within(&parent, "out.npz");
+    let run = |file: &str| common::nirc(&["run", file, "--input", &input, "-o", &output]);
+    let text = common::stderr(&run(&model));
+    assert!(text.contains("snntorch would be a guess"), "{text}");
+    let converted = common::within(&parent, "converted.nir");
+    let how = ["--from", "snntorch", "--to", "norse", "--dt", "1e-4"];
+    good(&[&["convert", &model, &converted], &how[..]].concat());
+    let text = common::stderr(&run(&converted));
+    assert!(text.contains("it is read under `norse`"), "{text}");
+    assert_eq!(outcome(Path::new(&output)), (196, 0));
+}

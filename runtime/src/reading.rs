@@ -2,7 +2,9 @@
 //! populations do otherwise, and which inputs carry values.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use nirc_compiler::nir;
 use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -34,6 +36,29 @@ impl Reading {
             graded: BTreeSet::new(),
             keep: BTreeSet::new(),
         }
+    }
+
+    /// Reading as a file's metadata state it.
+    ///
+    /// # Errors
+    /// When the file cannot be read; when it states nothing: with what it looks like, for the user to say.
+    pub fn stated(path: &Path) -> Result<Self, Diagnostics> {
+        let (file, _) = nir::read(path)?;
+        let place = path.display().to_string();
+        let stated = nir::stated_convention(&file).map_err(|p| p.placed_at(&place))?;
+        stated.map(Self::under).ok_or_else(|| {
+            let message = "expected a convention, found none: neither an option nor the file's metadata say how it \
+                           advances in time";
+            let known = Convention::PRESETS.join(", ");
+            let likely = nir::guess(&file).map_or_else(String::new, |guess| {
+                format!("; {} would be a guess: {}", guess.convention, guess.why)
+            });
+            let problem = Diagnostic::error(codes::CONVENTION, "--convention", message);
+            let help = format!(
+                "give --convention with one of {known}; `nirc conventions` explains them{likely}"
+            );
+            problem.help(help).into()
+        })
     }
 
     /// Applies assignments `attribute=value` and `population.attribute=value`.

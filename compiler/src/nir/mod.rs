@@ -4,7 +4,7 @@
 //! types, and beside it the content as it stood. [`import()`] gives the [`nirc_ir::network::Network`]
 //! that the graph means under a convention, and [`compose()`] the file that means a network; [`compare()`]
 //! puts two files side by side; [`export()`] puts trained weights into the content and leaves the rest
-//! alone; [`summary()`] tells people what is in a file.
+//! alone; [`summary()`] tells people what is in a file, and [`guess()`] what it looks like.
 //!
 //! # Invariants
 //! * Whatever the bytes, reading ends, does not panic, and allocates in proportion to the file's size
@@ -22,6 +22,7 @@ mod decode;
 mod element;
 mod export;
 mod file;
+mod guess;
 mod import;
 mod links;
 mod reader;
@@ -36,7 +37,8 @@ pub use decode::Undecoded;
 pub use element::{ElementError, f16_to_f32};
 pub use export::{Update, export};
 pub use file::{File, read, read_bytes, read_bytes_within};
-pub use import::{ImportOptions, convention_metadata, import};
+pub use guess::{Guess, guess};
+pub use import::{ImportOptions, convention_metadata, import, stated_convention};
 pub use reader::{Limits, read_data_tree};
 pub use rewrite::rewrite;
 pub use summary::{FieldSummary, NodeSummary, Summary, Verdict, summary};

@@ -13,3 +13,4 @@ mod samples;
 mod scratch;
 mod shapes;
 mod shared;
+mod stated;

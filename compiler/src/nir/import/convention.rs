@@ -6,6 +6,8 @@ use nir_rs::{MetadataValue, NirGraph, TensorData};
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
+use super::super::File;
+
 const DT: &str = "dt";
 const CONVENTION: &str = "convention";
 
@@ -33,6 +35,47 @@ fn attributes(convention: &Convention) -> Vec<(&'static str, MetadataValue)> {
     };
     let attributes = convention.attributes().into_iter();
     attributes.map(|(name, text)| (name, value(text))).collect()
+}
+
+/// The convention that a file's metadata state, as [`metadata`] records it; `None` if they name none.
+///
+/// # Errors
+/// When they name a preset, an attribute or a value that there is not.
+pub fn stated(file: &File) -> Result<Option<Convention>, Diagnostics> {
+    let metadata = &file.graph().metadata;
+    let Some(name) = metadata.get(CONVENTION) else {
+        return Ok(None);
+    };
+    let problem = |key: &str, message: String| {
+        let problem = Diagnostic::error(codes::CONVENTION, format!("metadata/{key}"), message);
+        problem.help("give --convention, which wins over what the file states")
+    };
+    let preset = match name {
+        MetadataValue::String(name) => Convention::preset(name),
+        _ => None,
+    };
+    let mut convention = preset.ok_or_else(|| {
+        let known = Convention::PRESETS.join(", ");
+        let message = format!("expected one of {known}, found {}", show(name));
+        problem(CONVENTION, message)
+    })?;
+    let mut problems = Diagnostics::new();
+    for (key, value) in metadata {
+        let Some(attribute) = key.strip_prefix("convention.") else {
+            continue;
+        };
+        let text = match number(value) {
+            Some(number) => number.to_string(),
+            None => show(value).trim_matches('"').to_owned(),
+        };
+        if let Err(message) = convention.set(attribute, &text) {
+            problems.push(problem(key, message));
+        }
+    }
+    if let Err(message) = convention.check() {
+        problems.push(problem(CONVENTION, message));
+    }
+    problems.into_result(Some(convention))
 }
 
 /// Notes where the file states something else than what is used.

@@ -25,7 +25,8 @@ use nirc_ir::network::{Convention, Network};
 use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-pub use convention::metadata as convention_metadata;
+pub use convention::{metadata as convention_metadata, stated as stated_convention};
+pub(super) use values::to_f64;
 
 use super::File;
 use graph::Graph;

@@ -4,7 +4,7 @@ use nir_rs::{Tensor, TensorData};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 /// The tensor's values, widened without loss where its type allows.
-pub(super) fn to_f64(tensor: &Tensor) -> Vec<f64> {
+pub(in crate::nir) fn to_f64(tensor: &Tensor) -> Vec<f64> {
     match tensor.data() {
         TensorData::F32(v) => v.iter().map(|v| f64::from(*v)).collect(),
         TensorData::F64(v) => v.clone(),

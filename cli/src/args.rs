@@ -256,6 +256,9 @@ pub(crate) struct Run {
     /// The file to write: .npz, or .npy, .csv, .h5 (NIRData)
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// A page to write: spikes and values to look at, and the chip if it ran there
+    #[arg(long, value_name = "PAGE.html")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 /// How a file is read.

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
         record: args.record.clone(),
         executors: args.executor.into(),
         output: args.output.clone(),
+        report: args.report.clone(),
     };
     let shown = !json && std::io::stderr().is_terminal();
     let ran = jobs::run(&job, &mut |done, of| {

@@ -69,6 +69,11 @@ impl Stimulus {
         Self { ticks, signals }
     }
 
+    /// The signals, with the names of their inputs.
+    pub fn signals(&self) -> &[(String, Signal)] {
+        &self.signals
+    }
+
     /// Ticks of a sample.
     pub fn ticks(&self) -> u32 {
         self.ticks

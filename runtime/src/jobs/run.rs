@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use nirc_compiler::options::Record;
 use nirc_ir::event::Program;
+use nirc_ir::executor::Executor;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::target::Target;
@@ -17,8 +18,10 @@ use crate::data::Archive;
 use crate::data::signal::{Name, Signal, Spikes, Writing, write_signals};
 use crate::device::{Executors, Machine};
 use crate::emulated::Stats;
+use crate::file;
 use crate::model::Model;
 use crate::reading::Reading;
+use crate::report::{Chip, ForwardReport};
 use crate::simulation;
 use crate::stimulus::Stimulus;
 
@@ -55,6 +58,8 @@ pub struct Run {
     pub executors: Executors,
     /// The file to write: what was recorded, each (T, B, N), and in an archive `first_spike` (B, N) too.
     pub output: PathBuf,
+    /// A page to write about it.
+    pub report: Option<PathBuf>,
 }
 
 /// What a run was.
@@ -94,11 +99,28 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
     let network = &setup.model.network;
     let signals = simulation::run(&mut machine, network, &stimulus, &record, &mut watch)?;
     write(&job.output, &signals, network.dt)?;
+    let stats = Machine::stats(&machine)?;
+    if let Some(path) = &job.report {
+        let report = ForwardReport {
+            network,
+            program: &program,
+            executor: Executor::name(&machine),
+            stimulus: &stimulus,
+            recorded: &signals,
+            chip: stats.as_ref().map(|stats| Chip {
+                target: &target,
+                bundle: setup.bundle.as_ref(),
+                balance: job.executors.balance,
+                stats,
+            }),
+        };
+        file::write_atomically(path, report.render()?.as_bytes())?;
+    }
     Ok(Ran {
         notes: setup.model.notes,
         ticks: stimulus.ticks(),
         samples,
-        stats: Machine::stats(&machine)?,
+        stats,
         names: machine.names(),
     })
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use nirc_ir::Diagnostic;
 use nirc_ir::event::{Program, Role};
 use nirc_spinnaker2::bundle::{Bundle, Firmware};
 use nirc_spinnaker2::mapping::quads;
+use nirc_spinnaker2::mapping::slice::Balance;
 use nirc_spinnaker2::target::Target;
 use serde::Serialize;
 
@@ -15,8 +17,59 @@ const CELL: f64 = 17.0;
 const QUAD: f64 = 2.0 * CELL + 9.0;
 const MARGIN: f64 = 26.0;
 
+/// The chip with a program on it, or why it does not fit.
+#[derive(Serialize)]
+pub(super) enum ChipPart {
+    /// It fits.
+    Fits {
+        map: String,
+        legend: Vec<Kind>,
+        ledgers: Vec<Ledger>,
+        /// Steps that a process may be ahead of a neighbour.
+        window: u32,
+        /// Bins that run at a time.
+        segment: u32,
+    },
+    /// It does not: the diagnostics.
+    Refused(String),
+}
+
+impl ChipPart {
+    /// Builds the program's bundle and shows it, with what its PEs did if they ran.
+    pub(super) fn of(
+        program: &Program,
+        target: &Target,
+        balance: Balance,
+        stats: Option<&Stats>,
+    ) -> Self {
+        match Bundle::build_balanced(program, target, balance) {
+            Ok(bundle) => Self::built(&bundle, program, target, stats),
+            Err(problems) => Self::Refused(problems.to_string()),
+        }
+    }
+
+    /// Shows a bundle of a program.
+    pub(super) fn built(
+        bundle: &Bundle,
+        program: &Program,
+        target: &Target,
+        stats: Option<&Stats>,
+    ) -> Self {
+        match bundle.slice(program) {
+            Ok(sliced) => Self::Fits {
+                map: map(bundle, &sliced.program, target).to_string(),
+                legend: legend(bundle, &sliced.program, target, stats),
+                ledgers: ledgers(bundle, target),
+                window: bundle.mapping.pacing.window,
+                segment: bundle.mapping.pacing.segment,
+            },
+            Err(problem) => Self::Refused(Diagnostic::from(problem).to_string()),
+        }
+    }
+}
+
 /// Draws every PE in its place of the mesh, coloured by what it runs.
-pub(super) fn map(bundle: &Bundle, program: &Program, target: &Target) -> Svg {
+fn map(bundle: &Bundle, program: &Program, target: &Target) -> Svg {
     let quads = quads(target);
     let all = || quads.iter().flatten();
     let right = all().map(|pe| pe.quad().0).max().unwrap_or(0);
@@ -101,12 +154,7 @@ struct Work {
 }
 
 /// What the colours mean, with the number of PEs of each and what they did.
-pub(super) fn legend(
-    bundle: &Bundle,
-    program: &Program,
-    target: &Target,
-    stats: Option<&Stats>,
-) -> Vec<Kind> {
+fn legend(bundle: &Bundle, program: &Program, target: &Target, stats: Option<&Stats>) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = Vec::new();
     for (placement, load) in bundle.mapping.placements.iter().zip(&bundle.loads) {
         let proc = placement.procs[0];
@@ -184,7 +232,7 @@ pub(super) struct Ledger {
 }
 
 /// The ledger of each image.
-pub(super) fn ledgers(bundle: &Bundle, target: &Target) -> Vec<Ledger> {
+fn ledgers(bundle: &Bundle, target: &Target) -> Vec<Ledger> {
     let size = target.memory.sram.size;
     bundle
         .images

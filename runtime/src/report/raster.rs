@@ -1,20 +1,27 @@
-//! Spike rasters: who spiked when in one sample.
+//! Rasters: who spiked when in one sample, and how values went.
 
 use nirc_ir::executor::LaneSpike;
 
 use super::svg::Svg;
 
-/// The spikes of one sample, population by population.
+/// What happened in one sample, population by population.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Raster {
     /// Bins of the sample.
     pub(super) ticks: u32,
+    /// What the network made of it, if that is known.
+    pub(super) verdict: Option<Verdict>,
+    /// Populations from input to output.
+    pub(super) bands: Vec<Band>,
+}
+
+/// The answer to a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
     /// Its class.
     pub(super) label: u32,
     /// The class that the network gave.
     pub(super) predicted: u32,
-    /// Populations from input to output.
-    pub(super) bands: Vec<Band>,
 }
 
 /// A population's part of a raster.
@@ -24,8 +31,17 @@ pub(super) struct Band {
     pub(super) name: String,
     /// Number of its neurons or channels.
     pub(super) lanes: usize,
+    /// What it did.
+    pub(super) lines: Lines,
+}
+
+/// What a population did.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Lines {
     /// Its spikes.
-    pub(super) spikes: Vec<LaneSpike>,
+    Spikes(Vec<LaneSpike>),
+    /// The values of some neurons, tick by tick.
+    Values(Vec<Vec<f32>>),
 }
 
 const WIDTH: f64 = 380.0;
@@ -34,6 +50,8 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 26.0;
 const GAP: f64 = 10.0;
 const BOTTOM: f64 = 36.0;
+/// Above so many spikes a band goes without hints.
+const HINTS: usize = 1500;
 
 impl Raster {
     /// Draws it; the last band's spikes are coloured by class.
@@ -44,13 +62,12 @@ impl Raster {
         let height = TOP + heights.iter().sum::<f64>() + gaps + BOTTOM;
         let mut svg = Svg::new(WIDTH, height, title);
         svg.text("title", (LEFT, 16.0), "start", title);
-        let verdict = format!("answers {}", self.predicted);
-        let class = if self.predicted == self.label {
-            "right"
-        } else {
-            "wrong"
-        };
-        svg.text(class, (WIDTH - RIGHT, 16.0), "end", &verdict);
+        if let Some(verdict) = self.verdict {
+            let right = verdict.predicted == verdict.label;
+            let class = if right { "right" } else { "wrong" };
+            let answer = format!("answers {}", verdict.predicted);
+            svg.text(class, (WIDTH - RIGHT, 16.0), "end", &answer);
+        }
         let x = |tick: f64| LEFT + (tick + 0.5) / f64::from(self.ticks) * (WIDTH - LEFT - RIGHT);
         let mut top = TOP;
         for (k, (band, height)) in self.bands.iter().zip(&heights).enumerate() {
@@ -64,18 +81,10 @@ impl Raster {
                 "end",
                 &band.lanes.to_string(),
             );
-            let output = k + 1 == self.bands.len();
-            for spike in &band.spikes {
-                #[expect(clippy::cast_precision_loss, reason = "a lane")]
-                let share = (f64::from(spike.lane) + 0.5) / band.lanes as f64;
-                let at = (x(f64::from(spike.tick)), top + share * height);
-                let class = match output {
-                    true => format!("class{}", spike.lane % 8),
-                    false => "spike".to_owned(),
-                };
-                let radius = if band.lanes > 40 { 1.6 } else { 3.0 };
-                let hint = format!("{} {}, bin {}", band.name, spike.lane, spike.tick);
-                svg.dot(&class, at, radius, &hint);
+            let last = k + 1 == self.bands.len();
+            match &band.lines {
+                Lines::Spikes(spikes) => band.spikes(&mut svg, spikes, &x, (top, *height), last),
+                Lines::Values(values) => band.values(&mut svg, values, &x, (top, *height)),
             }
             top += height + GAP;
         }
@@ -91,6 +100,63 @@ impl Raster {
 }
 
 impl Band {
+    /// A dot a spike; those of the `last` band are coloured by neuron.
+    fn spikes(
+        &self,
+        svg: &mut Svg,
+        spikes: &[LaneSpike],
+        x: &impl Fn(f64) -> f64,
+        (top, height): (f64, f64),
+        last: bool,
+    ) {
+        #[expect(clippy::cast_precision_loss, reason = "a lane")]
+        let share = |lane: u32| (f64::from(lane) + 0.5) / self.lanes as f64;
+        let at = |spike: &LaneSpike| (x(f64::from(spike.tick)), top + share(spike.lane) * height);
+        if spikes.len() > HINTS {
+            let places: Vec<(f64, f64)> = spikes.iter().map(at).collect();
+            svg.dots("spike", &places);
+            return;
+        }
+        for spike in spikes {
+            let class = match last {
+                true => format!("class{}", spike.lane % 8),
+                false => "spike".to_owned(),
+            };
+            let radius = if self.lanes > 40 { 1.6 } else { 3.0 };
+            let hint = format!("{} {}, bin {}", self.name, spike.lane, spike.tick);
+            svg.dot(&class, at(spike), radius, &hint);
+        }
+    }
+
+    /// A line a neuron, between the least and the largest value of all.
+    fn values(
+        &self,
+        svg: &mut Svg,
+        values: &[Vec<f32>],
+        x: &impl Fn(f64) -> f64,
+        (top, height): (f64, f64),
+    ) {
+        let finite = || values.iter().flatten().filter(|v| v.is_finite());
+        let low = finite().copied().fold(f32::INFINITY, f32::min);
+        let high = finite().copied().fold(f32::NEG_INFINITY, f32::max);
+        let range = f64::from(high) - f64::from(low);
+        let y = |value: f32| match range > 0.0 {
+            true => {
+                top + height - 3.0 - (f64::from(value) - f64::from(low)) / range * (height - 6.0)
+            }
+            false => top + height / 2.0,
+        };
+        for (lane, line) in values.iter().enumerate() {
+            let ticks = (0_u32..).zip(line).filter(|(_, value)| value.is_finite());
+            let points: Vec<(f64, f64)> = ticks.map(|(t, v)| (x(f64::from(t)), y(*v))).collect();
+            svg.polyline(&format!("class{}", lane % 8), &points);
+        }
+        if range > 0.0 {
+            let text = format!("{low:.3} to {high:.3}");
+            svg.text("small", (WIDTH - RIGHT - 4.0, top + 11.0), "end", &text);
+        }
+    }
+
     /// Few neurons get room, many get dense.
     #[expect(clippy::cast_precision_loss, reason = "a number of lanes")]
     fn height(&self) -> f64 {

@@ -49,6 +49,15 @@ impl Svg {
         ));
     }
 
+    /// Many dots at once, in one path and without hints.
+    pub(super) fn dots(&mut self, class: &str, places: &[(f64, f64)]) {
+        let mut text = String::new();
+        for (x, y) in places {
+            let _ = write!(text, "M{x:.1} {y:.1}h0");
+        }
+        self.push(format_args!(r#"<path class="{class}" d="{text}"/>"#));
+    }
+
     /// A rectangle with rounded corners.
     pub(super) fn rect(
         &mut self,

@@ -57,7 +57,7 @@ impl Recording {
                 continue;
             }
             let name = &population.name;
-            let mut neurons = vec![Neuron::default(); population.size as usize];
+            let mut neurons = vec![Neuron::default(); population.size];
             let times = array::<f64>(&mut npz, &format!("{name}.times"));
             let whose = array::<u8>(&mut npz, &format!("{name}.neurons"));
             let lateness = array::<f64>(&mut npz, &format!("{name}.lateness"));

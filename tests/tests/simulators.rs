@@ -4,6 +4,9 @@
 //! `NIRC_PYTHON_SIMULATORS` names Python interpreters that have the simulators installed, separated by `:`. With it
 //! the recordings are made anew, and files that are converted for a simulator are run there.
 
+#[path = "simulators/events.rs"]
+mod events;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -317,7 +320,8 @@ fn every_recording_is_compared() {
             }
         }
     }
-    let mut cases: Vec<String> = CASES.iter().map(Case::place).collect();
+    let ticks = CASES.iter().map(Case::place);
+    let mut cases: Vec<String> = ticks.chain(events::places()).collect();
     found.sort();
     cases.sort();
     assert_eq!(found, cases);
@@ -423,6 +427,12 @@ fn what_the_other_convention_cannot_express_is_told() {
         (find("sinabs", "iaf"), "spyx", 1.0, "floor"),
         (find("snntorch", "if"), "norse", 1e-3, "if_decay"),
         (find("rockpool", "liftorch"), "norse", 1e-3, "spikes"),
+        (
+            find("norse", "cubalif_no_leak"),
+            "jaxsnn",
+            1e-3,
+            "integrator",
+        ),
     ] {
         let conversion = Conversion {
             from,

@@ -2,7 +2,7 @@
 
 use nirc_ir::network::{
     Convention, CurrentShape, Decays, Firing, Gain, Integrator, Leak, Membrane, Neuron, Parameter,
-    Resistance, SpikeShape, SynapseIntegrator, SynapseLeak,
+    Resistance, SpikeShape, SynapseInput, SynapseIntegrator, SynapseLeak,
 };
 
 /// A coefficient and the formula that it comes from.
@@ -298,7 +298,10 @@ impl Coefficients<'_> {
         };
         let held = terms.gain.clone();
         let kernel = Term::new(formula, kernel.zip(&terms.r.value, |kernel, r| kernel * r));
+        let jumps_last = self.convention.synapse_input == SynapseInput::AfterDecay;
         let direct = match self.convention.spike {
+            // The current jumps at the tick's end: the voltage follows it from the next tick on.
+            SpikeShape::Impulse | SpikeShape::Unit if jumps_last => Term::new("0", one(0.0)),
             // As if the current had always been there, less what it still lacks.
             SpikeShape::Held => Term::new(
                 "w_in (held - c)",
@@ -451,5 +454,52 @@ mod tests {
             let error = (found - expected).abs();
             assert!(error < 1e-6 * expected, "{syn} {mem}: {found} {expected}");
         }
+    }
+    /// A jump at a tick's end is the jump at the next tick's beginning.
+    #[test]
+    fn jumps_are_exact_at_either_end_of_a_tick() {
+        let neuron = Neuron {
+            synapse: Some(nirc_ir::network::Synapse {
+                tau_syn: one(0.01),
+                w_in: one(1.0),
+            }),
+            membrane: Membrane::Leaky {
+                tau: one(0.02),
+                r: one(1.0),
+                v_leak: one(0.0),
+            },
+            firing: None,
+        };
+        let run = |synapse_input, arrives: [f64; 3]| {
+            let convention = Convention {
+                synapse_input,
+                ..Convention::preset("jaxsnn").expect("a preset")
+            };
+            let coefficients = Coefficients {
+                convention: &convention,
+                dt: 0.001,
+                weight_scale: 1.0,
+            };
+            let terms = coefficients.terms(&neuron);
+            let value = |term: &Term| term.value.at(0);
+            let synapse = terms.synapse.as_ref().expect("a synapse");
+            let (a, c) = (value(&synapse.decay.keeps), value(&terms.gain));
+            let b = value(&terms.membrane.as_ref().expect("a memory").keeps);
+            let d = value(terms.direct.as_ref().expect("an exact solution"));
+            let (mut i, mut v) = (0.0, 0.0);
+            for x in arrives {
+                v = b * v + c * i + d * x;
+                i = match synapse_input {
+                    SynapseInput::BeforeDecay => a * (i + x),
+                    SynapseInput::AfterDecay => a * i + x,
+                };
+            }
+            v
+        };
+        let first = run(SynapseInput::BeforeDecay, [0.0, 1.0, 0.0]);
+        let last = run(SynapseInput::AfterDecay, [1.0, 0.0, 0.0]);
+        let expected = overlap(0.002, 0.01, 0.02);
+        assert!((first - expected).abs() < 1e-15, "{first} {expected}");
+        assert!((last - expected).abs() < 1e-15, "{last} {expected}");
     }
 }

@@ -446,7 +446,7 @@ impl Builder<'_> {
                 self.convention.current == CurrentShape::Held,
             )
         };
-        if let Some(direct) = &terms.direct {
+        if let Some(direct) = terms.direct.as_ref().filter(|direct| !direct.is_zero()) {
             let direct = self.scaled(b, sum, "d", direct);
             v_pre = b.add(v_pre, direct);
         }

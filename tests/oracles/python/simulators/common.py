@@ -7,6 +7,13 @@ A script is called as `TOOL_nets.py record FOLDER` or `TOOL_nets.py run FILE.nir
     dt               ()         seconds a tick
     POPULATION.spikes  (T, N)   spikes of each tick (a count, where a neuron can fire several times a tick)
     POPULATION.v       (T, N)   the voltage that the tool keeps from tick to tick
+
+and of a tool without ticks, which gives `Events`, in place of the last two
+
+    POPULATION.times    (S,)    when its spikes are, in seconds from the beginning of the first tick
+    POPULATION.neurons  (S,)    whose they are
+    POPULATION.lateness (S,)    ticks by which one may be late that is seen, and resets, at the end of its tick
+    POPULATION.margin   ()      how near a voltage comes to a spike more or less, in units of the threshold
 """
 
 import contextlib
@@ -30,6 +37,13 @@ class Net:
 
     def __init__(self, name, graph, x, dt, run):
         self.name, self.graph, self.x, self.dt, self.run = name, graph, x, dt, run
+
+
+class Events:
+    """What a tool without ticks gives of a population."""
+
+    def __init__(self, times, neurons, lateness, margin):
+        self.times, self.neurons, self.lateness, self.margin = times, neurons, lateness, margin
 
 
 def rng(seed):
@@ -101,7 +115,14 @@ def flat(x):
 def write(path, x, dt, recorded):
     """Writes a recording, after a look whether it can decide anything."""
     arrays = {"input": np.asarray(x, np.float32), "dt": np.float64(dt)}
-    for population, (spikes, v) in recorded.items():
+    for population, kept in recorded.items():
+        if isinstance(kept, Events):
+            arrays[f"{population}.times"] = np.asarray(kept.times, np.float64)
+            arrays[f"{population}.neurons"] = np.asarray(kept.neurons, np.uint8)
+            arrays[f"{population}.lateness"] = np.asarray(kept.lateness, np.float64)
+            arrays[f"{population}.margin"] = np.float64(kept.margin)
+            continue
+        spikes, v = kept
         if spikes is not None:
             arrays[f"{population}.spikes"] = flat(spikes).astype(np.uint8)
             assert np.array_equal(arrays[f"{population}.spikes"], flat(spikes)), population
@@ -113,7 +134,13 @@ def write(path, x, dt, recorded):
 def record(net, folder):
     nir.write(folder / f"{net.name}.nir", net.graph, compression=None)
     recorded = net.run(net.graph, net.x, net.dt)
-    for population, (spikes, _) in recorded.items():
+    for population, kept in recorded.items():
+        if isinstance(kept, Events):
+            of = np.bincount(kept.neurons)
+            print(f"{net.name} {population}: {of} spikes, margin {kept.margin:.2e}")
+            assert of.max() > 2, "some should fire several times"
+            continue
+        spikes, _ = kept
         if spikes is not None:
             share = np.count_nonzero(spikes) / np.size(spikes)
             print(f"{net.name} {population}: {share:.3f} of {np.size(spikes)} bins with spikes")

@@ -307,8 +307,8 @@ impl Conversion<'_> {
         let relaxes = kept.map(|b| 1.0 - b);
         let leaky = matches!(self.neuron.membrane, Membrane::Leaky { .. });
         let cuba = self.neuron.synapse.is_some();
-        if leaky {
-            let tau = self.tau("the membrane's decay", self.to.integrator, kept)?;
+        if let Membrane::Leaky { tau, .. } = &self.neuron.membrane {
+            let tau = self.tau("the membrane's decay", self.to.integrator, kept, tau)?;
             let field = if cuba { "tau_mem" } else { "tau" };
             converted.fields.insert(field, self.in_file(&tau));
             converted
@@ -393,7 +393,7 @@ impl Conversion<'_> {
             let off = factor.map(|f| if (f - 1.0).abs() < 1e-12 { 0.0 } else { 1.0 });
             (!off.is(0.0)).then_some(factor)
         };
-        let Some(synapse) = &terms.synapse else {
+        let (Some(synapse), Some(file)) = (&terms.synapse, &self.neuron.synapse) else {
             converted.weights = unless_one(rest);
             return Ok(());
         };
@@ -402,7 +402,7 @@ impl Conversion<'_> {
             SynapseIntegrator::Same => self.to.integrator,
             SynapseIntegrator::Euler => Integrator::Euler,
         };
-        let tau = self.tau("the synapse's decay", by, kept)?;
+        let tau = self.tau("the synapse's decay", by, kept, &file.tau_syn)?;
         converted.fields.insert("tau_syn", self.in_file(&tau));
         // Between two exact solutions, gains are compared before any decay.
         let rest = match terms.direct {
@@ -452,9 +452,18 @@ impl Conversion<'_> {
         }
     }
 
-    /// The time constant of a decay under the other convention, in seconds.
-    fn tau(&self, what: &str, by: Integrator, kept: &Parameter) -> Result<Parameter, String> {
+    /// The time constant of a decay under the other convention, in seconds. One that stays stays to the bit, without
+    /// what an exponential and its logarithm leave of it: jaxsnn wants time constants whose ratio is exact.
+    fn tau(
+        &self,
+        what: &str,
+        by: Integrator,
+        kept: &Parameter,
+        own: &Parameter,
+    ) -> Result<Parameter, String> {
+        let stays = |tau: f64, own: f64| (tau - own).abs() <= 1e-10 * own;
         let tau = self.solved(by, kept);
+        let tau = tau.zip(own, |tau, own| if stays(tau, own) { own } else { tau });
         let fine = match &tau {
             Parameter::Uniform(tau) => tau.is_finite() && *tau > 0.0,
             Parameter::PerNeuron(taus) => taus.iter().all(|tau| tau.is_finite() && *tau > 0.0),

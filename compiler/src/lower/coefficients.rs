@@ -458,4 +458,51 @@ mod tests {
             assert!(error < 1e-6 * expected, "{syn} {mem}: {found} {expected}");
         }
     }
+    /// A jump at a tick's end is the jump at the next tick's beginning.
+    #[test]
+    fn jumps_are_exact_at_either_end_of_a_tick() {
+        let neuron = Neuron {
+            synapse: Some(nirc_ir::network::Synapse {
+                tau_syn: one(0.01),
+                w_in: one(1.0),
+            }),
+            membrane: Membrane::Leaky {
+                tau: one(0.02),
+                r: one(1.0),
+                v_leak: one(0.0),
+            },
+            firing: None,
+        };
+        let run = |synapse_input, arrives: [f64; 3]| {
+            let convention = Convention {
+                synapse_input,
+                ..Convention::preset("jaxsnn").expect("a preset")
+            };
+            let coefficients = Coefficients {
+                convention: &convention,
+                dt: 0.001,
+                weight_scale: 1.0,
+            };
+            let terms = coefficients.terms(&neuron);
+            let value = |term: &Term| term.value.at(0);
+            let synapse = terms.synapse.as_ref().expect("a synapse");
+            let (a, c) = (value(&synapse.decay.keeps), value(&terms.gain));
+            let b = value(&terms.membrane.as_ref().expect("a memory").keeps);
+            let d = value(terms.direct.as_ref().expect("an exact solution"));
+            let (mut i, mut v) = (0.0, 0.0);
+            for x in arrives {
+                v = b * v + c * i + d * x;
+                i = match synapse_input {
+                    SynapseInput::BeforeDecay => a * (i + x),
+                    SynapseInput::AfterDecay => a * i + x,
+                };
+            }
+            v
+        };
+        let first = run(SynapseInput::BeforeDecay, [0.0, 1.0, 0.0]);
+        let last = run(SynapseInput::AfterDecay, [1.0, 0.0, 0.0]);
+        let expected = overlap(0.002, 0.01, 0.02);
+        assert!((first - expected).abs() < 1e-15, "{first} {expected}");
+        assert!((last - expected).abs() < 1e-15, "{last} {expected}");
+    }
 }

@@ -167,8 +167,10 @@ impl Convention {
                 dt: Optional(Some(1e-4)),
                 ..euler()
             },
+            // Version 0.3.0 leaves `v_leak` out, later ones do not.
             "jaxsnn" => Self {
                 integrator: Integrator::Exact,
+                // A spike comes at its tick's beginning, so that its current decays for a tick by the end.
                 synapse_input: SynapseInput::BeforeDecay,
                 spike: SpikeShape::Unit,
                 resistance: Resistance::One,

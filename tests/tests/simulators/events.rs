@@ -1,11 +1,13 @@
 //! Simulators without ticks, whose spikes are at exact times: jaxsnn. The more and shorter the ticks, the nearer are the
 //! spikes here.
 
+use nirc_ir::network::Membrane;
+
 use super::*;
 
 /// Ticks here in one of the raster that goes in, so that its spikes are at beginnings of ticks: 1/32, 1/64 and 1/128 ms.
-/// Time constants are 8 to 20 ms; below a thousandth of a tick's 2^-10 of them, the roundings of decays to `f32` are as
-/// large as the error of the ticks.
+/// Time constants are 5 to 20 ms. In ticks of 1/512 ms, a decay of 0.9999 is rounded to `f32` by as much as moves spikes
+/// by several ticks.
 const FINER: [usize; 3] = [8, 16, 32];
 
 const CASES: [Case; 6] = [
@@ -94,11 +96,24 @@ fn times_here(run: &Run, population: &str, dt: f64) -> Vec<Vec<f64>> {
     raster.axis_iter(Axis(1)).map(of).collect()
 }
 
-/// How far the spikes of a population are from where they should be, in seconds: largest and mean.
+/// How far spikes are from where they should be, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Errors {
     largest: f64,
-    mean: f64,
+    sum: f64,
+    spikes: f64,
+}
+
+impl Errors {
+    fn add(&mut self, other: Self) {
+        self.largest = self.largest.max(other.largest);
+        self.sum += other.sum;
+        self.spikes += other.spikes;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.spikes
+    }
 }
 
 /// Compares spikes here with those at exact times.
@@ -113,7 +128,7 @@ fn compare(
     dt: f64,
     first_layer: bool,
 ) -> Result<Errors, String> {
-    let (mut errors, mut sum, mut count) = (Errors::default(), 0.0, 0.0);
+    let mut errors = Errors::default();
     for (neuron, (found, expected)) in found.iter().zip(expected).enumerate() {
         let (here, there) = (found.len(), expected.times.len());
         if here != there {
@@ -129,13 +144,14 @@ fn compare(
                     "neuron {neuron} fires at {here}, not {there}: {ticks} ticks late, {lateness} expected"
                 ));
             }
-            errors.largest = errors.largest.max(error.abs());
-            sum += error.abs();
-            count += 1.0;
+            errors.add(Errors {
+                largest: error.abs(),
+                sum: error.abs(),
+                spikes: 1.0,
+            });
         }
     }
-    assert!(count > 20.0, "few spikes");
-    errors.mean = sum / count;
+    assert!(errors.spikes > 20.0, "few spikes");
     Ok(errors)
 }
 
@@ -175,33 +191,38 @@ fn compare_all(
     Ok(all)
 }
 
-/// Checks all cases: their spikes, and that their errors shrink as ticks do. The mean error of a population is about
-/// halved with the tick (the part of a tick at which a voltage crosses is random, and there are 21 to 68 spikes), and
-/// the largest of all errors is about a quarter after two times.
+/// Checks all cases: their spikes, and that their errors are halved with the tick. The mean of 308 spikes is, nearly; in
+/// a population, of 21 to 68 spikes, the parts of a tick at which they cross do not average out, nor in the largest
+/// error of all, of which two times a half are looked at.
 fn check_all(folder: &Path) {
-    let mut largest = [0.0_f64; FINER.len()];
+    let mut all = [Errors::default(); FINER.len()];
     for case in &CASES {
+        let place = case.place();
         let in_ticks = FINER.map(|finer| {
             let errors = errors(case, folder, finer);
-            errors.unwrap_or_else(|e| panic!("{}: {e}", case.place()))
+            errors.unwrap_or_else(|e| panic!("{place}: {e}"))
         });
-        for (all, found) in largest.iter_mut().zip(&in_ticks) {
-            *all = found.values().fold(*all, |m, e| m.max(e.largest));
+        for (all, found) in all.iter_mut().zip(&in_ticks) {
+            found.values().for_each(|errors| all.add(*errors));
         }
         for population in in_ticks[0].keys() {
-            let means: Vec<f64> = in_ticks.iter().map(|e| e[population].mean).collect();
-            let halved = |pair: &[f64]| (1.5..2.7).contains(&(pair[0] / pair[1]));
-            let place = case.place();
-            assert!(
-                means.windows(2).all(halved),
-                "{place} {population}: {means:?}"
-            );
+            let means = in_ticks.each_ref().map(|e| e[population].mean());
+            let halves = halves(means, 1.5..2.7);
+            assert!(halves, "{place} {population}: {means:?}");
         }
     }
-    assert!(
-        (3.0..5.0).contains(&(largest[0] / largest[2])),
-        "largest errors: {largest:?}"
-    );
+    let means = all.map(|errors| errors.mean());
+    assert!(halves(means, 1.8..2.2), "mean errors: {means:?}");
+    let largest = all[0].largest / all[2].largest;
+    assert!((3.0..5.0).contains(&largest), "{all:?}");
+}
+
+/// Whether an error shrinks by a factor in this range as the tick is halved.
+fn halves(errors: [f64; FINER.len()], range: std::ops::Range<f64>) -> bool {
+    let pairs = errors.windows(2);
+    pairs
+        .map(|pair| pair[0] / pair[1])
+        .all(|factor| range.contains(&factor))
 }
 
 #[test]
@@ -234,7 +255,7 @@ fn other_readings_are_noticed() {
 }
 
 #[test]
-fn simulators_still_give_the_same_times() {
+fn simulators_still_agree_with_ticks() {
     let Some(python) = python("jaxsnn") else {
         return;
     };
@@ -285,6 +306,21 @@ fn gains_go_into_weights() {
     let place = golden().join("jaxsnn/double");
     let model = Model::open(&converted.file, &case("jaxsnn", "double").reading(dt));
     let model = model.unwrap_or_else(|e| panic!("{e}"));
+    // As in the file, to the bit: later versions of jaxsnn compare the ratio.
+    let neuron = model
+        .network
+        .populations
+        .values()
+        .find_map(|p| match &p.kind {
+            PopulationKind::Neurons(neuron) => Some(neuron),
+            _ => None,
+        });
+    let neuron = neuron.expect("neurons");
+    let synapse = neuron.synapse.as_ref().expect("a CubaLIF");
+    let Membrane::Leaky { tau, .. } = &neuron.membrane else {
+        panic!("a CubaLIF");
+    };
+    assert_eq!(*tau, synapse.tau_syn.map(|syn| 2.0 * syn));
     let recording = Recording::read(&place.with_extension("npz"), &model);
     let input = recording.refined(FINER[2]);
     let then = Run::new(&place.with_extension("nir"), &converted.original, &input);

@@ -44,6 +44,40 @@ fn a_bundle_gives_what_its_file_gives() {
 }
 
 #[test]
+fn a_page_shows_what_went_in_and_came_out() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (bundle, input) = bundle(&directory, &["--record", "1.spikes,5.v"]);
+    let (output, page) = (
+        within(&directory, "out.npz"),
+        within(&directory, "page.html"),
+    );
+    let run = [
+        "run", &bundle, "--input", &input, "-o", &output, "--report", &page,
+    ];
+    good(&[&run[..], &["--executor", "emulator"]].concat());
+    let html = fs::read_to_string(&page).expect("readable");
+    for shown in [
+        ">input<",
+        ">1<",
+        ">5.v<",
+        "1: spikes a neuron and sample",
+        "The chip",
+    ] {
+        assert!(html.contains(shown), "{shown}");
+    }
+    // A dot or a piece of a path for each spike that went in, and nothing from elsewhere.
+    assert!(
+        html.matches("input ").count() >= 130,
+        "{}",
+        html.matches("input ").count()
+    );
+    assert!(!html.contains("http"), "it needs no other file");
+    good(&run);
+    let html = fs::read_to_string(&page).expect("readable");
+    assert!(!html.contains("The chip"), "the host has none");
+}
+
+#[test]
 fn what_images_do_not_record_is_compiled_anew_and_said() {
     let directory = tempfile::tempdir().expect("a directory");
     let (bundle, input) = bundle(&directory, &[]);

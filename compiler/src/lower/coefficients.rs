@@ -458,6 +458,7 @@ mod tests {
             assert!(error < 1e-6 * expected, "{syn} {mem}: {found} {expected}");
         }
     }
+
     /// A jump at a tick's end is the jump at the next tick's beginning.
     #[test]
     fn jumps_are_exact_at_either_end_of_a_tick() {

@@ -1,14 +1,18 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nirc_ir::convention::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use nirc_runtime::config::{Config, Tree};
 use nirc_runtime::device::{Executors, Kind};
+use nirc_runtime::model::stated_convention;
 use nirc_runtime::reading::Reading;
 use nirc_spinnaker2::mapping::slice::Balance;
+
+use crate::conventions::preset;
 
 /// Compiles spiking networks from NIR files into programs that learn on the SpiNNaker2 chip.
 #[derive(Debug, Parser)]
@@ -157,11 +161,17 @@ pub(crate) struct Convert {
     #[arg(long, value_name = "C")]
     pub(crate) to: String,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) dt: Option<f64>,
     /// Seconds of a tick of the other tool, if it is another
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) to_dt: Option<f64>,
+    /// How the file is read otherwise: ATTRIBUTE=VALUE or POPULATION.ATTRIBUTE=VALUE; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// What the other tool does otherwise, likewise; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set_to: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -176,19 +186,24 @@ pub(crate) struct Diff {
     #[arg(long, value_name = "SIGNALS")]
     pub(crate) input: Option<PathBuf>,
     /// The convention of both
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", requires = "input")]
     pub(crate) convention: Option<String>,
     /// The convention of the second, if it is another
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", requires = "convention")]
     pub(crate) convention_b: Option<String>,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "convention",
+        allow_negative_numbers = true
+    )]
     pub(crate) dt: Option<f64>,
     /// Attributes of both: ATTRIBUTE=VALUE or POPULATION.ATTRIBUTE=VALUE; can be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "convention")]
     pub(crate) set: Vec<String>,
     /// Attributes of the second alone; can be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", requires = "convention")]
     pub(crate) set_b: Vec<String>,
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
@@ -227,7 +242,7 @@ pub(crate) struct Semantics {
     #[arg(long, value_name = "C")]
     convention: Option<String>,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     dt: Option<f64>,
     /// ATTRIBUTE=VALUE, POPULATION.ATTRIBUTE=VALUE, or a configuration's KEY=VALUE; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -236,7 +251,7 @@ pub(crate) struct Semantics {
 
 impl Semantics {
     /// How to read the file, and the configuration if there is one.
-    pub(crate) fn read(&self) -> Result<(Reading, Option<Config>), Diagnostics> {
+    pub(crate) fn read(&self, file: &Path) -> Result<(Reading, Option<Config>), Diagnostics> {
         // A configuration has keys whose last part is an attribute's name, too.
         let of_config = |set: &&String| {
             let section = set.split(['.', '=']).next().unwrap_or_default();
@@ -244,26 +259,64 @@ impl Semantics {
                 || !Reading::is_attribute(set)
         };
         let (keys, attributes): (Vec<&String>, Vec<&String>) = self.set.iter().partition(of_config);
+        let attributes: Vec<String> = attributes.into_iter().cloned().collect();
+        let mut problems = Diagnostics::new();
         let config = match &self.config {
-            None if keys.is_empty() => None,
-            None => return Err(unknown_keys(&keys)),
+            None => {
+                problems.0.extend(unknown_keys(&keys).0);
+                None
+            }
             Some(path) => {
                 let mut tree = Tree::read(path)?;
                 apply(&keys, &mut tree)?;
                 Some(Config::from_tree(&tree)?)
             }
         };
-        let mut reading = match (&self.convention, &config) {
-            (Some(name), _) => Reading::under(crate::conventions::preset(name)?),
-            (None, Some(config)) => config.reading(),
-            (None, None) => return Err(no_convention().into()),
-        };
         let configured = config.as_ref().map(|config| config.time.dt);
-        reading.dt = self.dt.or(configured);
-        let attributes: Vec<String> = attributes.into_iter().cloned().collect();
-        reading.set(&attributes)?;
-        Ok((reading, config))
+        let dt = self.dt.or(configured);
+        let read = match (&self.convention, &config) {
+            (Some(name), _) => reading(name, dt, &attributes),
+            (None, Some(config)) => set(config.reading(), dt, &attributes),
+            (None, None) => Err(no_convention(&[file]).into()),
+        };
+        match read {
+            Ok(reading) => problems.into_result((reading, config)),
+            Err(more) => {
+                problems.0.extend(more.0);
+                Err(problems)
+            }
+        }
     }
+}
+
+/// Reading under a convention of this name, with attributes set.
+pub(crate) fn reading(
+    name: &str,
+    dt: Option<f64>,
+    attributes: &[String],
+) -> Result<Reading, Diagnostics> {
+    set(Reading::under(preset(name)?), dt, attributes)
+}
+
+fn set(
+    mut reading: Reading,
+    dt: Option<f64>,
+    attributes: &[String],
+) -> Result<Reading, Diagnostics> {
+    reading.dt = dt;
+    reading.set(attributes)?;
+    Ok(reading)
+}
+
+/// What is wrong with either of two readings, told once.
+pub(crate) fn all_problems(found: [Option<Diagnostics>; 2]) -> Diagnostics {
+    let mut all = Diagnostics::new();
+    for problem in found.into_iter().flatten().flat_map(|found| found.0) {
+        if !all.0.contains(&problem) {
+            all.push(problem);
+        }
+    }
+    all
 }
 
 fn apply(keys: &[&String], tree: &mut Tree) -> Result<(), Diagnostics> {
@@ -291,17 +344,19 @@ pub(crate) fn no_config() -> Diagnostic {
     .help("give it with --config C.toml")
 }
 
-/// What is said where nobody says how to read a file.
-pub(crate) fn no_convention() -> Diagnostic {
+/// What is said where nobody says how to read these files: with what their metadata state, which is offered and
+/// not taken.
+pub(crate) fn no_convention(files: &[&Path]) -> Diagnostic {
     let known = Convention::PRESETS.join(", ");
-    Diagnostic::error(
-        codes::CONVENTION,
-        "--convention",
-        "expected a convention, found none: a .nir file does not say how it advances in time",
-    )
-    .help(format!(
-        "give --convention with one of {known}; `nirc conventions` explains them"
-    ))
+    let mut help =
+        format!("give --convention with one of {known}; `nirc conventions` explains them");
+    let stated = files.iter().filter_map(|file| stated_convention(file));
+    for name in stated.collect::<BTreeSet<_>>() {
+        help.push_str(&format!("; the file's metadata state `{name}`"));
+    }
+    let message =
+        "expected a convention, found none: a .nir file does not say how it advances in time";
+    Diagnostic::error(codes::CONVENTION, "--convention", message).help(help)
 }
 
 #[derive(Args, Debug)]

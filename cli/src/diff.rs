@@ -2,11 +2,10 @@
 
 use nirc_compiler::nir::{Difference, Side, Values};
 use nirc_ir::Diagnostics;
-use nirc_runtime::jobs::{self, Behaviour, Differences};
+use nirc_runtime::jobs::{self, Behaviour, Compared, Comparison, Differences, Explanation, First};
 use nirc_runtime::reading::Reading;
 
-use crate::args::{Diff, no_convention};
-use crate::conventions::preset;
+use crate::args::{Diff, all_problems, no_convention, reading};
 use crate::show;
 
 /// Shows in what two files differ, and what follows from it.
@@ -28,26 +27,19 @@ pub(crate) fn diff(args: &Diff, json: bool) -> Result<(), Diagnostics> {
 }
 
 fn readings(args: &Diff) -> Result<Option<[Reading; 2]>, Diagnostics> {
+    if args.input.is_none() {
+        return Ok(None);
+    }
     let Some(name) = &args.convention else {
-        return match args.input {
-            Some(_) => Err(no_convention().into()),
-            None => Ok(None),
-        };
+        return Err(no_convention(&[&args.a, &args.b]).into());
     };
-    let mut a = Reading::under(preset(name)?);
-    a.dt = args.dt;
-    a.set(&args.set)?;
-    let mut b = match &args.convention_b {
-        None => a.clone(),
-        Some(name) => {
-            let mut b = Reading::under(preset(name)?);
-            b.dt = args.dt;
-            b.set(&args.set)?;
-            b
-        }
-    };
-    b.set(&args.set_b)?;
-    Ok(Some([a, b]))
+    let set_b = [&args.set[..], &args.set_b].concat();
+    let a = reading(name, args.dt, &args.set);
+    let b = reading(args.convention_b.as_ref().unwrap_or(name), args.dt, &set_b);
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok(Some([a, b])),
+        (a, b) => Err(all_problems([a.err(), b.err()])),
+    }
 }
 
 fn text(differences: &Differences) -> String {
@@ -115,64 +107,112 @@ fn values(how: &Values) -> String {
 }
 
 fn behaviours(behaviour: &Behaviour) -> String {
-    let rows: Vec<_> = behaviour
-        .populations
-        .iter()
-        .map(|population| {
-            vec![
-                population.population.clone(),
-                population
-                    .spikes
-                    .map_or_else(String::new, |n| n.to_string()),
-                population.bins.to_string(),
-                format!("{:e}", population.voltage),
-            ]
-        })
-        .collect();
+    let mut parts = Vec::new();
+    let row = |population: &Comparison| {
+        vec![
+            population.population.clone(),
+            match population.compared {
+                Compared::Spikes => "spikes".to_owned(),
+                Compared::V => "v".to_owned(),
+            },
+            population.differing.to_string(),
+            population.bins.to_string(),
+            format!("{:e}", population.voltage),
+        ]
+    };
+    let rows: Vec<_> = behaviour.populations.iter().map(row).collect();
     let head = [
         "population",
-        "other spikes",
+        "compared",
+        "differ",
         "of bins",
         "voltage by at most",
     ];
-    let mut text = show::table(&head, &rows);
-    let Some(first) = &behaviour.first else {
-        text.push_str("\n\nBoth give the same spikes.");
-        return text;
+    parts.push(match rows.is_empty() {
+        true => "No population can be compared.".to_owned(),
+        false => show::table(&head, &rows),
+    });
+    let apart = behaviour.apart.iter();
+    let apart: Vec<_> = apart
+        .map(|apart| format!("{} is {}", apart.population, apart.why))
+        .collect();
+    if !apart.is_empty() {
+        parts.push(format!("Not compared: {}.", apart.join(", ")));
+    }
+    match &behaviour.first {
+        Some(first) => parts.push(format!("{}\n{}", difference(first), verdict(behaviour))),
+        None if rows.is_empty() => {}
+        None => parts.push(same(behaviour).to_owned()),
+    }
+    if !behaviour.attributes.is_empty() {
+        parts.push(attributes(behaviour));
+    }
+    parts.join("\n\n")
+}
+
+fn same(behaviour: &Behaviour) -> &'static str {
+    let mut compared = behaviour.populations.iter().map(|p| p.compared);
+    match compared.any(|compared| compared == Compared::Spikes) {
+        true => "Both give the same spikes.",
+        false => "Both give the same voltages.",
+    }
+}
+
+fn difference(first: &First) -> String {
+    let of = |value: f32| match first.compared {
+        Compared::V => format!("v = {value:e}"),
+        Compared::Spikes if value == 0.0 => "none".to_owned(),
+        Compared::Spikes if value == 1.0 => "a spike".to_owned(),
+        Compared::Spikes => format!("{value} spikes"),
     };
-    let has = |spike| if spike { "a spike" } else { "none" };
-    text.push_str(&format!(
-        "\n\nThe first difference is in tick {}: neuron {} of {} (sample {}) has {} in A and {} in B.",
+    format!(
+        "The first difference is in tick {}: neuron {} of {} (sample {}) has {} in A and {} in B.",
         first.tick,
         first.neuron,
         first.population,
         first.sample,
-        has(first.spikes[0]),
-        has(first.spikes[1])
-    ));
+        of(first.values[0]),
+        of(first.values[1])
+    )
+}
+
+/// What explains the difference.
+fn verdict(behaviour: &Behaviour) -> String {
     match behaviour.attributes.first() {
-        None => text.push_str("\nBoth are read alike: the files differ."),
-        Some(best) if best.left == 0 => text.push_str(&format!(
-            "\n`{}` explains it: with {} instead of {} in B, all spikes are the same.",
-            best.attribute, best.values[0], best.values[1]
-        )),
-        Some(_) => text.push_str("\nNo single attribute explains it:"),
+        None => "Both are read alike: the files differ.".to_owned(),
+        Some(best) if best.left == Some(0) => format!(
+            "`{}` explains it: with {} instead of {} in B, nothing differs.",
+            best.label(),
+            best.values[0],
+            best.values[1]
+        ),
+        Some(_) if !behaviour.together.is_empty() => {
+            let names = behaviour.together.iter().map(|name| format!("`{name}`"));
+            let names: Vec<_> = names.collect();
+            format!(
+                "No single attribute explains it; {} do together: with the values of A in B, nothing differs.",
+                names.join(" and ")
+            )
+        }
+        Some(_) => match behaviour.read_alike {
+            Some(left) => format!(
+                "No attributes explain it: {left} bins differ even if B is read as A is, since the files differ."
+            ),
+            None => "No single attribute explains it, and B cannot be read as A is.".to_owned(),
+        },
     }
-    if !behaviour.attributes.is_empty() {
-        let rows: Vec<_> = behaviour
-            .attributes
-            .iter()
-            .map(|explanation| {
-                vec![
-                    explanation.attribute.clone(),
-                    explanation.values[0].clone(),
-                    explanation.values[1].clone(),
-                    explanation.left.to_string(),
-                ]
-            })
-            .collect();
-        let head = ["attribute", "A", "B", "other spikes if B had A's"];
-        text.push_str(&format!("\n\n{}", show::table(&head, &rows)));
-    }
-    text
+}
+
+fn attributes(behaviour: &Behaviour) -> String {
+    let row = |explanation: &Explanation| {
+        let left = explanation.left;
+        vec![
+            explanation.label(),
+            explanation.values[0].clone(),
+            explanation.values[1].clone(),
+            left.map_or_else(|| "not alone".to_owned(), |left| left.to_string()),
+        ]
+    };
+    let rows: Vec<_> = behaviour.attributes.iter().map(row).collect();
+    show::table(&["attribute", "A", "B", "differ if B had A's"], &rows)
 }

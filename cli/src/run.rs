@@ -11,7 +11,7 @@ use crate::show;
 
 /// Runs a network forward.
 pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
-    let (reading, config) = args.semantics.read()?;
+    let (reading, config) = args.semantics.read(&args.source)?;
     let source = if args.source.is_dir() {
         let config = config.clone().ok_or_else(no_config)?;
         jobs::Source::Bundle(args.source.clone(), Box::new(config))
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
     show::diagnostics(&ran.notes, json);
     if json {
         show::json(&json!({
-            "output": args.output,
+            "output": args.output.display().to_string(),
             "ticks": ran.ticks,
             "samples": ran.samples,
             "pes": pes(&ran).collect::<Vec<_>>(),
@@ -48,10 +48,10 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
         return Ok(());
     }
     show::line(format!(
-        "{}: {} samples of {} ticks",
+        "{}: {} of {}",
         args.output.display(),
-        ran.samples,
-        ran.ticks
+        show::count(ran.samples, "sample"),
+        show::count(ran.ticks as usize, "tick")
     ));
     if ran.stats.is_some() {
         show::line(chip(&ran));

@@ -67,7 +67,7 @@ impl Model {
     ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
             convention: reading.convention.clone(),
-            dt: reading.dt.or_else(|| default_dt(&file, reading)),
+            dt: reading.dt,
             name: name.to_owned(),
             graded: reading.graded.clone(),
         };
@@ -222,10 +222,10 @@ impl Model {
     }
 }
 
-/// The length of a tick that a convention brings along, for files that state none.
-fn default_dt(file: &nir::File, reading: &Reading) -> Option<f64> {
-    let stated = file.graph().metadata.contains_key("dt");
-    reading.convention.dt.0.filter(|_| !stated)
+/// The convention that the metadata of a file name, if it can be read.
+pub fn stated_convention(path: &Path) -> Option<String> {
+    let (file, _) = nir::read(path).ok()?;
+    nir::stated_convention(&file).map(str::to_owned)
 }
 
 /// Draws weights in the order of the projections, source by source, from one stream.

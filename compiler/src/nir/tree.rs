@@ -131,6 +131,11 @@ impl Group {
         self.groups.iter().map(|(n, g)| (n.as_str(), g))
     }
 
+    /// The same, for changes.
+    pub fn groups_mut(&mut self) -> impl Iterator<Item = (&str, &mut Group)> {
+        self.groups.iter_mut().map(|(n, g)| (n.as_str(), g))
+    }
+
     /// The data sets in it, with their names, in file order.
     pub fn datasets(&self) -> impl Iterator<Item = (&str, &Dataset)> {
         self.datasets.iter().map(|(n, d)| (n.as_str(), d))

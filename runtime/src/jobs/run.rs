@@ -10,10 +10,11 @@ use nirc_spinnaker2::target::Target;
 
 use super::stack;
 use crate::config::Config;
-use crate::data::signal::{Name, Signal, Spikes, Writing, write_signals};
+use crate::data::signal::{Name, Signal, Spikes, Writing, can_be_written, write_signals};
 use crate::data::{Archive, wrong_bins};
 use crate::device::{Executors, Machine};
 use crate::emulated::Stats;
+use crate::file;
 use crate::model::Model;
 use crate::reading::Reading;
 use crate::simulation;
@@ -72,6 +73,8 @@ pub struct Ran {
 /// # Errors
 /// When a file is unreadable or does not fit, the network does not compile, or the device fails.
 pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Diagnostics> {
+    let (Source::Model(source) | Source::Bundle(source, _)) = &job.source;
+    file::keeps(&job.output, &[source, &job.input])?;
     let (mut model, bundle) = match &job.source {
         Source::Model(path) => (Model::open(path, &job.reading)?, None),
         Source::Bundle(path, config) => {
@@ -95,6 +98,8 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
         model = model.reread(&reading)?;
     }
     let record = recorded(&job.record, &model)?;
+    let names: Vec<String> = record.iter().map(stack::name).collect();
+    can_be_written(&job.output, &names)?;
     let samples = stimulus.samples();
     let mut watch = |done| progress(done, samples);
     let network = &model.network;
@@ -161,7 +166,7 @@ fn recorded(names: &[String], model: &Model) -> Result<Vec<Record>, Diagnostics>
     let mut problems = Diagnostics::new();
     let mut record = Vec::new();
     for name in names {
-        match stack::parse(name) {
+        match stack::parse(name).and_then(|what| stack::checked(what, &model.network)) {
             Ok(what) if record.contains(&what) => {}
             Ok(what) => record.push(what),
             Err(problem) => problems.push(problem),

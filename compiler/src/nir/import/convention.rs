@@ -6,6 +6,8 @@ use nir_rs::{MetadataValue, NirGraph, TensorData};
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
+use crate::nir::File;
+
 const DT: &str = "dt";
 const CONVENTION: &str = "convention";
 
@@ -22,6 +24,14 @@ pub fn metadata(convention: &Convention, dt: f64) -> BTreeMap<String, MetadataVa
     );
     map.insert(DT.to_owned(), MetadataValue::F64(dt));
     map
+}
+
+/// The preset that a file's metadata name.
+pub fn stated(file: &File) -> Option<&str> {
+    match file.graph().metadata.get(CONVENTION) {
+        Some(MetadataValue::String(name)) => Some(name),
+        _ => None,
+    }
 }
 
 /// Numbers are stored as numbers, everything else as its name.
@@ -124,7 +134,7 @@ pub(super) fn dt(
         }
         (Some(dt), None) => Some(dt),
         (None, Some(file)) => Some(file),
-        (None, None) if convention.dt.0.is_some_and(is_time_step) => {
+        (None, None) if stated.is_none() && convention.dt.0.is_some_and(is_time_step) => {
             let dt = convention.dt.0?;
             problems.push(Diagnostic::note(
                 codes::TIME_STEP,
@@ -144,7 +154,7 @@ pub(super) fn dt(
                     place,
                     format!("expected the length of a tick in seconds, found {found}"),
                 )
-                .help("NIR files carry no time step of their own: give it, with `time.dt` in the configuration, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
+                .help("NIR files carry no time step of their own: give it with --dt or `time.dt` of a configuration, or set metadata={\"dt\": 1e-3} on the graph when exporting"),
             );
             None
         }

@@ -10,6 +10,8 @@ use nirc_runtime::device::{Executors, Kind};
 use nirc_runtime::reading::Reading;
 use nirc_spinnaker2::mapping::slice::Balance;
 
+use crate::conventions::preset;
+
 /// Compiles spiking networks from NIR files into programs that learn on the SpiNNaker2 chip.
 #[derive(Debug, Parser)]
 #[command(
@@ -198,11 +200,17 @@ pub(crate) struct Convert {
     #[arg(long, value_name = "C")]
     pub(crate) to: String,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) dt: Option<f64>,
     /// Seconds of a tick of the other tool, if it is another
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) to_dt: Option<f64>,
+    /// How the file is read otherwise: ATTRIBUTE=VALUE or POPULATION.ATTRIBUTE=VALUE; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// What the other tool does otherwise, likewise; can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set_to: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -223,7 +231,12 @@ pub(crate) struct Diff {
     #[arg(long, value_name = "C", requires = "input")]
     pub(crate) convention_b: Option<String>,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS", requires = "input")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "input",
+        allow_negative_numbers = true
+    )]
     pub(crate) dt: Option<f64>,
     /// Attributes of both: ATTRIBUTE=VALUE or POPULATION.ATTRIBUTE=VALUE; can be repeated
     #[arg(long, value_name = "KEY=VALUE", requires = "input")]
@@ -271,7 +284,7 @@ pub(crate) struct Semantics {
     #[arg(long, value_name = "C")]
     convention: Option<String>,
     /// Seconds of a tick
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     dt: Option<f64>,
     /// ATTRIBUTE=VALUE, POPULATION.ATTRIBUTE=VALUE, or a configuration's KEY=VALUE; can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -285,20 +298,26 @@ impl Semantics {
         file: &Path,
         json: bool,
     ) -> Result<(Reading, Option<Config>), Diagnostics> {
-        let (config, attributes) = self.config()?;
-        let mut reading = match (&self.convention, &config) {
-            (Some(name), _) => Reading::under(crate::conventions::preset(name)?),
-            (None, Some(config)) => config.reading(),
-            (None, None) => stated(file, json)?,
-        };
+        let (config, attributes, mut problems) = self.config()?;
         let configured = config.as_ref().map(|config| config.time.dt);
-        reading.dt = self.dt.or(configured);
-        reading.set(&attributes)?;
-        Ok((reading, config))
+        let dt = self.dt.or(configured);
+        let read = match (&self.convention, &config) {
+            (Some(name), _) => reading(name, dt, &attributes),
+            (None, Some(config)) => set(config.reading(), dt, &attributes),
+            (None, None) => stated(file, json).and_then(|stated| set(stated, dt, &attributes)),
+        };
+        match read {
+            Ok(reading) => problems.into_result((reading, config)),
+            Err(more) => {
+                problems.0.extend(more.0);
+                Err(problems)
+            }
+        }
     }
 
-    /// The configuration, if there is one, with the keys that are set; and the attributes that are.
-    fn config(&self) -> Result<(Option<Config>, Vec<String>), Diagnostics> {
+    /// The configuration, if there is one, with the keys that are set; the attributes that are; and what is set
+    /// that is neither.
+    fn config(&self) -> Result<(Option<Config>, Vec<String>, Diagnostics), Diagnostics> {
         // A configuration has keys whose last part is an attribute's name, too.
         let of_config = |set: &&String| {
             let section = set.split(['.', '=']).next().unwrap_or_default();
@@ -306,31 +325,35 @@ impl Semantics {
                 || !Reading::is_attribute(set)
         };
         let (keys, attributes): (Vec<&String>, Vec<&String>) = self.set.iter().partition(of_config);
+        let attributes: Vec<String> = attributes.into_iter().cloned().collect();
+        let mut problems = Diagnostics::new();
         let config = match &self.config {
-            None if keys.is_empty() => None,
-            None => return Err(unknown_keys(&keys)),
+            None => {
+                problems.0.extend(unknown_keys(&keys).0);
+                None
+            }
             Some(path) => {
                 let mut tree = Tree::read(path)?;
                 apply(&keys, &mut tree)?;
                 Some(Config::from_tree(&tree)?)
             }
         };
-        Ok((config, attributes.into_iter().cloned().collect()))
+        Ok((config, attributes, problems))
     }
 
     /// The configuration that a bundle was compiled with, if it is one that trains; how its model is read stands in
     /// the bundle or there.
     pub(crate) fn of_bundle(&self) -> Result<Option<Config>, Diagnostics> {
-        let (config, attributes) = self.config()?;
+        let (config, attributes, mut problems) = self.config()?;
         let stated = self.convention.iter().map(|_| "--convention".to_owned());
         let stated = stated.chain(self.dt.iter().map(|_| "--dt".to_owned()));
         let stated = stated.chain(attributes.iter().map(|set| format!("--set {set}")));
-        let problems = stated.map(|place| {
+        problems.0.extend(stated.map(|place| {
             let message = "a bundle has been compiled as it is; this cannot be changed any more";
             let problem = Diagnostic::error(codes::CONVENTION, place, message);
             problem.help("compile the network anew, or run its .nir file")
-        });
-        Diagnostics(problems.collect()).into_result(config)
+        }));
+        problems.into_result(config)
     }
 }
 
@@ -344,6 +367,37 @@ pub(crate) fn stated(file: &Path, json: bool) -> Result<Reading, Diagnostics> {
     let note = Diagnostic::note(codes::CONVENTION, file.display().to_string(), message);
     crate::show::diagnostics(&note.into(), json);
     Ok(reading)
+}
+
+/// Reading under a convention of this name, with attributes set.
+pub(crate) fn reading(
+    name: &str,
+    dt: Option<f64>,
+    attributes: &[String],
+) -> Result<Reading, Diagnostics> {
+    set(Reading::under(preset(name)?), dt, attributes)
+}
+
+/// The same with attributes set.
+pub(crate) fn set(
+    mut reading: Reading,
+    dt: Option<f64>,
+    attributes: &[String],
+) -> Result<Reading, Diagnostics> {
+    reading.dt = dt;
+    reading.set(attributes)?;
+    Ok(reading)
+}
+
+/// What is wrong with either of two readings, told once.
+pub(crate) fn all_problems(found: [Option<Diagnostics>; 2]) -> Diagnostics {
+    let mut all = Diagnostics::new();
+    for problem in found.into_iter().flatten().flat_map(|found| found.0) {
+        if !all.0.contains(&problem) {
+            all.push(problem);
+        }
+    }
+    all
 }
 
 fn apply(keys: &[&String], tree: &mut Tree) -> Result<(), Diagnostics> {

@@ -53,13 +53,21 @@ fn text(checked: &Checked) -> String {
     }
     let mut text = show::table(&["node", "type", "verdict", "how"], &rows);
     if let Some(pes) = checked.pes {
-        text.push_str(&format!("\n\nIt fits the chip, on {pes} PEs."));
+        text.push_str(&format!(
+            "\n\nIt fits the chip, on {}.",
+            show::count(pes, "PE")
+        ));
     }
     let count = |severity| {
         let all = checked.problems.0.iter();
         all.filter(|p| p.severity == severity).count()
     };
-    let (errors, notes) = (count(Severity::Error), count(Severity::Note));
-    text.push_str(&format!("\n\n{errors} errors, {notes} notes"));
+    let counts = [
+        (Severity::Error, "error"),
+        (Severity::Warning, "warning"),
+        (Severity::Note, "note"),
+    ];
+    let counts = counts.map(|(severity, what)| show::count(count(severity), what));
+    text.push_str(&format!("\n\n{}", counts.join(", ")));
     text
 }

@@ -184,7 +184,7 @@ fn report(args: &Compile, program: &Program, bundle: &Bundle, json: bool) {
             .values()
             .map(|image| json!({ "name": image.name, "sram_bytes": used(&image.memory) }));
         show::json(&json!({
-            "bundle": args.output,
+            "bundle": args.output.display().to_string(),
             "network": program.name,
             "replicas": program.replicas,
             "pes": bundle.mapping.placements.len(),

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use nirc_compiler::nir::{Difference, Side, Values};
 use nirc_ir::Diagnostics;
-use nirc_runtime::jobs::{self, Attribute, Behaviour, Differences, Explanation};
+use nirc_runtime::jobs::{self, Behaviour, Compared, Comparison, Differences, Explanation, First};
 use nirc_runtime::reading::Reading;
 
-use crate::args::{Diff, stated};
-use crate::conventions::preset;
+use crate::args::{Diff, all_problems, reading, set, stated};
 use crate::show;
 
 /// Shows in what two files differ, and what follows from it.
@@ -34,20 +33,18 @@ fn readings(args: &Diff, json: bool) -> Result<Option<[Reading; 2]>, Diagnostics
     if args.input.is_none() {
         return Ok(None);
     }
-    let reading = |convention: Option<&String>, file: &Path| {
-        let mut reading = match convention {
-            Some(name) => Reading::under(preset(name)?),
-            None => stated(file, json)?,
-        };
-        reading.dt = args.dt;
-        reading.set(&args.set)?;
-        Ok::<_, Diagnostics>(reading)
+    let read = |convention: Option<&String>, file: &Path, attributes: &[String]| match convention {
+        Some(name) => reading(name, args.dt, attributes),
+        None => stated(file, json).and_then(|stated| set(stated, args.dt, attributes)),
     };
-    let a = reading(args.convention.as_ref(), &args.a)?;
     let of_b = args.convention_b.as_ref().or(args.convention.as_ref());
-    let mut b = reading(of_b, &args.b)?;
-    b.set(&args.set_b)?;
-    Ok(Some([a, b]))
+    let set_b = [&args.set[..], &args.set_b].concat();
+    let a = read(args.convention.as_ref(), &args.a, &args.set);
+    let b = read(of_b, &args.b, &set_b);
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok(Some([a, b])),
+        (a, b) => Err(all_problems([a.err(), b.err()])),
+    }
 }
 
 fn text(differences: &Differences) -> String {
@@ -115,83 +112,112 @@ fn values(how: &Values) -> String {
 }
 
 fn behaviours(behaviour: &Behaviour) -> String {
-    let rows: Vec<_> = behaviour
-        .populations
-        .iter()
-        .map(|population| {
-            vec![
-                population.population.clone(),
-                population
-                    .spikes
-                    .map_or_else(String::new, |n| n.to_string()),
-                population.bins.to_string(),
-                format!("{:e}", population.voltage),
-            ]
-        })
-        .collect();
+    let mut parts = Vec::new();
+    let row = |population: &Comparison| {
+        vec![
+            population.population.clone(),
+            match population.compared {
+                Compared::Spikes => "spikes".to_owned(),
+                Compared::V => "v".to_owned(),
+            },
+            population.differing.to_string(),
+            population.bins.to_string(),
+            format!("{:e}", population.voltage),
+        ]
+    };
+    let rows: Vec<_> = behaviour.populations.iter().map(row).collect();
     let head = [
         "population",
-        "other spikes",
+        "compared",
+        "differ",
         "of bins",
         "voltage by at most",
     ];
-    let mut text = show::table(&head, &rows);
-    let Some(first) = &behaviour.first else {
-        text.push_str("\n\nBoth give the same spikes.");
-        return text;
+    parts.push(match rows.is_empty() {
+        true => "No population can be compared.".to_owned(),
+        false => show::table(&head, &rows),
+    });
+    let apart = behaviour.apart.iter();
+    let apart: Vec<_> = apart
+        .map(|apart| format!("{} is {}", apart.population, apart.why))
+        .collect();
+    if !apart.is_empty() {
+        parts.push(format!("Not compared: {}.", apart.join(", ")));
+    }
+    match &behaviour.first {
+        Some(first) => parts.push(format!("{}\n{}", difference(first), verdict(behaviour))),
+        None if rows.is_empty() => {}
+        None => parts.push(same(behaviour).to_owned()),
+    }
+    if !behaviour.attributes.is_empty() {
+        parts.push(attributes(behaviour));
+    }
+    parts.join("\n\n")
+}
+
+fn same(behaviour: &Behaviour) -> &'static str {
+    let mut compared = behaviour.populations.iter().map(|p| p.compared);
+    match compared.any(|compared| compared == Compared::Spikes) {
+        true => "Both give the same spikes.",
+        false => "Both give the same voltages.",
+    }
+}
+
+fn difference(first: &First) -> String {
+    let of = |value: f32| match first.compared {
+        Compared::V => format!("v = {value:e}"),
+        Compared::Spikes if value == 0.0 => "none".to_owned(),
+        Compared::Spikes if value == 1.0 => "a spike".to_owned(),
+        Compared::Spikes => format!("{value} spikes"),
     };
-    let has = |spike| if spike { "a spike" } else { "none" };
-    text.push_str(&format!(
-        "\n\nThe first difference is in tick {}: neuron {} of {} (sample {}) has {} in A and {} in B.",
+    format!(
+        "The first difference is in tick {}: neuron {} of {} (sample {}) has {} in A and {} in B.",
         first.tick,
         first.neuron,
         first.population,
         first.sample,
-        has(first.spikes[0]),
-        has(first.spikes[1])
-    ));
-    text.push_str(&format!("\n{}", explanation(&behaviour.explanation)));
-    text
-}
-
-fn explanation(explanation: &Explanation) -> String {
-    let values = |name: &String| {
-        let mut attributes = explanation.attributes.iter();
-        let found = attributes.find(|attribute| attribute.attribute == *name);
-        found.map_or_else(String::new, |a| {
-            let of = places(a).map_or_else(String::new, |places| format!(" of {places}"));
-            format!("`{name}`{of} ({} in A, {} in B)", a.values[0], a.values[1])
-        })
-    };
-    if explanation.attributes.is_empty() {
-        return "Both are read alike: the files differ.".to_owned();
-    }
-    let said = match &explanation.together[..] {
-        [] => "The attributes do not explain it, not even all together: the files differ as well."
-            .to_owned(),
-        [alone] => format!("{} explains it.", values(alone)),
-        several => {
-            let several: Vec<String> = several.iter().map(values).collect();
-            format!("Together these explain it: {}.", several.join(", "))
-        }
-    };
-    let rows = explanation.attributes.iter().map(|attribute| {
-        let left = attribute
-            .left
-            .map_or_else(|| "cannot be".to_owned(), |n| n.to_string());
-        let places = places(attribute).unwrap_or_else(|| "all".to_owned());
-        let [a, b] = attribute.values.clone();
-        vec![attribute.attribute.clone(), places, a, b, left]
-    });
-    let head = ["attribute", "of", "A", "B", "other spikes if B had A's"];
-    format!(
-        "{said}\n\n{}",
-        show::table(&head, &rows.collect::<Vec<_>>())
+        of(first.values[0]),
+        of(first.values[1])
     )
 }
 
-/// The populations in which an attribute differs, unless that is all of them.
-fn places(attribute: &Attribute) -> Option<String> {
-    let some = !attribute.populations.is_empty();
-    some.then(|| attribute.populations.join(", "))
+/// What explains the difference.
+fn verdict(behaviour: &Behaviour) -> String {
+    match behaviour.attributes.first() {
+        None => "Both are read alike: the files differ.".to_owned(),
+        Some(best) if best.left == Some(0) => format!(
+            "`{}` explains it: with {} instead of {} in B, nothing differs.",
+            best.label(),
+            best.values[0],
+            best.values[1]
+        ),
+        Some(_) if !behaviour.together.is_empty() => {
+            let names = behaviour.together.iter().map(|name| format!("`{name}`"));
+            let names: Vec<_> = names.collect();
+            format!(
+                "No single attribute explains it; {} do together: with the values of A in B, nothing differs.",
+                names.join(" and ")
+            )
+        }
+        Some(_) => match behaviour.read_alike {
+            Some(left) => format!(
+                "No attributes explain it: {left} bins differ even if B is read as A is, since the files differ."
+            ),
+            None => "No single attribute explains it, and B cannot be read as A is.".to_owned(),
+        },
+    }
+}
+
+fn attributes(behaviour: &Behaviour) -> String {
+    let row = |explanation: &Explanation| {
+        let left = explanation.left;
+        vec![
+            explanation.label(),
+            explanation.values[0].clone(),
+            explanation.values[1].clone(),
+            left.map_or_else(|| "not alone".to_owned(), |left| left.to_string()),
+        ]
+    };
+    let rows: Vec<_> = behaviour.attributes.iter().map(row).collect();
+    show::table(&["attribute", "A", "B", "differ if B had A's"], &rows)
 }

@@ -21,7 +21,7 @@ pub(crate) fn gradient(args: &Gradient, json: bool) -> Result<(), Diagnostics> {
     let notes = jobs::gradient(&job, &config)?;
     show::diagnostics(&notes, json);
     if json {
-        show::json(&json!({ "output": args.output }));
+        show::json(&json!({ "output": args.output.display().to_string() }));
     } else {
         show::line(args.output.display());
     }

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
     show::diagnostics(&ran.notes, json);
     if json {
         show::json(&json!({
-            "output": args.output,
+            "output": args.output.display().to_string(),
             "ticks": ran.ticks,
             "samples": ran.samples,
             "pes": pes(&ran).collect::<Vec<_>>(),
@@ -51,10 +51,10 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
         return Ok(());
     }
     show::line(format!(
-        "{}: {} samples of {} ticks",
+        "{}: {} of {}",
         args.output.display(),
-        ran.samples,
-        ran.ticks
+        show::count(ran.samples, "sample"),
+        show::count(ran.ticks as usize, "tick")
     ));
     if ran.stats.is_some() {
         show::line(chip(&ran));

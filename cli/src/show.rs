@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-use nirc_ir::{Diagnostic, Diagnostics, Severity};
+use nirc_ir::{Diagnostic, Diagnostics, Severity, codes};
 
 /// Shows all of them on standard error.
 pub(crate) fn diagnostics(problems: &Diagnostics, json: bool) {
@@ -51,9 +51,17 @@ fn render(problem: &Diagnostic, colour: bool) -> String {
 }
 
 /// Writes a line of result to standard output. A reader that went away, as in `nirc … | head`, is no
-/// error.
+/// error; a result that is lost otherwise, as on a full disk, ends the command.
 pub(crate) fn line(text: impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    let Err(error) = writeln!(io::stdout().lock(), "{text}") else {
+        return;
+    };
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        let message = format!("cannot be written: {error}");
+        let problem = Diagnostic::error(codes::FILE_UNWRITABLE, "standard output", message);
+        diagnostic(&problem, false);
+        std::process::exit(1);
+    }
 }
 
 /// Writes a result as a line of JSON.
@@ -61,6 +69,14 @@ pub(crate) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string(value) {
         Ok(text) => line(text),
         Err(error) => line(serde_json::json!({ "error": error.to_string() })),
+    }
+}
+
+/// A number of things, as in `1 error` and `2 errors`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
     }
 }
 

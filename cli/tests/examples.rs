@@ -192,10 +192,7 @@ fn moving_models_names_the_difference() {
         &input,
     ]);
     assert!(text.contains("The first difference is in tick 0"), "{text}");
-    assert!(
-        text.contains("`resistance` (file in A, one in B) explains it."),
-        "{text}"
-    );
+    assert!(text.contains("`resistance` explains it"), "{text}");
 }
 
 #[test]

@@ -13,64 +13,86 @@ use nirc_ir::convention::{
     BiasPlace, Convention, CurrentShape, Gain, Integrator, Leak, NumberFormat, Reset, ResetTime,
     Resistance, SpikeShape, SynapseInput, SynapseIntegrator, Threshold,
 };
-use nirc_ir::network::{Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
+use nirc_ir::network::{Membrane, Network, Neuron, Parameter, Pop, PopulationKind, Projection};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::lower::coefficients::{Coefficients, Terms};
+use crate::passes::{Change, own_conventions};
 
-/// New values for the nodes of a file, by path.
-pub type Rewrites = BTreeMap<String, Rewrite>;
+/// New values for a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rewrites {
+    /// For its nodes, by path.
+    pub nodes: BTreeMap<String, Rewrite>,
+    /// Factor on the times of Delay nodes: so that they are as many ticks, in the unit of time that is then used.
+    pub delays: f64,
+}
 
 /// New values for a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rewrite {
     /// Parameters by NIR's names, one value a neuron.
     pub fields: BTreeMap<&'static str, Parameter>,
-    /// Factor on weights and bias, one an output.
+    /// Factor on weights and bias, one an output; 1 where none is needed.
     pub weights: Option<Parameter>,
 }
 
-/// The rewrites that make `to` (with ticks of `to_dt` seconds) compute what the network is.
+/// How the other tool reads what is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Its convention.
+    pub convention: &'a Convention,
+    /// What was changed of it by hand.
+    pub changes: &'a [Change],
+    /// Seconds of a tick.
+    pub dt: f64,
+}
+
+/// The rewrites that make the other tool compute what the network is.
 ///
 /// # Errors
 /// Everything that cannot be expressed, population by population.
-pub fn convert(
-    network: &Network,
-    to: &Convention,
-    to_dt: f64,
-) -> Result<(Rewrites, Diagnostics), Diagnostics> {
-    let (mut rewrites, mut found) = (Rewrites::new(), Diagnostics::new());
-    for (pop, population) in network.populations.iter() {
+pub fn convert(network: &Network, to: Target<'_>) -> Result<(Rewrites, Diagnostics), Diagnostics> {
+    let (mut rewrites, mut found) = (Rewrites::default(), Diagnostics::new());
+    let targets = own_conventions(network, to.convention, to.changes)?;
+    for (pop, target) in &targets {
+        let population = &network.populations[*pop];
         let PopulationKind::Neurons(neuron) = &population.kind else {
             continue;
         };
-        // A relay stands in no file.
+        // A relay stands in no file, but may share weights with what does.
         if neuron.membrane == Membrane::Direct && neuron.firing.is_none() {
+            spread(
+                network,
+                *pop,
+                &Parameter::Uniform(1.0),
+                &mut rewrites,
+                &mut found,
+            );
             continue;
         }
-        let target = to.for_node(neuron.nir_type()).unwrap_or_else(|| to.clone());
         let conversion = Conversion {
             network,
-            pop,
+            pop: *pop,
             neuron,
-            from: network.convention_of(pop),
-            to: &target,
-            to_dt,
+            from: network.convention_of(*pop),
+            to: target,
+            to_dt: to.dt,
         };
         match conversion.run() {
             Ok(Converted { fields, weights }) => {
-                let rewrite = rewrites.entry(population.name.clone()).or_default();
+                let rewrite = rewrites.nodes.entry(population.name.clone()).or_default();
                 rewrite.fields = fields;
-                if let Some(weights) = weights {
-                    spread(network, pop, &weights, &mut rewrites, &mut found);
-                }
+                let weights = weights.unwrap_or(Parameter::Uniform(1.0));
+                spread(network, *pop, &weights, &mut rewrites, &mut found);
             }
-            Err(messages) => {
+            Err(refused) => {
                 let place = &population.name;
-                let refused = messages.into_iter();
                 found
                     .0
-                    .extend(refused.map(|m| Diagnostic::error(codes::CONVENTION, place, m)));
+                    .extend(refused.into_iter().map(|Refused { message, help }| {
+                        Diagnostic::error(codes::CONVENTION, place, message).help(help)
+                    }));
             }
         }
         found.0.extend(conversion.delays());
@@ -78,6 +100,7 @@ pub fn convert(
     if found.has_errors() {
         return Err(found);
     }
+    rewrites.delays = network.convention.time_unit / to.convention.time_unit * (to.dt / network.dt);
     Ok((rewrites, found))
 }
 
@@ -90,22 +113,45 @@ fn spread(
     found: &mut Diagnostics,
 ) {
     for (_, projection) in network.incoming(pop) {
-        // The last node of a path is the one that leads in.
-        let node = projection
-            .name
-            .rsplit('+')
-            .next()
-            .unwrap_or(&projection.name);
-        let rewrite = rewrites.entry(node.to_owned()).or_default();
-        match &rewrite.weights {
-            Some(other) if other != weights => found.push(Diagnostic::error(
-                codes::CONVENTION,
-                node,
-                "it leads into populations that need it multiplied differently",
-            )),
-            _ => rewrite.weights = Some(weights.clone()),
-        }
+        let refused = match last_node(network, projection) {
+            None if weights.is(1.0) => continue,
+            None => {
+                let place = &network.populations[pop].name;
+                (
+                    place.as_str(),
+                    "a gain has to go into the weights, and it has none",
+                )
+            }
+            Some(node) => {
+                let rewrite = rewrites.nodes.entry(node.to_owned()).or_default();
+                match &rewrite.weights {
+                    Some(other) if other != weights => (
+                        node,
+                        "it leads into populations that need it multiplied differently",
+                    ),
+                    _ => {
+                        rewrite.weights = Some(weights.clone());
+                        continue;
+                    }
+                }
+            }
+        };
+        let (place, message) = refused;
+        found.push(Diagnostic::error(codes::CONVENTION, place, message).help(OTHER_WEIGHTS));
     }
+}
+
+/// The last node of a projection's path, which is the one that leads into its target: names are those of its nodes,
+/// and then what tells paths apart that share them.
+fn last_node<'a>(network: &'a Network, projection: &'a Projection) -> Option<&'a str> {
+    let [pre, post] = [projection.pre, projection.post].map(|p| &network.populations[p].name);
+    let ends = format!("{pre}->{post}");
+    let mut name = projection.name.trim_end_matches('\'');
+    if let Some((before, _)) = name.rsplit_once(" (delay ").filter(|_| name.ends_with(')')) {
+        name = before;
+    }
+    let name = name.strip_suffix(&format!(" ({ends})")).unwrap_or(name);
+    (name != ends).then(|| name.rsplit('+').next().unwrap_or(name))
 }
 
 struct Conversion<'a> {
@@ -122,6 +168,30 @@ struct Converted {
     weights: Option<Parameter>,
 }
 
+/// What no parameter makes up for.
+struct Refused {
+    message: String,
+    help: String,
+}
+
+const OTHER_WEIGHTS: &str =
+    "give each population weights of its own, or convert to a convention with the same gains";
+const OTHER_CONVENTION: &str =
+    "convert to another convention, or say with --set-to what the other tool does otherwise";
+
+/// One without a remedy of its own.
+fn refused(message: impl Into<String>) -> Refused {
+    Refused {
+        message: message.into(),
+        help: OTHER_CONVENTION.to_owned(),
+    }
+}
+
+fn has_bias(projection: &Projection) -> bool {
+    let mut bias = projection.bias.iter().flatten();
+    bias.any(|b| *b != 0.0)
+}
+
 /// What a reset comes to.
 #[derive(Clone, Debug, PartialEq)]
 enum Effect {
@@ -131,7 +201,7 @@ enum Effect {
 }
 
 impl Conversion<'_> {
-    fn run(&self) -> Result<Converted, Vec<String>> {
+    fn run(&self) -> Result<Converted, Vec<Refused>> {
         let problems = self.inexpressible();
         if !problems.is_empty() {
             return Err(problems);
@@ -144,7 +214,7 @@ impl Conversion<'_> {
         self.firing(&mut converted);
         match self.gains(&terms, &mut converted) {
             Ok(()) => Ok(converted),
-            Err(message) => Err(vec![message]),
+            Err(message) => Err(vec![refused(message)]),
         }
     }
 
@@ -162,21 +232,25 @@ impl Conversion<'_> {
         coefficients.terms(self.neuron)
     }
 
-    fn inexpressible(&self) -> Vec<String> {
+    fn inexpressible(&self) -> Vec<Refused> {
         let (from, to) = (self.from, self.to);
         let synapse = self.neuron.synapse.is_some();
         let memory = self.neuron.membrane != Membrane::Direct;
         let fires = self.neuron.firing.is_some() && memory;
         let integrates = matches!(self.neuron.membrane, Membrane::Integrator { .. });
         let exact = |c: &Convention| c.integrator == Integrator::Exact;
-        let biased = self.biased();
         let mut problems = Vec::new();
         let mut differ = |shows: bool, name: &str, a: String, b: String| {
             if shows && a != b {
-                problems.push(format!(
+                let message = format!(
                     "`{name}` is {a} in `{}` and {b} in `{}`, and no parameter makes up for it",
                     from.name, to.name
-                ));
+                );
+                let help = format!(
+                    "if the other tool can do as `{}`, say so with --set-to; or convert to another convention",
+                    from.name
+                );
+                problems.push(Refused { message, help });
             }
         };
         let text = |c: &Convention, name: &str| {
@@ -189,7 +263,7 @@ impl Conversion<'_> {
             (synapse && exact(from) && exact(to), "synapse_input"),
             (fires, "floor"),
             (fires, "spikes"),
-            (synapse && biased, "bias"),
+            (self.biased_by_cycle(), "recurrent_bias"),
             (synapse && self.leaks(), "synapse_leak"),
             (self.leaks(), "initial"),
             (integrates, "if_decay"),
@@ -215,6 +289,17 @@ impl Conversion<'_> {
             jumps(from),
             jumps(to),
         );
+        // Without a synapse there is nothing to go past.
+        let bias = |c: &Convention| match c.bias {
+            BiasPlace::Membrane if !synapse => BiasPlace::Input,
+            other => other,
+        };
+        differ(
+            self.biased(),
+            "bias",
+            bias(from).to_string(),
+            bias(to).to_string(),
+        );
         let time = |c: &Convention| match c.reset_time {
             ResetTime::Guarded if c.reset != Reset::Subtract => ResetTime::Same,
             other => other,
@@ -229,24 +314,20 @@ impl Conversion<'_> {
             differ(true, "reset", from.reset.to_string(), to.reset.to_string());
         }
         if from.number_format == NumberFormat::Int8 && to.number_format == NumberFormat::Int8 {
-            problems.push(
-                "weights of 8 bits are not converted: give the file of full precision".into(),
-            );
-        }
-        let dropped = biased && [from, to].iter().any(|c| c.bias == BiasPlace::Dropped);
-        if dropped && from.bias != to.bias {
-            problems.push("its bias is dropped by one of the two".into());
+            problems.push(refused(
+                "weights of 8 bits are not converted: give the file of full precision",
+            ));
         }
         problems
     }
 
     fn biased(&self) -> bool {
+        self.network.incoming(self.pop).any(|(_, p)| has_bias(p))
+    }
+
+    fn biased_by_cycle(&self) -> bool {
         let mut projections = self.network.incoming(self.pop);
-        projections.any(|(_, p)| {
-            p.bias
-                .as_ref()
-                .is_some_and(|bias| bias.iter().any(|b| *b != 0.0))
-        })
+        projections.any(|(proj, p)| has_bias(p) && self.network.is_recurrent(proj))
     }
 
     fn leaks(&self) -> bool {

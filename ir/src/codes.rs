@@ -79,7 +79,7 @@ codes! {
         "store float32 to keep what is trained";
     /// The length of a tick is missing or no positive number, or option and file disagree.
     TIME_STEP = "N0212",
-        "set `time.dt`, in seconds";
+        "give it in seconds, with --dt or `time.dt` of a configuration";
     /// The file's metadata state another convention than the one in use.
     CONVENTION_DIFFERS = "N0213",
         "set `convention` to what the file was made with, if it was";

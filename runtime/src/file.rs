@@ -52,6 +52,38 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
     }
 }
 
+/// Whether a file that is about to be written is none of those that were read for it.
+///
+/// # Errors
+/// When it is one of them, by whatever name.
+pub fn keeps(output: &Path, inputs: &[&Path]) -> Result<(), Diagnostic> {
+    let Ok(real) = fs::canonicalize(output) else {
+        return Ok(());
+    };
+    let mut inputs = inputs
+        .iter()
+        .filter_map(|input| fs::canonicalize(input).ok());
+    if !inputs.any(|input| input == real) {
+        return Ok(());
+    }
+    let message = "would take the place of a file that it is made from";
+    Err(Diagnostic::error(
+        codes::FILE_UNWRITABLE,
+        output.display().to_string(),
+        message,
+    )
+    .help("name another file"))
+}
+
+/// Whether the directory that a file is to be written to is there.
+///
+/// # Errors
+/// When it is not.
+pub fn has_place(path: &Path) -> Result<(), Diagnostic> {
+    let missing = directory_of(path).metadata().err();
+    missing.map_or(Ok(()), |error| Err(unwritable(path, &error)))
+}
+
 /// Creates a directory and those above it.
 ///
 /// # Errors
@@ -61,10 +93,7 @@ pub fn create_directory(path: &Path) -> Result<(), Diagnostic> {
 }
 
 fn replace(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     let mut file = temporary(directory)?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
@@ -74,6 +103,13 @@ fn replace(path: &Path, bytes: &[u8], permissions: Option<fs::Permissions>) -> i
     file.persist(path).map_err(|error| error.error)?;
     // The new name is durable only once the directory is.
     File::open(directory)?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// A temporary file with the permissions that any new file would get.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
-use nirc_compiler::passes;
+use nirc_compiler::passes::{self, Change};
 use nirc_ir::network::{Link, Network, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
@@ -21,6 +21,8 @@ pub struct Model {
     pub network: Network,
     /// What was repaired or assumed on the way.
     pub notes: Diagnostics,
+    /// What was changed by hand when it was read.
+    changes: Vec<Change>,
     file: nir::File,
 }
 
@@ -92,7 +94,7 @@ impl Model {
     ) -> Result<Self, Diagnostics> {
         let options = ImportOptions {
             convention: reading.convention.clone(),
-            dt: reading.dt.or_else(|| default_dt(&file, reading)),
+            dt: reading.dt,
             name: name.to_owned(),
             graded: reading.graded.clone(),
         };
@@ -104,6 +106,7 @@ impl Model {
         Ok(Self {
             network,
             notes,
+            changes: reading.changes.clone(),
             file,
         })
     }
@@ -242,15 +245,10 @@ impl Model {
                 }
             }
         }
-        let metadata = convention_metadata(&self.network.convention, self.network.dt);
+        let metadata =
+            convention_metadata(&self.network.convention, &self.changes, self.network.dt);
         nir::export(&self.file, &updates, &metadata)
     }
-}
-
-/// The length of a tick that a convention brings along, for files that state none.
-fn default_dt(file: &nir::File, reading: &Reading) -> Option<f64> {
-    let stated = file.graph().metadata.contains_key("dt");
-    reading.convention.dt.0.filter(|_| !stated)
 }
 
 /// Draws weights in the order of the projections, source by source, from one stream.

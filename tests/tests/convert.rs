@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, Array3, Axis, s};
-use nirc_compiler::convert::convert;
+use nirc_compiler::convert::{Target, convert};
 use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{self, File};
 use nirc_compiler::options::{Quantity, Record};
@@ -162,8 +162,13 @@ fn model_leaks(model: &Model) -> bool {
 /// The model under the other convention.
 fn converted(model: &Model, to: &Convention) -> Result<(Model, Diagnostics), Diagnostics> {
     let dt = tick(to);
-    let (rewrites, notes) = convert(&model.network, to, dt)?;
-    let metadata = nir::convention_metadata(to, dt);
+    let target = Target {
+        convention: to,
+        changes: &[],
+        dt,
+    };
+    let (rewrites, notes) = convert(&model.network, target)?;
+    let metadata = nir::convention_metadata(to, &[], dt);
     let bytes = nir::rewrite(model.file(), &rewrites, &metadata)?;
     let model = Model::from_bytes(bytes, "converted", &reading(to))?;
     Ok((model, notes))

@@ -375,8 +375,10 @@ impl Conversion {
             input: golden().join(format!("{}.nir", self.from.place())),
             output: output.to_owned(),
             from: self.from.reading(dt),
-            to: reading.convention.clone(),
-            to_dt: Some(self.to_dt),
+            to: Reading {
+                dt: Some(self.to_dt),
+                ..reading.clone()
+            },
         })?;
         Ok(reading)
     }

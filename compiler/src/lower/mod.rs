@@ -70,7 +70,14 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
         bad(
             "time.ticks",
             format!("{} bins; a sample has {least} to 65535", options.ticks),
-            "give the number of bins of a sample, with the last spikes two bins before its end",
+            match options.adjoint {
+                true => {
+                    "give the number of bins of a sample, with the last spikes two bins before its end"
+                }
+                false => {
+                    "give the number of ticks of a sample (--ticks, time.ticks), and cut longer input into samples"
+                }
+            },
         );
     }
     if options.batch == 0 || options.replicas == 0 {

@@ -147,7 +147,7 @@ impl Composer<'_> {
             .with("version", Dataset::text(VERSION));
         add_metadata(
             &mut root,
-            &convention_metadata(&self.network.convention, self.network.dt),
+            &convention_metadata(&self.network.convention, &[], self.network.dt),
         );
         File::from_tree(root)
     }

@@ -166,6 +166,11 @@ pub(super) fn add_metadata(root: &mut Group, metadata: &BTreeMap<String, Metadat
     let Some(group) = node.group_mut("metadata") else {
         return;
     };
+    if metadata.contains_key("convention") {
+        // All of another one goes; what is the same is put back in its place.
+        let stays = |name: &str| !name.starts_with("convention.") || metadata.contains_key(name);
+        group.retain_datasets(stays);
+    }
     for (key, value) in metadata {
         insert_nested(group, key, encode(value));
     }

@@ -38,7 +38,7 @@ pub use element::{ElementError, f16_to_f32};
 pub use export::{Update, export};
 pub use file::{File, read, read_bytes, read_bytes_within};
 pub use guess::{Guess, guess};
-pub use import::{ImportOptions, convention_metadata, import, stated_convention};
+pub use import::{ImportOptions, Stated, convention_metadata, import, neurons, stated_convention};
 pub use reader::{Limits, read_data_tree};
 pub use rewrite::rewrite;
 pub use summary::{FieldSummary, NodeSummary, Summary, Verdict, summary};

@@ -7,6 +7,7 @@ use nirc_ir::network::Parameter;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::File;
+use super::decode::node_path;
 use super::export::{add_metadata, find_node};
 use super::tree::{Dataset, Group};
 use super::writer::to_bytes;
@@ -26,7 +27,7 @@ pub fn rewrite(
 ) -> Result<Vec<u8>, Diagnostics> {
     let mut root = file.tree().clone();
     let mut problems = Diagnostics::new();
-    for (path, rewrite) in rewrites {
+    for (path, rewrite) in &rewrites.nodes {
         let applied = match find_node(&mut root, path) {
             Some(node) => apply(node, rewrite),
             None => Err((codes::NODE_FIELD_MISSING, "no such node".to_owned())),
@@ -35,9 +36,31 @@ pub fn rewrite(
             problems.push(Diagnostic::error(code, path.as_str(), message));
         }
     }
+    if let Some(graph) = root.group_mut("node") {
+        delay(graph, "", rewrites.delays, &mut problems);
+    }
     add_metadata(&mut root, metadata);
     problems.into_result(())?;
     to_bytes(&root)
+}
+
+/// Multiplies the times of all Delay nodes of a graph.
+#[expect(clippy::float_cmp, reason = "exactly the factor that changes nothing")]
+fn delay(graph: &mut Group, path: &str, factor: f64, problems: &mut Diagnostics) {
+    let Some(nodes) = graph.group_mut("nodes").filter(|_| factor != 1.0) else {
+        return;
+    };
+    for (name, node) in nodes.groups_mut() {
+        let path = node_path(path, name);
+        match node.dataset("type").and_then(Dataset::as_text).as_deref() {
+            Some("NIRGraph") => delay(node, &path, factor, problems),
+            Some("Delay") => match multiplied(node, "delay", &Parameter::Uniform(factor)) {
+                Ok(dataset) => node.insert("delay", dataset),
+                Err((code, message)) => problems.push(Diagnostic::error(code, path, message)),
+            },
+            _ => {}
+        }
+    }
 }
 
 type Applied = Result<(), (&'static str, String)>;
@@ -47,7 +70,7 @@ fn apply(node: &mut Group, rewrite: &Rewrite) -> Applied {
         let dataset = written(node, field, parameter)?;
         node.insert(field, dataset);
     }
-    if let Some(factor) = &rewrite.weights {
+    if let Some(factor) = rewrite.weights.as_ref().filter(|factor| !factor.is(1.0)) {
         let present = ["weight", "scale", "bias"]
             .into_iter()
             .filter(|f| node.contains(f));

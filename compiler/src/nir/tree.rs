@@ -110,6 +110,11 @@ impl Group {
         self.groups.push((name, group));
     }
 
+    /// Keeps the data sets with these names only.
+    pub(super) fn retain_datasets(&mut self, keep: impl Fn(&str) -> bool) {
+        self.datasets.retain(|(name, _)| keep(name));
+    }
+
     /// The group called `name`.
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups().find(|(n, _)| *n == name).map(|(_, g)| g)
@@ -129,6 +134,11 @@ impl Group {
     /// The groups in it, with their names, in file order.
     pub fn groups(&self) -> impl Iterator<Item = (&str, &Group)> {
         self.groups.iter().map(|(n, g)| (n.as_str(), g))
+    }
+
+    /// The same, for changes.
+    pub fn groups_mut(&mut self) -> impl Iterator<Item = (&str, &mut Group)> {
+        self.groups.iter_mut().map(|(n, g)| (n.as_str(), g))
     }
 
     /// The data sets in it, with their names, in file order.

@@ -126,7 +126,7 @@ fn in_ticks(place: &str, seconds: &[f64], dt: f64, problems: &mut Diagnostics) -
                     place,
                     format!("expected `delay` of whole ticks of {dt:?} s, found {delay:?} s, which is {ticks} ticks, at index {index}"),
                 )
-                .help(format!("delay by {:?} s, or choose `time.dt` so that every delay is a multiple of it", whole * dt)),
+                .help(format!("delay by {:?} s, or choose a tick (--dt) of which every delay is a multiple", whole * dt)),
             );
             return None;
         }
@@ -137,7 +137,7 @@ fn in_ticks(place: &str, seconds: &[f64], dt: f64, problems: &mut Diagnostics) -
                     place,
                     format!("expected `delay` of at most {MOST_TICKS} ticks of {dt:?} s, found {delay:?} s at index {index}"),
                 )
-                .help("choose a longer `time.dt`"),
+                .help("choose a longer tick (--dt)"),
             );
             return None;
         }

@@ -26,7 +26,7 @@ use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub use bias::bias;
-pub use conventions::{Change, conventions};
+pub use conventions::{Change, conventions, delay, own_convention, own_conventions};
 pub use dead::dead;
 pub use delays::delays;
 pub use fuse::fuse;

@@ -421,7 +421,7 @@ fn another_convention_in_the_file_is_noted() {
     let (bytes, _) = nirc_compiler::nir::export(
         &file,
         &Default::default(),
-        &convention_metadata(&written, 2e-3),
+        &convention_metadata(&written, &[], 2e-3),
     )
     .unwrap();
     let (file, _) = nirc_compiler::nir::read_bytes(bytes).unwrap();

@@ -100,7 +100,7 @@ fn python_reads_trained_weights_and_metadata() {
             bias: None,
         },
     )]);
-    let metadata = convention_metadata(&Convention::preset("eventprop").unwrap(), 1e-3);
+    let metadata = convention_metadata(&Convention::preset("eventprop").unwrap(), &[], 1e-3);
     let (bytes, _) = export(&file, &updates, &metadata).unwrap();
     let path = scratch.write("trained.nir", &bytes);
     let untouched = scratch.write("small.nir", &to_bytes(file.tree()).unwrap());

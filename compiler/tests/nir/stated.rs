@@ -4,6 +4,7 @@ use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{
     File, convention_metadata, export, guess, read, read_bytes, stated_convention,
 };
+use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 
 use crate::shared;
@@ -21,16 +22,35 @@ fn file(metadata: Group) -> File {
     File::from_tree(root).unwrap()
 }
 
+fn parsed(changes: &[String]) -> Vec<Change> {
+    let change = |text: &String| {
+        let (key, value) = text.rsplit_once('=').unwrap();
+        let (population, attribute) = match key.rsplit_once('.') {
+            None => (None, key),
+            Some((population, attribute)) => (Some(population.to_owned()), attribute),
+        };
+        Change {
+            population,
+            attribute: attribute.to_owned(),
+            value: value.to_owned(),
+        }
+    };
+    changes.iter().map(change).collect()
+}
+
 #[test]
 fn what_is_exported_is_stated() {
     for name in Convention::PRESETS {
         let mut convention = Convention::preset(name).unwrap();
         convention.set("delay", "3").unwrap();
         convention.set("if_decay", "0.75").unwrap();
-        let metadata = convention_metadata(&convention, 2e-3);
+        let changes = ["delay=3", "rnn/a=b.reset=none"].map(str::to_owned);
+        let metadata = convention_metadata(&convention, &parsed(&changes), 2e-3);
         let (bytes, _) = export(&file(Group::new()), &Default::default(), &metadata).unwrap();
         let (written, _) = read_bytes(bytes).unwrap();
-        assert_eq!(stated_convention(&written), Ok(Some(convention)));
+        let stated = stated_convention(&written).unwrap().unwrap();
+        assert_eq!(stated.convention, convention);
+        assert_eq!(stated.changes, changes);
     }
 }
 
@@ -82,4 +102,19 @@ fn exporters_are_recognised_by_their_marks_alone() {
         }
     }
     assert!(recognised > 10, "{recognised}");
+}
+
+#[test]
+fn a_convention_leaves_nothing_of_the_one_before() {
+    let changes = parsed(&["a.reset=none".to_owned()]);
+    let euler = Convention::preset("euler").unwrap();
+    let first = convention_metadata(&euler, &changes, 1e-3);
+    let (bytes, _) = export(&file(Group::new()), &Default::default(), &first).unwrap();
+    let (once, _) = read_bytes(bytes).unwrap();
+    let norse = Convention::preset("norse").unwrap();
+    let second = convention_metadata(&norse, &[], 1e-3);
+    let (bytes, _) = export(&once, &Default::default(), &second).unwrap();
+    let (twice, _) = read_bytes(bytes).unwrap();
+    let stated = stated_convention(&twice).unwrap().unwrap();
+    assert_eq!((stated.convention, stated.changes.len()), (norse, 0));
 }

@@ -10,6 +10,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 use nirc_compiler::options;
+use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use serde::{Serialize, Serializer};
 
@@ -25,6 +26,9 @@ pub struct Config {
     pub model: Option<PathBuf>,
     /// What the model's file leaves open.
     pub convention: Convention,
+    /// Which of its attributes stand in the configuration, and not only in the preset.
+    #[serde(skip)]
+    pub changes: Vec<Change>,
     /// Time of a sample.
     pub time: Time,
     /// Where samples come from.
@@ -233,6 +237,7 @@ impl Config {
     pub fn reading(&self) -> Reading {
         Reading {
             dt: Some(self.time.dt),
+            changes: self.changes.clone(),
             ..Reading::under(self.convention.clone())
         }
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
@@ -59,9 +60,11 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
             spike_bound: None,
         }),
     };
+    let (convention, changes) = convention?;
     Some(Config {
         model: model?,
-        convention: convention?,
+        convention,
+        changes,
         time: time?,
         data: data?,
         init: init?,
@@ -93,7 +96,8 @@ fn model(section: &Section<'_>, directory: &Path) -> Option<PathBuf> {
     path.map(|path| directory.join(path))
 }
 
-fn convention(section: &Section<'_>) -> Option<Convention> {
+/// The convention, and which of its attributes the section names.
+fn convention(section: &Section<'_>) -> Option<(Convention, Vec<Change>)> {
     let presets: Vec<(&str, &str)> = Convention::PRESETS.map(|name| (name, name)).to_vec();
     let preset = section.required_choice("preset", &presets);
     let mut changes = Vec::new();
@@ -118,18 +122,22 @@ fn convention(section: &Section<'_>) -> Option<Convention> {
                 .map(|v| v.to_string()),
             _ => section.choice(name, &words).map(str::to_owned),
         };
-        changes.extend(value.map(|value| (name, value)));
+        changes.extend(value.map(|value| Change {
+            population: None,
+            attribute: name.to_owned(),
+            value,
+        }));
     }
     section.finish();
     let mut convention = Convention::preset(preset?)?;
-    for (name, value) in changes {
-        convention.set(name, &value).ok()?;
+    for change in &changes {
+        convention.set(&change.attribute, &change.value).ok()?;
     }
     if let Err(message) = convention.check() {
         let help = "`nirc conventions` lists what each attribute can be";
         section.problem(codes::CONVENTION, "", &message, help);
     }
-    Some(convention)
+    Some((convention, changes))
 }
 
 /// Positive and finite.

@@ -1,14 +1,16 @@
 //! What a convention and a chip make of a file, node by node.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nirc_compiler::nir::{self, NodeSummary};
+use nirc_compiler::passes::{delay, own_convention};
 use nirc_ir::convention::{
-    BiasPlace, Convention, CurrentShape, Decays, Floor, Initial, Integrator, Leak, NumberFormat,
-    Order, Reset, ResetTime, Resistance, SpikeCount, SpikeShape, SynapseInput, SynapseIntegrator,
-    SynapseLeak, Threshold,
+    Attribute, BiasPlace, Convention, CurrentShape, Decays, Floor, Initial, Integrator, Leak,
+    NumberFormat, Order, RecurrentBias, Reset, ResetTime, Resistance, SpikeCount, SpikeShape,
+    SynapseInput, SynapseIntegrator, SynapseLeak, Threshold,
 };
-use nirc_ir::network::{Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
+use nirc_ir::network::{Membrane, Network, Neuron, Parameter};
 use nirc_ir::{Diagnostic, Diagnostics, Severity, codes};
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::target::Target;
@@ -80,23 +82,29 @@ impl Checked {
 pub fn check(job: &Check) -> Result<Checked, Diagnostics> {
     let (file, mut problems) = nir::read(&job.file)?;
     let summary = nir::summary(&file);
+    let neurons = nir::neurons(&file, job.reading.convention.time_unit);
     let (mut network, mut pes) = (None, None);
     match Model::from_file(file, &name(&job.file), &job.reading) {
         Ok(model) => {
             problems.0.extend(model.notes.0);
+            match runs(&model.network, job.target.as_ref()) {
+                Ok(count) => pes = count,
+                Err(found) => problems.0.extend(found.0),
+            }
             network = Some(model.network);
         }
         Err(found) => problems.0.extend(found.0),
     }
-    if let (Some(network), Some((target, ticks))) = (&network, &job.target) {
-        match fits(network, target, *ticks) {
-            Ok(count) => pes = Some(count),
-            Err(found) => problems.0.extend(found.0),
-        }
-    }
-    let nodes = summary.nodes.iter();
-    let nodes = nodes
-        .map(|node| verdict(node, network.as_ref(), &problems))
+    let judge = Judge {
+        reading: &job.reading,
+        problems: &problems,
+        network: network.as_ref(),
+        neurons,
+    };
+    let nodes = summary
+        .nodes
+        .iter()
+        .map(|node| judge.verdict(node))
         .collect();
     Ok(Checked {
         nodes,
@@ -110,35 +118,122 @@ fn name(path: &Path) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-fn fits(network: &Network, target: &Target, ticks: u32) -> Result<usize, Diagnostics> {
-    let program = forward(network, (ticks, 1), &[], Some(1), target)?;
+/// Whether there is a program for the network, and if a chip is given, on how many of its PEs it runs.
+fn runs(network: &Network, target: Option<&(Target, u32)>) -> Result<Option<usize>, Diagnostics> {
+    let Some((target, ticks)) = target else {
+        forward(network, (1, 1), &[], Some(1), &Target::spinnaker2())?;
+        return Ok(None);
+    };
+    let program = forward(network, (*ticks, 1), &[], Some(1), target)?;
     let bundle = Bundle::build(&program, target)?;
-    Ok(bundle.mapping.placements.len())
+    Ok(Some(bundle.mapping.placements.len()))
 }
 
-fn verdict(node: &NodeSummary, network: Option<&Network>, problems: &Diagnostics) -> NodeVerdict {
-    let own: Vec<&Diagnostic> = problems
-        .0
-        .iter()
-        .filter(|p| concerns(p, &node.path))
-        .collect();
-    let errors = own.iter().filter(|p| p.severity == Severity::Error);
-    let mut how: Vec<String> = errors.map(|p| p.message.clone()).collect();
-    let mut verdict = Verdict::Unsupported;
-    if how.is_empty() {
-        let rounded = own.iter().filter(|p| p.code == codes::NODE_PRECISION);
-        how.extend(rounded.map(|p| p.message.clone()));
-        how.extend(network.map_or_else(Vec::new, |network| of_population(network, &node.path)));
-        verdict = match how.is_empty() {
-            true => Verdict::Faithful,
-            false => Verdict::Approximate,
-        };
+/// What verdicts follow from.
+struct Judge<'a> {
+    reading: &'a Reading,
+    problems: &'a Diagnostics,
+    /// The network, if there is nothing wrong with it.
+    network: Option<&'a Network>,
+    /// The neurons of the file, which are judged even where there is no network.
+    neurons: BTreeMap<String, Neuron>,
+}
+
+impl Judge<'_> {
+    fn verdict(&self, node: &NodeSummary) -> NodeVerdict {
+        let own = self.problems.0.iter().filter(|p| concerns(p, &node.path));
+        let own: Vec<&Diagnostic> = own.collect();
+        let errors = own.iter().filter(|p| p.severity == Severity::Error);
+        let mut how: Vec<String> = errors.map(|p| p.message.clone()).collect();
+        let mut verdict = Verdict::Unsupported;
+        if how.is_empty() {
+            let rounded = own.iter().filter(|p| p.code == codes::NODE_PRECISION);
+            how.extend(rounded.map(|p| p.message.clone()));
+            how.extend(self.departures(&node.path));
+            verdict = match how.is_empty() {
+                true => Verdict::Faithful,
+                false => Verdict::Approximate,
+            };
+        }
+        NodeVerdict {
+            node: node.path.clone(),
+            type_name: node.type_name.clone(),
+            verdict,
+            how,
+        }
     }
-    NodeVerdict {
-        node: node.path.clone(),
-        type_name: node.type_name.clone(),
-        verdict,
-        how,
+
+    /// In which ways a convention does otherwise than NIR's equations, as far as it shows on these neurons.
+    fn departures(&self, name: &str) -> Vec<String> {
+        let Some(neuron) = self.neurons.get(name) else {
+            return Vec::new();
+        };
+        let Reading {
+            convention,
+            changes,
+            ..
+        } = self.reading;
+        // Where that fails, it is among the problems.
+        let Ok(convention) = own_convention(convention, changes, name, neuron) else {
+            return Vec::new();
+        };
+        let place = Place::of(self.network, name, &convention);
+        let dt = self.network.map(|network| network.dt);
+        let described = Convention::describe();
+        let values = convention.attributes();
+        let departs = |(attribute, (name, value)): (&Attribute, &(&str, String))| {
+            if !matters(name, &convention, neuron, &place, dt) {
+                return None;
+            }
+            let meaning = attribute.values.iter().find(|(word, _)| word == value);
+            let meaning = meaning.map_or(attribute.meaning, |(_, meaning)| meaning);
+            Some(format!("{name} = {value}: {meaning}"))
+        };
+        let mut all: Vec<String> = described.iter().zip(&values).filter_map(departs).collect();
+        all.extend(place.late());
+        all
+    }
+}
+
+/// Where neurons stand in a network.
+struct Place {
+    /// Most ticks by which something arrives later than the file has it.
+    late: u32,
+    /// Whether something constant arrives.
+    biased: bool,
+    /// Whether something constant arrives by way of a cycle.
+    biased_by_cycle: bool,
+}
+
+impl Place {
+    /// In a network; where there is none, all that is known is the delay that everything has.
+    fn of(network: Option<&Network>, name: &str, convention: &Convention) -> Self {
+        let mut place = Self {
+            late: convention.delay,
+            biased: false,
+            biased_by_cycle: false,
+        };
+        let found = network.and_then(|network| {
+            let mut populations = network.populations.iter();
+            Some((network, populations.find(|(_, p)| p.name == name)?.0))
+        });
+        let Some((network, pop)) = found else {
+            return place;
+        };
+        place.late = 0;
+        for (proj, projection) in network.incoming(pop) {
+            let mut bias = projection.bias.iter().flatten();
+            let biased = bias.any(|b| *b != 0.0);
+            place.biased |= biased;
+            place.biased_by_cycle |= biased && network.is_recurrent(proj);
+            place.late = place.late.max(delay(network, proj));
+        }
+        place
+    }
+
+    fn late(&self) -> Option<String> {
+        let ticks = if self.late == 1 { "tick" } else { "ticks" };
+        (self.late > 0).then(|| format!("what arrives is up to {} {ticks} late", self.late))
     }
 }
 
@@ -150,45 +245,7 @@ fn concerns(problem: &Diagnostic, node: &str) -> bool {
     place == node || parts.any(|part| part == node)
 }
 
-fn of_population(network: &Network, name: &str) -> Vec<String> {
-    let mut found = network.populations.iter().filter(|(_, p)| p.name == name);
-    let Some((pop, population)) = found.next() else {
-        return Vec::new();
-    };
-    match &population.kind {
-        PopulationKind::Neurons(neuron) => departures(network, pop, neuron),
-        PopulationKind::Source | PopulationKind::Graded => Vec::new(),
-    }
-}
-
-/// In which ways a convention does otherwise than NIR's equations, as far as it shows on these neurons.
-fn departures(network: &Network, pop: Pop, neuron: &Neuron) -> Vec<String> {
-    let convention = network.convention_of(pop);
-    let described = Convention::describe();
-    let values = convention.attributes();
-    let departs =
-        |(attribute, (name, value)): (&nirc_ir::convention::Attribute, &(&str, String))| {
-            if !matters(name, convention, neuron, network.dt) {
-                return None;
-            }
-            let meaning = attribute.values.iter().find(|(word, _)| word == value);
-            let meaning = meaning.map_or(attribute.meaning, |(_, meaning)| meaning);
-            Some(format!("{name} = {value}: {meaning}"))
-        };
-    let mut all: Vec<String> = described.iter().zip(&values).filter_map(departs).collect();
-    all.extend(late(network, pop));
-    all
-}
-
-/// Delays that the file does not have.
-fn late(network: &Network, pop: Pop) -> Option<String> {
-    let delays = network.incoming(pop).map(|(_, p)| p.delay);
-    let most = delays.max().filter(|delay| *delay > 0)?;
-    let ticks = if most == 1 { "tick" } else { "ticks" };
-    Some(format!("what arrives is up to {most} {ticks} late"))
-}
-
-fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
+fn matters(name: &str, c: &Convention, neuron: &Neuron, place: &Place, dt: Option<f64>) -> bool {
     let leaky = matches!(neuron.membrane, Membrane::Leaky { .. });
     let memory = neuron.membrane != Membrane::Direct;
     let synapse = neuron.synapse.is_some();
@@ -208,7 +265,7 @@ fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
             Parameter::Uniform(tau) => vec![*tau],
             Parameter::PerNeuron(taus) => taus.clone(),
         });
-        values.any(|tau| tau < dt)
+        values.any(|tau| dt.is_some_and(|dt| tau < dt))
     };
     match name {
         "integrator" => match c.integrator {
@@ -240,7 +297,12 @@ fn matters(name: &str, c: &Convention, neuron: &Neuron, dt: f64) -> bool {
         },
         "floor" => memory && fires && c.floor != Floor::None,
         "spikes" => memory && fires && c.spikes != SpikeCount::Single,
-        "bias" => synapse && c.bias != BiasPlace::Input,
+        "bias" => match c.bias {
+            BiasPlace::Input => false,
+            BiasPlace::Membrane => place.biased && synapse,
+            BiasPlace::Delayed | BiasPlace::Dropped => place.biased,
+        },
+        "recurrent_bias" => place.biased_by_cycle && c.recurrent_bias != RecurrentBias::Same,
         "output_delay" => fires && c.output_delay > 0,
         "number_format" => c.number_format != NumberFormat::F32,
         _ => false,

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use nirc_compiler::convert;
+use nirc_compiler::convert::{self, Target};
 use nirc_compiler::nir;
-use nirc_ir::Diagnostics;
-use nirc_ir::convention::Convention;
+use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::file;
 use crate::model::Model;
@@ -20,10 +19,9 @@ pub struct Convert {
     pub output: PathBuf,
     /// How the file is read.
     pub from: Reading,
-    /// How the other tool will read what is written.
-    pub to: Convention,
-    /// Seconds of a tick of the other tool, if they are others.
-    pub to_dt: Option<f64>,
+    /// How the other tool will read what is written; its ticks are as long as those of the file, unless it says
+    /// otherwise.
+    pub to: Reading,
 }
 
 /// Rewrites the parameters so that the network under the second convention is the one under the first.
@@ -35,11 +33,20 @@ pub struct Convert {
 pub fn convert_file(job: &Convert) -> Result<Diagnostics, Diagnostics> {
     let model = Model::open(&job.input, &job.from)?;
     let mut notes = model.notes.clone();
-    let to_dt = job.to_dt.unwrap_or(model.network.dt);
-    let (rewrites, warnings) = convert::convert(&model.network, &job.to, to_dt)?;
+    let target = Target {
+        convention: &job.to.convention,
+        changes: &job.to.changes,
+        dt: job.to.dt.unwrap_or(model.network.dt),
+    };
+    if !(target.dt.is_finite() && target.dt > 0.0) {
+        let message = format!("expected a positive number of seconds, found {}", target.dt);
+        return Err(Diagnostic::error(codes::TIME_STEP, "--to-dt", message).into());
+    }
+    let (rewrites, warnings) = convert::convert(&model.network, target)?;
     notes.0.extend(warnings.0);
-    let metadata = nir::convention_metadata(&job.to, to_dt);
+    let metadata = nir::convention_metadata(target.convention, target.changes, target.dt);
     let bytes = nir::rewrite(model.file(), &rewrites, &metadata)?;
+    file::keeps(&job.output, &[&job.input])?;
     file::write_atomically(&job.output, &bytes)?;
     Ok(notes)
 }

@@ -1,6 +1,6 @@
 //! Gradients of a batch, sample by sample, with everything that led to them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array0, Array1, Array2, Array3, Axis, arr0};
 use nirc_compiler::options::Record;
@@ -13,6 +13,7 @@ use super::stack::{self, Recording};
 use crate::config::Config;
 use crate::data::{Archive, DataSet, read_errors, read_spikes, wrong_bins};
 use crate::device::Executors;
+use crate::file;
 use crate::model::Model;
 use crate::program::{Job, compile};
 use crate::training::by_output;
@@ -45,6 +46,14 @@ pub struct Gradient {
 /// # Errors
 /// When a file is unreadable or does not fit, the network does not compile, or the device fails.
 pub fn gradient(job: &Gradient, config: &Config) -> Result<Diagnostics, Diagnostics> {
+    let files = [
+        Some(&job.model),
+        Some(&job.input),
+        job.labels.as_ref(),
+        job.error.as_ref(),
+    ];
+    let files: Vec<&Path> = files.into_iter().flatten().map(PathBuf::as_path).collect();
+    file::keeps(&job.output, &files)?;
     let model = Model::open(&job.model, &config.reading())?;
     let (bins, set) = read_spikes(&job.input, job.labels.as_deref())?;
     if bins != config.time.ticks as usize {

@@ -6,7 +6,6 @@
 mod check;
 mod convert;
 mod diff;
-mod explain;
 mod gradient;
 mod run;
 pub(crate) mod stack;
@@ -15,8 +14,9 @@ mod train;
 
 pub use check::{Check, Checked, NodeVerdict, Verdict, check};
 pub use convert::{Convert, convert_file};
-pub use diff::{Behaviour, Comparison, Diff, Differences, First, diff};
-pub use explain::{Attribute, Explanation};
+pub use diff::{
+    Apart, Behaviour, Compared, Comparison, Diff, Differences, Explanation, First, diff,
+};
 pub use gradient::{Gradient, gradient};
 pub use run::{Ran, Run, Source, run};
 pub use supported::{PRIMITIVES, Support, supported};

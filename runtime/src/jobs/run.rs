@@ -15,7 +15,7 @@ use super::stack;
 use crate::bundle;
 use crate::config::Config;
 use crate::data::Archive;
-use crate::data::signal::{Name, Signal, Spikes, Writing, write_signals};
+use crate::data::signal::{Name, Signal, Spikes, Writing, can_be_written, write_signals};
 use crate::device::{Executors, Machine};
 use crate::emulated::Stats;
 use crate::file;
@@ -84,9 +84,18 @@ pub struct Ran {
 /// # Errors
 /// When a file is unreadable or does not fit, the network does not compile, or the device fails.
 pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Diagnostics> {
+    let (Source::Model { file: source, .. } | Source::Bundle(source, _)) = &job.source;
+    for written in [Some(&job.output), job.report.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        file::keeps(written, &[source, &job.input])?;
+    }
     let mut setup = Setup::open(job)?;
     let stimulus = setup.stimulus(job)?;
     let record = stack::recorded(&setup.record, &setup.model.network)?;
+    let names: Vec<String> = record.iter().map(stack::name).collect();
+    can_be_written(&job.output, &names)?;
     let samples = stimulus.samples();
     let mut watch = |done| progress(done, samples);
     let target = Target::spinnaker2();

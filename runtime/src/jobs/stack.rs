@@ -4,7 +4,7 @@ use ndarray::Array3;
 use nirc_compiler::options::{Quantity, Record};
 use nirc_ir::event::{Array, Proc, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike};
-use nirc_ir::network::{Membrane, Network, PopulationKind};
+use nirc_ir::network::{Membrane, Network, Population, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::data::Archive;
@@ -52,7 +52,7 @@ pub(crate) fn recorded(names: &[String], network: &Network) -> Result<Vec<Record
     let mut problems = Diagnostics::new();
     let mut record = Vec::new();
     for name in names {
-        match parse(name) {
+        match parse(name).and_then(|what| checked(what, network)) {
             Ok(what) if record.contains(&what) => {}
             Ok(what) => record.push(what),
             Err(problem) => problems.push(problem),
@@ -74,21 +74,15 @@ pub(crate) fn check(record: &[Record], program: &Program) -> Result<(), Diagnost
 fn find(record: &Record, program: &Program) -> Result<(Proc, Option<Array>), Diagnostic> {
     let spiking =
         |proc: &Proc| matches!(program.processes[*proc].role, Role::Source | Role::Neurons);
-    let problem = |message: String| Diagnostic::error(codes::RECORD_NAME, name(record), message);
     let Some(proc) = program.process(&record.population).filter(spiking) else {
         let populations = program.processes.iter().filter(|(proc, _)| spiking(proc));
-        let names: Vec<&str> = populations.map(|(_, p)| p.name.as_str()).collect();
-        return Err(
-            problem(format!("no population is called `{}`", record.population))
-                .help(format!("populations are: {}", names.join(", "))),
-        );
+        return Err(unknown(record, populations.map(|(_, p)| p.name.as_str())));
     };
     let trace = program.processes[proc].array(&format!("trace.{}", record.quantity.name()));
     if trace.is_none() && record.quantity != Quantity::Spikes {
-        return Err(
-            problem("this program was compiled without the trace".to_owned())
-                .help("name it with --record when compiling, or record it from the .nir file"),
-        );
+        let message = "this program was compiled without the trace";
+        return Err(Diagnostic::error(codes::RECORD_NAME, name(record), message)
+            .help("name it with --record when compiling, or record it from the .nir file"));
     }
     Ok((proc, trace))
 }
@@ -97,28 +91,65 @@ fn find(record: &Record, program: &Program) -> Result<(Proc, Option<Array>), Dia
 pub(crate) fn everything(network: &Network, adjoint: bool) -> Vec<Record> {
     let mut all = Vec::new();
     for population in network.populations.values() {
-        let PopulationKind::Neurons(neuron) = &population.kind else {
-            continue;
-        };
-        let has = |quantity: &Quantity| match quantity {
-            Quantity::Spikes => neuron.firing.is_some(),
-            Quantity::I => neuron.synapse.is_some(),
-            Quantity::VPre => neuron.firing.is_some() && neuron.membrane != Membrane::Direct,
-            Quantity::V => true,
-            Quantity::LambdaV => adjoint,
-            Quantity::LambdaI => adjoint && neuron.synapse.is_some(),
-        };
-        all.extend(
-            Quantity::ALL
-                .into_iter()
-                .filter(has)
-                .map(|quantity| Record {
-                    population: population.name.clone(),
-                    quantity,
-                }),
-        );
+        if let PopulationKind::Neurons(_) = &population.kind {
+            let quantities = quantities(population, adjoint).into_iter();
+            all.extend(quantities.map(|quantity| Record {
+                population: population.name.clone(),
+                quantity,
+            }));
+        }
     }
     all
+}
+
+/// What can be recorded of a population.
+fn quantities(population: &Population, adjoint: bool) -> Vec<Quantity> {
+    let PopulationKind::Neurons(neuron) = &population.kind else {
+        return vec![Quantity::Spikes];
+    };
+    let has = |quantity: &Quantity| match quantity {
+        Quantity::Spikes => neuron.firing.is_some(),
+        Quantity::I => neuron.synapse.is_some(),
+        Quantity::VPre => neuron.firing.is_some() && neuron.membrane != Membrane::Direct,
+        Quantity::V => true,
+        Quantity::LambdaV => adjoint,
+        Quantity::LambdaI => adjoint && neuron.synapse.is_some(),
+    };
+    Quantity::ALL.into_iter().filter(has).collect()
+}
+
+/// The same, if a forward pass has it.
+pub(crate) fn checked(record: Record, network: &Network) -> Result<Record, Diagnostic> {
+    let mut populations = network.populations.values();
+    let Some(population) = populations.find(|p| p.name == record.population) else {
+        let names = network.populations.values().map(|p| p.name.as_str());
+        return Err(unknown(&record, names));
+    };
+    let has = quantities(population, false);
+    if has.contains(&record.quantity) {
+        return Ok(record);
+    }
+    let has = has
+        .into_iter()
+        .map(Quantity::name)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let message = format!(
+        "`{}` has no {} in a forward pass",
+        record.population,
+        record.quantity.name()
+    );
+    Err(
+        Diagnostic::error(codes::RECORD_NAME, name(&record), message)
+            .help(format!("it has: {has}")),
+    )
+}
+
+fn unknown<'a>(record: &Record, names: impl Iterator<Item = &'a str>) -> Diagnostic {
+    let names: Vec<&str> = names.collect();
+    let message = format!("no population is called `{}`", record.population);
+    Diagnostic::error(codes::RECORD_NAME, name(record), message)
+        .help(format!("populations are: {}", names.join(", ")))
 }
 
 /// What leaves a network: spikes, or values where there are none.
@@ -141,7 +172,8 @@ pub(crate) fn outputs(network: &Network) -> Vec<Record> {
     all
 }
 
-fn name(record: &Record) -> String {
+/// `population.quantity`.
+pub(crate) fn name(record: &Record) -> String {
     format!("{}.{}", record.population, record.quantity.name())
 }
 

@@ -288,8 +288,10 @@ fn converted(dt: f64) -> Converted {
         input: golden().join(format!("{}.nir", from.place())),
         output: file.clone(),
         from: original.clone(),
-        to: Convention::preset("jaxsnn").expect("a preset"),
-        to_dt: Some(dt),
+        to: Reading {
+            dt: Some(dt),
+            ..Reading::under(Convention::preset("jaxsnn").expect("a preset"))
+        },
     })
     .unwrap_or_else(|e| panic!("{e}"));
     Converted {

@@ -6,14 +6,22 @@ use nir_rs::{MetadataValue, NirGraph, TensorData};
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-use super::super::File;
+use crate::nir::File;
+use crate::passes::Change;
 
 const DT: &str = "dt";
 const CONVENTION: &str = "convention";
 
+const CHANGES: &str = "convention.changes";
+
 /// The metadata that record a convention and a time step in an exported file: `dt` in seconds,
-/// `convention` for the preset, and `convention.<attribute>` for each attribute.
-pub fn metadata(convention: &Convention, dt: f64) -> BTreeMap<String, MetadataValue> {
+/// `convention` for the preset, `convention.<attribute>` for each attribute, and `convention.changes` for what was
+/// changed by hand, as `attribute=value` or `population.attribute=value`.
+pub fn metadata(
+    convention: &Convention,
+    changes: &[Change],
+    dt: f64,
+) -> BTreeMap<String, MetadataValue> {
     let mut map: BTreeMap<_, _> = attributes(convention)
         .into_iter()
         .map(|(name, value)| (format!("{CONVENTION}.{name}"), value))
@@ -23,7 +31,20 @@ pub fn metadata(convention: &Convention, dt: f64) -> BTreeMap<String, MetadataVa
         MetadataValue::String(convention.name.clone()),
     );
     map.insert(DT.to_owned(), MetadataValue::F64(dt));
+    if !changes.is_empty() {
+        let changes = changes.iter().map(ToString::to_string).collect();
+        map.insert(CHANGES.to_owned(), MetadataValue::StringList(changes));
+    }
     map
+}
+
+/// What a file says of how it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stated {
+    /// The convention.
+    pub convention: Convention,
+    /// What was changed by hand beside it, as `attribute=value` or `population.attribute=value`.
+    pub changes: Vec<String>,
 }
 
 /// Numbers are stored as numbers, everything else as its name.
@@ -41,7 +62,7 @@ fn attributes(convention: &Convention) -> Vec<(&'static str, MetadataValue)> {
 ///
 /// # Errors
 /// When they name a preset, an attribute or a value that there is not.
-pub fn stated(file: &File) -> Result<Option<Convention>, Diagnostics> {
+pub fn stated(file: &File) -> Result<Option<Stated>, Diagnostics> {
     let metadata = &file.graph().metadata;
     let Some(name) = metadata.get(CONVENTION) else {
         return Ok(None);
@@ -61,7 +82,8 @@ pub fn stated(file: &File) -> Result<Option<Convention>, Diagnostics> {
     })?;
     let mut problems = Diagnostics::new();
     for (key, value) in metadata {
-        let Some(attribute) = key.strip_prefix("convention.") else {
+        let attribute = key.strip_prefix("convention.");
+        let Some(attribute) = attribute.filter(|_| key != CHANGES) else {
             continue;
         };
         let text = match number(value) {
@@ -75,7 +97,20 @@ pub fn stated(file: &File) -> Result<Option<Convention>, Diagnostics> {
     if let Err(message) = convention.check() {
         problems.push(problem(CONVENTION, message));
     }
-    problems.into_result(Some(convention))
+    let changes = match metadata.get(CHANGES) {
+        None => Vec::new(),
+        Some(MetadataValue::StringList(changes)) => changes.clone(),
+        Some(MetadataValue::String(change)) => vec![change.clone()],
+        Some(other) => {
+            let message = format!("expected strings `attribute=value`, found {}", show(other));
+            problems.push(problem(CHANGES, message));
+            Vec::new()
+        }
+    };
+    problems.into_result(Some(Stated {
+        convention,
+        changes,
+    }))
 }
 
 /// Notes where the file states something else than what is used.
@@ -167,7 +202,7 @@ pub(super) fn dt(
         }
         (Some(dt), None) => Some(dt),
         (None, Some(file)) => Some(file),
-        (None, None) if convention.dt.0.is_some_and(is_time_step) => {
+        (None, None) if stated.is_none() && convention.dt.0.is_some_and(is_time_step) => {
             let dt = convention.dt.0?;
             problems.push(Diagnostic::note(
                 codes::TIME_STEP,

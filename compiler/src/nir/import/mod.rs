@@ -19,13 +19,13 @@ mod paths;
 mod shapes;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nirc_ir::network::{Convention, Network};
+use nirc_ir::network::{Convention, Network, Neuron};
 use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-pub use convention::{metadata as convention_metadata, stated as stated_convention};
+pub use convention::{Stated, metadata as convention_metadata, stated as stated_convention};
 pub(super) use values::to_f64;
 
 use super::File;
@@ -81,6 +81,18 @@ pub fn import(file: &File, options: &ImportOptions) -> Result<(Network, Diagnost
     let network = parts.network(options, dt);
     verify_network(&network)?;
     Ok((network, problems))
+}
+
+/// The neurons of a file by their paths, as far as their own parameters are sound, whatever else is wrong.
+pub fn neurons(file: &File, time_unit: f64) -> BTreeMap<String, Neuron> {
+    let mut problems = Diagnostics::new();
+    let graph = Graph::of(file, &mut problems);
+    let forms = forms::all(&graph, &mut problems);
+    let shapes = shapes::infer(&graph, &forms, &mut problems);
+    let neurons = neuron::all(&graph, &shapes, time_unit, &mut problems).into_iter();
+    neurons
+        .map(|(index, neuron)| (graph.nodes[index].path.clone(), neuron))
+        .collect()
 }
 
 fn check_convention(convention: &Convention, problems: &mut Diagnostics) {

@@ -121,7 +121,7 @@ fn single(place: &str, event: &Event) -> Result<f32, Diagnostic> {
     Err(malformed(
         place,
         &format!(
-            "expected numbers of at most {:e}, found {} at {}",
+            "expected numbers of at most {:e}, found {:e} at {}",
             f32::MAX,
             event.value,
             bin(event)
@@ -156,7 +156,7 @@ fn several(place: &str, event: Event, others: usize) -> Diagnostic {
             bin(&event)
         ),
     )
-    .help("use a smaller time.dt, or drop all but one event of a bin")
+    .help("use a shorter tick (--dt), or drop all but one event of a bin")
 }
 
 /// An extent that no signal has.

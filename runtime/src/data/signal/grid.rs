@@ -56,7 +56,7 @@ impl Grid {
                 self.dt
             ),
         )
-        .help("round the times to multiples of time.dt, from 0 on, or set time.dt to their grid"))
+        .help("round the times to multiples of a tick, from 0 on, or choose a tick (--dt) of which they are"))
     }
 
     /// The time of a tick, in seconds, such that `floor(time / dt)` gives the tick back, which is how

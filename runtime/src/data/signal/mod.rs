@@ -132,6 +132,58 @@ pub fn read_signals(
     Ok((signals, notes))
 }
 
+/// The formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Npy,
+    Npz,
+    Csv,
+    NirData,
+}
+
+impl Format {
+    /// The one that the path's extension says.
+    fn of(path: &Path) -> Result<Self, Diagnostic> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let found = match &*extension.to_ascii_lowercase() {
+            "npy" => return Ok(Self::Npy),
+            "npz" => return Ok(Self::Npz),
+            "csv" => return Ok(Self::Csv),
+            "h5" | "hdf5" => return Ok(Self::NirData),
+            "" => "none".to_owned(),
+            _ => format!(".{extension}"),
+        };
+        let message = format!("expected a name in .npy, .npz, .csv or .h5, found {found}");
+        let place = path.display().to_string();
+        Err(Diagnostic::error(codes::FILE_UNWRITABLE, place, message)
+            .help("the extension says the format"))
+    }
+
+    /// Whether it holds so many signals of these names.
+    fn holds<T: ToString>(self, names: &[T], place: &str) -> Result<(), Diagnostic> {
+        match (self, names) {
+            (Self::Npz | Self::NirData, _) | (_, [_]) => Ok(()),
+            _ => {
+                let listed = listed(names.iter().map(T::to_string));
+                let found = names.len();
+                let message = format!("the format holds one signal, found {found} ({listed})");
+                Err(Diagnostic::error(codes::FILE_UNWRITABLE, place, message)
+                    .help("write .npz or .h5, or one signal"))
+            }
+        }
+    }
+}
+
+/// Whether signals of these names can be written there, as far as that can be told before there are any.
+///
+/// # Errors
+/// When the extension is none of the four, the format holds one signal and there are others, or there is no such
+/// directory.
+pub fn can_be_written<T: ToString>(path: &Path, names: &[T]) -> Result<(), Diagnostic> {
+    Format::of(path)?.holds(names, &path.display().to_string())?;
+    file::has_place(path)
+}
+
 /// Writes signals; the format is that of the path's extension. The file is there whole or not at all.
 ///
 /// # Errors
@@ -143,23 +195,14 @@ pub fn write_signals(
     writing: &Writing,
 ) -> Result<(), Diagnostic> {
     let place = path.display().to_string();
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let bytes = match &*extension.to_ascii_lowercase() {
-        "npy" => npy::write(only_signal(signals, &place)?, &place)?,
-        "npz" => npz::write(signals, &place)?,
-        "csv" => {
-            let signal = only_signal(signals, &place)?;
-            csv::write(signal, writing.layout(signal), &place)?
-        }
-        "h5" | "hdf5" => nirdata::write(signals, writing, &place)?,
-        _ => {
-            return Err(Diagnostic::error(
-                codes::FILE_UNWRITABLE,
-                place,
-                format!("expected a name in .npy, .npz, .csv or .h5, found .{extension}"),
-            )
-            .help("the extension says the format"));
-        }
+    let format = Format::of(path)?;
+    let names: Vec<&Name> = signals.iter().map(|(name, _)| name).collect();
+    format.holds(&names, &place)?;
+    let bytes = match (format, signals) {
+        (Format::Npy, [(_, signal), ..]) => npy::write(signal, &place)?,
+        (Format::Csv, [(_, signal), ..]) => csv::write(signal, writing.layout(signal), &place)?,
+        (Format::NirData, _) => nirdata::write(signals, writing, &place)?,
+        _ => npz::write(signals, &place)?,
     };
     file::write_atomically(path, &bytes)
 }
@@ -204,22 +247,6 @@ fn only_port<'a>(request: &'a Request, place: &str) -> Result<&'a Port, Diagnost
             ),
         )
         .help("use .npz with an array for each port by its name, or NIRData")),
-    }
-}
-
-fn only_signal<'a>(signals: &'a [(Name, Signal)], place: &str) -> Result<&'a Signal, Diagnostic> {
-    match signals {
-        [(_, signal)] => Ok(signal),
-        _ => Err(Diagnostic::error(
-            codes::FILE_UNWRITABLE,
-            place,
-            format!(
-                "the format holds one signal, found {} ({})",
-                signals.len(),
-                listed(signals.iter().map(|(name, _)| name))
-            ),
-        )
-        .help("write .npz or .h5, or one signal")),
     }
 }
 

@@ -187,7 +187,7 @@ fn gridded(
             place,
             format!("expected data of {asked} s a tick, found {dt} s"),
         )
-        .help("set time.dt to that of the data, or record them with another"));
+        .help("choose that tick with --dt, or record the data with another"));
     }
     let data = Numbers::read(group, "data", place)?;
     let &[samples, ticks, channels] = data.shape() else {

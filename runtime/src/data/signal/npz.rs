@@ -25,8 +25,12 @@ pub(super) fn read(
         .map_err(|error| malformed(place, &format!("not a .npz archive: {error}")))?;
     let members: Vec<String> = archive.file_names().map(stripped).collect();
     let find = |name: &Name| {
-        let name = name.to_string();
-        let same = members.iter().enumerate().filter(|(_, m)| **m == name);
+        // Recordings have the quantity in their names.
+        let names = [name.to_string(), format!("{name}.spikes")];
+        let same = members
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| names.contains(m));
         same.map(|(i, _)| i).collect()
     };
     let (chosen, notes) = assign(request, &members, place, find)?;

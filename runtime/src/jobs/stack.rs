@@ -8,7 +8,7 @@ use nirc_ir::network::{Membrane, Network, Population, PopulationKind};
 use nirc_ir::{Diagnostic, codes};
 
 use crate::data::Archive;
-use crate::data::signal::{Name, Signal, SignalError, Spikes, Values};
+use crate::data::signal::{Extent, Name, Signal, SignalError, Spikes, Values};
 
 /// Something recorded of a population, for every sample.
 pub(crate) struct Recording {
@@ -153,7 +153,12 @@ impl Recording {
         let trace = process.array(&format!("trace.{}", record.quantity.name()));
         let stack = match (record.quantity, trace) {
             (_, Some(trace)) => {
-                let shape = (program.ticks as usize, samples, process.lanes);
+                let refused = |e: SignalError| {
+                    Diagnostic::error(codes::DATA_ARRAY, name(&record), e.to_string())
+                };
+                let extents = [samples, process.lanes].map(|n| n as u64);
+                let extent = Extent::new(program.ticks.into(), extents[0], extents[1]);
+                let shape = extent.and_then(Extent::dense).map_err(refused)?;
                 Stack::Trace(trace, Array3::zeros(shape))
             }
             (Quantity::Spikes, None) => Stack::Spikes(Vec::with_capacity(samples)),
@@ -195,8 +200,14 @@ impl Recording {
             }
             Stack::Trace(trace, array) => {
                 let values = executor.read(replica, self.proc, *trace)?;
-                let lanes = array.dim().2;
-                for (tick, row) in values.chunks_exact(lanes.max(1)).enumerate() {
+                // Spikes are seen later than they cross; the voltage is the population's own.
+                let late = match self.record.quantity {
+                    Quantity::Spikes => self.late as usize,
+                    _ => 0,
+                };
+                let (ticks, _, lanes) = array.dim();
+                let rows = values.chunks_exact(lanes.max(1));
+                for (tick, row) in (late..ticks).zip(rows) {
                     for (lane, value) in row.iter().enumerate() {
                         array[[tick, b, lane]] = *value;
                     }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use common::{bad, command, good, stderr, within, workspace};
-use ndarray::{Array2, Array3, ArrayD};
+use ndarray::{Array2, Array3, ArrayD, s};
 use ndarray_npy::{NpzReader, NpzWriter, ReadableElement, read_npy, write_npy};
 use nirc_compiler::nir::to_bytes;
 use nirc_compiler::nir::tree::{Dataset, Group};
@@ -346,7 +346,6 @@ fn what_cannot_be_converted_is_refused() {
     let told = [&told[..], &["--set", "reset=to_zero"]].concat();
     let late = run(&directory, &other, "spyx", &told);
     let expected = run(&directory, &path, "norse", &[]);
-    use ndarray::s;
     assert_eq!(
         late.slice(s![1.., .., ..]),
         expected.slice(s![..-1, .., ..])
@@ -395,6 +394,56 @@ fn shared_weights_are_not_multiplied_for_one_alone() {
     let both = [(&path, "euler"), (&other, "norse")];
     let [a, b] = both.map(|(file, convention)| run(&directory, file, convention, &[]));
     assert_eq!(a, b);
+}
+
+#[test]
+fn the_outside_sees_counts_as_late_as_spikes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = file(&directory, "a.nir", vec![("n", lif(1.0))]);
+    for count in ["spikes=single", "spikes=multiple"] {
+        let seen = |late: &str| {
+            let set = ["--set", count, "--set", "reset=subtract", "--set", late];
+            counts(&directory, &path, &set)
+        };
+        let (soon, late) = (seen("output_delay=0"), seen("output_delay=2"));
+        assert!(soon.iter().any(|n| *n > 0.0), "{count}");
+        let (from, to) = (s![2.., .., ..], s![..-2, .., ..]);
+        assert_eq!(late.slice(from), soon.slice(to), "{count}");
+    }
+}
+
+/// Spikes, or how many there are in a tick, of the population `n` under the convention `euler`.
+fn counts(directory: &TempDir, path: &str, set: &[&str]) -> Array3<f32> {
+    let (input, output) = (spikes(directory), within(directory, "counts.csv"));
+    let base = [
+        "run",
+        path,
+        "--convention",
+        "euler",
+        "--dt",
+        "1e-3",
+        "--input",
+        &input,
+    ];
+    good(&[&base[..], set, &["--record", "n.spikes", "-o", &output]].concat());
+    let text = std::fs::read_to_string(&output).expect("written");
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let mut all = Array3::zeros((30, 2, 2));
+    for line in lines {
+        let numbers: Vec<f32> = line
+            .split(',')
+            .map(|n| n.parse().expect("a number"))
+            .collect();
+        let at = |name: &str| header.iter().position(|column| *column == name);
+        let index = |name: &str| at(name).map_or(0, |k| numbers[k] as usize);
+        let (tick, sample) = (index("tick"), index("sample"));
+        match at("channel") {
+            Some(_) => all[[tick, sample, index("channel")]] = 1.0,
+            None => (0..2).for_each(|n| all[[tick, sample, n]] = numbers[2 + n]),
+        }
+    }
+    all
 }
 
 /// What `diff` says of two files, at a tick of 1 ms.
@@ -591,9 +640,9 @@ fn bad_input_is_refused() {
     refused(&array("wide.npy", Array3::zeros((30, 2, 4))), "N0701");
     refused(&array("no_ticks.npy", Array3::zeros((0, 2, 3))), "N0701");
     refused(&array("no_samples.npy", Array3::zeros((30, 0, 3))), "N0701");
-    let text = |name: &str, text: &str| {
+    let text = |name: &str, content: &str| {
         let path = within(&directory, name);
-        std::fs::write(&path, text).expect("written");
+        std::fs::write(&path, content).expect("written");
         path
     };
     refused(&text("empty.csv", ""), "N0701");
@@ -614,6 +663,13 @@ fn bad_input_is_refused() {
     let with = |more: &[&str]| bad(&[&base[..], &["--input", &input], more].concat());
     assert!(with(&["--ticks", "0"]).contains("N0701"));
     assert!(with(&["--ticks", "65536"]).contains("N0304"));
+    let far = text("far.csv", "tick,channel,sample\n3,1,4194303\n");
+    let words = [
+        &base[..],
+        &["--input", &far, "--ticks", "65535", "--record", "n.v"],
+    ]
+    .concat();
+    assert!(bad(&words).contains("bins in an array"));
     let record = ["--record", "n.spike,m.v,n.i,input.v,n.lambda_v"];
     let text = with(&record);
     assert_eq!(text.matches("error[N0703]").count(), 5, "{text}");

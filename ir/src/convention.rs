@@ -409,6 +409,9 @@ attributes! {
     rounding : words(Rounding::ALL), "how scaled weights become integers";
 }
 
+/// Most ticks of a delay, which are those of the longest sample.
+const MOST_TICKS: u32 = 65_535;
+
 impl Convention {
     /// Whether the numbers are ones that an attribute can have.
     ///
@@ -417,6 +420,17 @@ impl Convention {
     pub fn check(&self) -> Result<(), String> {
         if self.recurrent_delay == 0 {
             return Err("recurrent_delay: expected at least 1 tick, found 0: a cycle without a delay has no order".into());
+        }
+        for (name, ticks) in [
+            ("delay", self.delay),
+            ("output_delay", self.output_delay),
+            ("recurrent_delay", self.recurrent_delay),
+        ] {
+            if ticks > MOST_TICKS {
+                return Err(format!(
+                    "{name}: expected at most {MOST_TICKS} ticks, found {ticks}: no sample is longer"
+                ));
+            }
         }
         if self.first_tick > 1 {
             return Err(format!(
@@ -480,6 +494,7 @@ mod tests {
         assert!(problem.contains("integrator, order"), "{problem}");
         for (attribute, value) in [
             ("recurrent_delay", "0"),
+            ("output_delay", "65536"),
             ("time_unit", "nan"),
             ("dt", "-1"),
             ("if_decay", "2"),

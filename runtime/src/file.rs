@@ -35,9 +35,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Diagnostic> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
     let fail = |error: io::Error| unwritable(path, &error);
     match fs::symlink_metadata(path) {
-        Err(_) => replace(path, bytes, None).map_err(fail),
+        Err(_) => {
+            has_place(path)?;
+            replace(path, bytes, None).map_err(fail)
+        }
         Ok(_) => {
-            let target = fs::canonicalize(path).map_err(fail)?;
+            let target = fs::canonicalize(path).map_err(|error| {
+                unwritable(path, &error).help("it is a link that leads to no file: name another")
+            })?;
             let metadata = fs::metadata(&target).map_err(fail)?;
             if !metadata.is_file() {
                 return Err(Diagnostic::error(

@@ -643,7 +643,7 @@ fn what_cannot_be_written_is_told() {
             .message
             .contains("holds one signal, found 3")
     );
-    assert!(refused("a.csv", &[], &grid).message.contains("found none"));
+    assert!(refused("a.csv", &[], &grid).message.contains("found 0"));
     assert_eq!(
         refused("a.h5", &signals, &Writing::default()).code,
         codes::TIME_STEP

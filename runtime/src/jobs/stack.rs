@@ -8,7 +8,7 @@ use nirc_ir::network::{Membrane, Network, Population, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::data::Archive;
-use crate::data::signal::{Name, Signal, SignalError, Spikes, Values};
+use crate::data::signal::{Extent, Name, Signal, SignalError, Spikes, Values};
 
 /// Something recorded of a population, for every sample.
 pub(crate) struct Recording {
@@ -188,10 +188,15 @@ impl Recording {
         let (proc, trace) = find(&record, program)?;
         let lanes = program.processes[proc].lanes;
         let stack = match trace {
-            Some(trace) => Stack::Trace(
-                trace,
-                Array3::zeros((program.ticks as usize, samples, lanes)),
-            ),
+            Some(trace) => {
+                let refused = |e: SignalError| {
+                    Diagnostic::error(codes::DATA_ARRAY, name(&record), e.to_string())
+                };
+                let extents = [samples, lanes].map(|n| n as u64);
+                let extent = Extent::new(program.ticks.into(), extents[0], extents[1]);
+                let shape = extent.and_then(Extent::dense).map_err(refused)?;
+                Stack::Trace(trace, Array3::zeros(shape))
+            }
             None => Stack::Spikes(Vec::with_capacity(samples)),
         };
         Ok(Self {
@@ -222,8 +227,14 @@ impl Recording {
             }
             Stack::Trace(trace, array) => {
                 let values = executor.read(replica, self.proc, *trace)?;
-                let lanes = array.dim().2;
-                for (tick, row) in values.chunks_exact(lanes.max(1)).enumerate() {
+                // Spikes are seen later than they cross; the voltage is the population's own.
+                let late = match self.record.quantity {
+                    Quantity::Spikes => self.late as usize,
+                    _ => 0,
+                };
+                let (ticks, _, lanes) = array.dim();
+                let rows = values.chunks_exact(lanes.max(1));
+                for (tick, row) in (late..ticks).zip(rows) {
                     for (lane, value) in row.iter().enumerate() {
                         array[[tick, b, lane]] = *value;
                     }

@@ -108,7 +108,7 @@ impl Line {
         }
         Err(malformed(
             &self.at(column),
-            &format!("expected a whole number from 0 on, found {number}"),
+            &format!("expected a whole number from 0 to 4294967294, found {number}"),
         ))
     }
 

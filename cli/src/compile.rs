@@ -194,12 +194,12 @@ fn report(args: &Compile, program: &Program, bundle: &Bundle, json: bool) {
         return;
     }
     show::line(format!(
-        "{}: {} with {} replicas on {} PEs, {} routes",
+        "{}: {} with {} on {}, {}",
         args.output.display(),
         program.name,
-        program.replicas,
-        bundle.mapping.placements.len(),
-        bundle.mapping.routes.len()
+        show::count(program.replicas, "replica"),
+        show::count(bundle.mapping.placements.len(), "PE"),
+        show::count(bundle.mapping.routes.len(), "route")
     ));
     let rows: Vec<_> = bundle
         .images

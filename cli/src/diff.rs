@@ -106,7 +106,7 @@ fn values(how: &Values) -> String {
             of,
             largest,
             at: (index, a, b),
-        } => format!("{count} of {of} values, at most by {largest:e}: {a} and {b} at {index}"),
+        } => format!("{count} of {of} values, at most by {largest:.3e}: {a} and {b} at {index}"),
         Values::Text { texts } => format!("{:?} in A, {:?} in B", texts[0], texts[1]),
     }
 }
@@ -122,7 +122,10 @@ fn behaviours(behaviour: &Behaviour) -> String {
             },
             population.differing.to_string(),
             population.bins.to_string(),
-            format!("{:e}", population.voltage),
+            match population.voltage {
+                0.0 => "0".to_owned(),
+                voltage => format!("{voltage:.3e}"),
+            },
         ]
     };
     let rows: Vec<_> = behaviour.populations.iter().map(row).collect();

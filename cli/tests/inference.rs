@@ -608,6 +608,45 @@ fn every_format_comes_out_alike_of_every_executor() {
 }
 
 #[test]
+fn every_reset_starts_from_rest() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut leaky = lif(1.0);
+    leaky.insert("v_leak", floats(&[2], &[0.1, 0.2]));
+    let path = file(&directory, "a.nir", vec![("n", leaky)]);
+    for time in ["same", "next", "exact", "guarded"] {
+        let time = format!("reset_time={time}");
+        let set = ["--set", "reset=subtract", "--set", &time];
+        let found = run(&directory, &path, "norse", &set);
+        assert!(found.iter().any(|z| *z == 1), "{time}");
+    }
+}
+
+#[test]
+fn values_that_diverge_are_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = file(&directory, "a.nir", vec![("n", leaky_integrator())]);
+    let input = spikes(&directory);
+    let base = [
+        "run",
+        &path,
+        "--convention",
+        "euler",
+        "--dt",
+        "100",
+        "--input",
+        &input,
+    ];
+    let outputs = ["host", "emulator"].map(|executor| {
+        let output = within(&directory, &format!("{executor}.npz"));
+        let run = command(&[&base[..], &["--executor", executor, "-o", &output]].concat()).output();
+        let run = run.expect("it starts");
+        assert!(run.status.success() && stderr(&run).contains("warning[N0704] n.v"));
+        std::fs::read(output).expect("written")
+    });
+    assert!(outputs[0] == outputs[1]);
+}
+
+#[test]
 fn bad_input_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = file(&directory, "a.nir", vec![("n", lif(1.0))]);

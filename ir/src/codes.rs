@@ -146,7 +146,7 @@ codes! {
     /// A name of something to record does not exist.
     RECORD_NAME = "N0703",
         "record population.quantity, such as hidden.spikes";
-    /// Training has diverged: a loss or a weight is no longer a number.
+    /// Something has diverged: a loss, a weight or a recorded value is no longer a number.
     DIVERGED = "N0704",
         "lower `optimiser.learning_rate`";
     /// A text of an IR does not parse.

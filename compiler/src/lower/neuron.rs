@@ -148,14 +148,19 @@ impl Builder<'_> {
     }
 
     fn coef(&mut self, name: &str, term: &Term) -> Coef {
-        self.process.coefs.push(Coefficient {
+        let coefficient = Coefficient {
             name: name.to_owned(),
             formula: term.formula.clone(),
             value: match &term.value {
                 Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
                 Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
             },
-        })
+        };
+        // A step may need one twice, as the rest that a voltage begins at.
+        let coefs = &mut self.process.coefs;
+        let known = coefs.iter().find(|(_, known)| **known == coefficient);
+        let known = known.map(|(coef, _)| coef);
+        known.unwrap_or_else(|| coefs.push(coefficient))
     }
 
     /// `x = x + w`, or `x = x + w value`.

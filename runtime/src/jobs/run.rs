@@ -125,13 +125,30 @@ pub fn run(job: &Run, progress: &mut dyn FnMut(usize, usize)) -> Result<Ran, Dia
         };
         file::write_atomically(path, report.render()?.as_bytes())?;
     }
+    let mut notes = setup.model.notes;
+    notes.0.extend(signals.iter().filter_map(diverged));
     Ok(Ran {
-        notes: setup.model.notes,
+        notes,
         ticks: stimulus.ticks(),
         samples,
         stats,
         names: machine.names(),
     })
+}
+
+/// A warning about values that are none.
+fn diverged((name, signal): &(Name, Signal)) -> Option<Diagnostic> {
+    let Signal::Values(values) = signal else {
+        return None;
+    };
+    let mut bins = values.array().indexed_iter();
+    let ((tick, sample, neuron), value) = bins.find(|(_, value)| !value.is_finite())?;
+    let message =
+        format!("no finite number from tick {tick} on: {value} (sample {sample}, neuron {neuron})");
+    Some(
+        Diagnostic::warning(codes::DIVERGED, name.to_string(), message)
+            .help("check time constants against the tick, or choose another `integrator`"),
+    )
 }
 
 /// What runs, opened.

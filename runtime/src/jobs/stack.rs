@@ -255,7 +255,11 @@ impl Recording {
             Stack::Spikes(samples) => {
                 Spikes::new(self.ticks, self.lanes, samples).map(Signal::Spikes)
             }
-            Stack::Trace(_, array) => Values::new(array).map(Signal::Values),
+            Stack::Trace(_, mut array) => {
+                // Processors make different NaNs.
+                array.mapv_inplace(|v| if v.is_nan() { f32::NAN } else { v });
+                Values::new(array).map(Signal::Values)
+            }
         };
         let refused = |e: SignalError| Diagnostic::error(codes::DATA_ARRAY, title, e.to_string());
         Ok((

@@ -32,19 +32,27 @@
 //! **Turn.** The loss process runs its [`HandlerKind::Turn`] handlers in the order of declaration. There
 //! is no current bin, here and in an update.
 //!
-//! **Adjoint.** For bin `i` = T-2 down to 0, consumers before producers:
-//! 1. [`HandlerKind::Message`] for each received spike of bin `i`, per channel ascending and in tape
-//!    order: the value sent is the error of that spike, and reaches the producer's own-spike tape.
-//! 2. [`HandlerKind::AdjointTick`].
-//! 3. [`HandlerKind::Spike`] for each own spike of bin `i+1` in ascending lane order;
-//!    [`Op::Payload`] = the sum of the errors that consumers sent for it, in ascending channel order
-//!    starting with the first channel's value (0 where no consumer sends, and in bin T-1).
-//! 4. [`HandlerKind::Gradient`] for each received spike of bin `i`, per channel ascending.
-//! 5. [`HandlerKind::GradientTick`].
+//! **Adjoint.** For bin `t` = T-1 down to the first tick, consumers before producers:
+//! 1. [`HandlerKind::Message`] for each spike taken in bin `t`, per channel ascending and in tape order: the
+//!    value sent is the error of that spike, and reaches the producer's own-spike tape.
+//! 2. [`HandlerKind::Value`] where consumers send errors of the values that this process emitted in bin `t`.
+//! 3. [`HandlerKind::AdjointTick`].
+//! 4. [`HandlerKind::Spike`] for each own spike of bin `t` in ascending lane order.
+//! 5. Per channel ascending: [`HandlerKind::Gradient`] for each spike or value taken in bin `t`; then, of
+//!    values, [`HandlerKind::Message`] for each: it sends the error of that value. What was emitted before the
+//!    first tick gets none.
+//! 6. [`HandlerKind::GradientTick`].
 //!
-//! Neuron processes run all five; a loss process only 1. Programs that go backwards have channels of spikes
-//! alone, of delay 1 into neurons and 0 into the loss, from earlier to later processes, each with a tape, and
-//! their first tick is 1.
+//! [`Op::Payload`] of 2 and 4 is the sum of the errors that consumers sent for the value or spike, in ascending
+//! channel order starting with the first channel's (0 where no consumer sends); in a `Gradient` it is the
+//! value that was taken. Neuron processes run all six. A loss process sends messages only, of spikes for all
+//! bins but the last, of values for all. In `Message` and `Gradient`, [`Op::Tick`] means the bin in which the
+//! spike or value was emitted; elsewhere it is the number of the step, `t` less the first tick.
+//!
+//! A handler over [`Domain::Synapses`] goes over the synapses of the source as an `Event` handler does; a fold
+//! that is sent goes over them in their order.
+//!
+//! In programs that go backwards each channel of spikes has a tape.
 //!
 //! **Update.** Sample `k` of a batch runs on replica `k mod R`, in round `k div R`
 //! (R = [`Program::replicas`]); gradients add up over the rounds of a replica. Then each optimiser
@@ -133,7 +141,8 @@ pub struct Channel {
     /// Which lanes of the consumer a source reaches.
     pub connection: Connection,
     /// Most spikes that its tape can hold in one sample; one more is an error, never a silent loss. `None`
-    /// where nothing is kept once it has been taken, as in programs that do not go backwards.
+    /// where nothing is kept once it has been taken, as in programs that do not go backwards, and for values,
+    /// of which there is one a source and bin.
     pub bound: Option<usize>,
 }
 
@@ -286,13 +295,15 @@ pub enum HandlerKind {
     Tick,
     /// Between forward and adjoint.
     Turn,
-    /// Adjoint, for a received spike: computes the error sent to its producer.
+    /// Adjoint, for a received spike or value: computes the error sent to its producer.
     Message(Chan),
     /// Adjoint, once a bin.
     AdjointTick,
+    /// Adjoint, for the values that the process emitted in a bin: takes their errors.
+    Value,
     /// Adjoint, for an own spike.
     Spike,
-    /// Adjoint, for a received spike: accumulates the gradient of its row.
+    /// Adjoint, for a received spike or value: accumulates the gradient of its weights.
     Gradient(Chan),
     /// Adjoint, once a bin, after the gradients of rows: gradients of biases.
     GradientTick,
@@ -309,7 +320,7 @@ pub enum HandlerKind {
 pub enum Domain {
     /// Every lane, ascending.
     Lanes,
-    /// The one lane that the event names (the source of a received spike, or the own spike's lane).
+    /// The one lane that the event names (the source of a received spike or value, or the own spike's lane).
     Lane,
     /// The lane of each synapse of the event's source, in the order of the channel's connection.
     Synapses,
@@ -368,7 +379,7 @@ pub enum Fold {
 pub enum Outgoing {
     /// One value ([`Domain::Lane`]).
     Value(Value),
-    /// A fold over the lanes ([`Domain::Lanes`]).
+    /// A fold over the lanes ([`Domain::Lanes`]) or the synapses ([`Domain::Synapses`]).
     Fold(Fold),
 }
 
@@ -396,7 +407,7 @@ pub enum Op {
     LoadRow(Array, Row),
     /// A field of the own spike (`Spike` handlers).
     Field(usize),
-    /// What arrived: a value, the error of the own spike, or the replica's gradient element.
+    /// What arrived: a value, the error of the own spike or value, or the replica's gradient element.
     Payload,
     /// The current bin as a number; in `Event` handlers the spike's bin. Not between the passes (`Turn`)
     /// nor between batches (optimisers).
@@ -538,6 +549,7 @@ impl HandlerKind {
             self,
             Self::Message(_)
                 | Self::AdjointTick
+                | Self::Value
                 | Self::Spike
                 | Self::Gradient(_)
                 | Self::GradientTick

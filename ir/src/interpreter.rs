@@ -3,12 +3,14 @@
 //! It is written for reading, not for speed; the native simulator and the firmware have to agree with
 //! it to the bit. The order in which handlers run is the one of [`crate::event`]'s text.
 
+use std::collections::BTreeMap;
+
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::entity::{Entity, PrimaryMap};
 use crate::event::{
-    Array, ArrayKind, Binary, Chan, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output,
-    Proc, Process, Program, Role, Row, Stmt, Tensor, Unary,
+    Array, ArrayKind, Binary, Chan, Channel, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing,
+    Output, Proc, Process, Program, Role, Row, Stmt, Tensor, Unary,
 };
 use crate::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use crate::math;
@@ -31,6 +33,8 @@ struct Replica {
     own: PrimaryMap<Proc, OwnTape>,
     /// Values that a process emitted, `lanes` a bin; empty for one that spikes.
     emitted: PrimaryMap<Proc, Vec<f32>>,
+    /// Errors of the values that a process emitted in a bin, one a lane, with the channels they came over.
+    value_errors: PrimaryMap<Proc, BTreeMap<u32, Vec<(Chan, Vec<f32>)>>>,
     /// Number of spikes received per channel.
     received: PrimaryMap<Chan, usize>,
 }
@@ -68,6 +72,11 @@ impl Interpreter {
                 .map(|_| OwnTape::default())
                 .collect(),
             emitted: program.processes.values().map(|_| Vec::new()).collect(),
+            value_errors: program
+                .processes
+                .values()
+                .map(|_| BTreeMap::new())
+                .collect(),
             received: program.channels.values().map(|_| 0).collect(),
         };
         Self {
@@ -295,6 +304,7 @@ impl<'a> SampleRun<'a> {
             own.errors.clear();
             own.fields.clear();
             self.replica.emitted[id].clear();
+            self.replica.value_errors[id].clear();
             for (array, decl) in process.arrays.iter() {
                 let values = &mut self.replica.arrays[id][array];
                 match decl.kind {
@@ -448,16 +458,18 @@ impl<'a> SampleRun<'a> {
 
     fn adjoint(&mut self) {
         let program = self.program;
-        for bin in (0..program.ticks.saturating_sub(1)).rev() {
+        for bin in (program.first_tick..program.ticks).rev() {
+            let step = Event::at(0, bin - program.first_tick);
             for proc in program.processes.keys().rev() {
                 match program.processes[proc].role {
-                    Role::Loss => self.messages(proc, bin),
+                    Role::Loss => self.loss_errors(proc, bin),
                     Role::Neurons => {
-                        self.messages(proc, bin);
-                        self.run(proc, HandlerKind::AdjointTick, Event::at(0, bin));
+                        self.errors_of_spikes(proc, bin);
+                        self.own_values(proc, bin);
+                        self.run(proc, HandlerKind::AdjointTick, step.clone());
                         self.own_spikes(proc, bin);
                         self.gradients(proc, bin);
-                        self.run(proc, HandlerKind::GradientTick, Event::at(0, bin));
+                        self.run(proc, HandlerKind::GradientTick, step.clone());
                     }
                     Role::Source | Role::Optimiser(_) => {}
                 }
@@ -465,10 +477,26 @@ impl<'a> SampleRun<'a> {
         }
     }
 
-    fn messages(&mut self, proc: Proc, bin: u32) {
+    /// What the loss sends for a bin.
+    fn loss_errors(&mut self, loss: Proc, bin: u32) {
+        if bin + 1 < self.program.ticks {
+            self.errors_of_spikes(loss, bin);
+        }
+        for (chan, channel) in self.program.incoming(loss) {
+            if self.program.carries_values(chan) {
+                self.errors_of_values(loss, chan, channel, bin);
+            }
+        }
+    }
+
+    /// Sends an error for each spike that is taken in `bin`.
+    fn errors_of_spikes(&mut self, proc: Proc, bin: u32) {
         let program = self.program;
         for (chan, channel) in program.incoming(proc) {
-            if !program.carries_errors(chan) {
+            let Some(bin) = bin.checked_sub(channel.delay) else {
+                continue;
+            };
+            if !program.carries_errors(chan) || program.carries_values(chan) {
                 continue;
             }
             for source in self.spikes_of(channel.from, bin) {
@@ -485,17 +513,57 @@ impl<'a> SampleRun<'a> {
         }
     }
 
+    /// Sends an error for each value that is taken in `bin`.
+    fn errors_of_values(&mut self, proc: Proc, chan: Chan, channel: &Channel, bin: u32) {
+        let emitted = bin.checked_sub(channel.delay);
+        let Some(bin) = emitted.filter(|bin| *bin >= self.program.first_tick) else {
+            return;
+        };
+        if !self.program.carries_errors(chan) {
+            return;
+        }
+        let errors = self
+            .values_of(channel.from, bin)
+            .into_iter()
+            .map(|(source, _)| {
+                let (sent, _) = self.run(proc, HandlerKind::Message(chan), Event::at(source, bin));
+                sent.unwrap_or(0.0)
+            });
+        let errors = errors.collect();
+        let of_bin = self.replica.value_errors[channel.from]
+            .entry(bin)
+            .or_default();
+        of_bin.push((chan, errors));
+    }
+
+    /// Takes the errors of the values of `bin`.
+    fn own_values(&mut self, proc: Proc, bin: u32) {
+        let Some(errors) = self.replica.value_errors[proc].remove(&bin) else {
+            return;
+        };
+        let lanes = 0..self.program.processes[proc].lanes;
+        let sums = lanes.map(|lane| {
+            let of_lane: Vec<_> = errors.iter().map(|(chan, e)| (*chan, e[lane])).collect();
+            sum_of_errors(&of_lane)
+        });
+        let event = Event {
+            payload: Payload::PerLane(sums.collect()),
+            ..Event::at(0, bin - self.program.first_tick)
+        };
+        self.run(proc, HandlerKind::Value, event);
+    }
+
     fn own_spikes(&mut self, proc: Proc, bin: u32) {
         for entry in 0..self.replica.own[proc].spikes.len() {
             let own = &self.replica.own[proc];
             let spike = own.spikes[entry];
-            if spike.tick != bin + 1 {
+            if spike.tick != bin {
                 continue;
             }
             let event = Event {
                 fields: own.fields[entry].clone(),
                 payload: Payload::One(sum_of_errors(&own.errors[entry])),
-                ..Event::at(spike.lane, bin)
+                ..Event::at(spike.lane, bin - self.program.first_tick)
             };
             self.run(proc, HandlerKind::Spike, event);
         }
@@ -504,8 +572,23 @@ impl<'a> SampleRun<'a> {
     fn gradients(&mut self, proc: Proc, bin: u32) {
         let program = self.program;
         for (chan, channel) in program.incoming(proc) {
-            for source in self.spikes_of(channel.from, bin) {
-                self.run(proc, HandlerKind::Gradient(chan), Event::at(source, bin));
+            let Some(emitted) = bin.checked_sub(channel.delay) else {
+                continue;
+            };
+            let kind = HandlerKind::Gradient(chan);
+            if program.carries_values(chan) {
+                for (source, value) in self.values_of(channel.from, emitted) {
+                    let event = Event {
+                        payload: Payload::One(value),
+                        ..Event::at(source, emitted)
+                    };
+                    self.run(proc, kind, event);
+                }
+                self.errors_of_values(proc, chan, channel, bin);
+                continue;
+            }
+            for source in self.spikes_of(channel.from, emitted) {
+                self.run(proc, kind, Event::at(source, emitted));
             }
         }
     }
@@ -625,16 +708,6 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(&mut self, handler: &Handler) -> Option<f32> {
-        let source = self.event.source as usize;
-        let lanes = match handler.domain {
-            Domain::Lanes => 0..self.process.lanes,
-            Domain::Lane => source..source + 1,
-            Domain::Scalar => 0..1,
-            Domain::Synapses => {
-                self.run_synapses(handler);
-                return None;
-            }
-        };
         let mut sent = None;
         for stmt in &handler.body.stmts {
             match stmt {
@@ -643,6 +716,16 @@ impl Machine<'_> {
                 _ => {}
             }
         }
+        let source = self.event.source as usize;
+        let lanes = match handler.domain {
+            Domain::Lanes => 0..self.process.lanes,
+            Domain::Lane => source..source + 1,
+            Domain::Scalar => 0..1,
+            Domain::Synapses => {
+                self.run_synapses(handler, &mut sent);
+                return sent;
+            }
+        };
         let mut values = vec![0.0_f32; handler.body.values];
         for lane in lanes {
             for stmt in &handler.body.stmts {
@@ -652,8 +735,10 @@ impl Machine<'_> {
         sent
     }
 
-    fn run_synapses(&mut self, handler: &Handler) {
-        let HandlerKind::Event(chan) = handler.kind else {
+    fn run_synapses(&mut self, handler: &Handler, sent: &mut Option<f32>) {
+        let (HandlerKind::Event(chan) | HandlerKind::Message(chan) | HandlerKind::Gradient(chan)) =
+            handler.kind
+        else {
             return;
         };
         let connection = &self.program.channels[chan].connection;
@@ -661,7 +746,7 @@ impl Machine<'_> {
         for synapse in connection.synapses(self.event.source as usize) {
             self.synapse = synapse.weight as usize;
             for stmt in &handler.body.stmts {
-                self.step(stmt, synapse.lane as usize, &mut values, &mut None);
+                self.step(stmt, synapse.lane as usize, &mut values, sent);
             }
         }
     }

@@ -9,12 +9,12 @@
 //! * **Tensors** have `rows * lanes` values, all finite. A process that holds a tensor has its lanes
 //!   (an optimiser: `rows * lanes` of them).
 //! * **Channels** go from a source or neuron process to a neuron or loss process, which is a later one where
-//!   the delay is 0; the first tick is no later than what arrives. Errors go back to neurons with a tape only.
+//!   the delay is 0; the first tick is no later than what arrives. Errors go back to neurons only, which take them: of spikes
+//!   on their tape, of values in a `value` handler.
 //! * **Connections** have a place for each source, and no synapse names a lane or weight that does not exist.
 //! * **Outputs**: sources emit spikes or given values, neurons spikes or one of their states.
-//! * **Backwards**: in a program with adjoint handlers channels carry spikes, from earlier to later processes,
-//!   to all lanes, with delay 1 into neurons and 0 into the loss; the first tick is 1; every tape has a bound.
-//!   In others no tape has one.
+//! * **Backwards**: in a program with adjoint handlers every tape has a bound, of own spikes and of those that
+//!   a channel brings. In others none has one.
 //! * **Coefficients** are finite and have one value or one a lane.
 //! * **Names** of processes, and of arrays and coefficients within a process, are unique.
 //! * **Arrays** are of a kind that the role has: `state`, `scalar`, `trace` of neurons and the loss,
@@ -51,7 +51,7 @@ use std::collections::BTreeSet;
 
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::event::{Chan, Handler, HandlerKind, Proc, Process, Program, Role};
+use crate::event::{Chan, Handler, HandlerKind, Output, Proc, Process, Program, Role};
 
 /// Most bins, and most elements of an array: indices stay exact as `f32`, and offsets fit 32 bits.
 const LIMIT: usize = 1 << 24;
@@ -166,10 +166,13 @@ impl Verifier<'_> {
         }
     }
 
-    /// Errors are kept beside the spikes that they are for.
+    /// Errors are kept beside the spikes that they are for, or taken for all values of a bin.
     fn errors(&mut self, place: &str, process: &Process, handler: &Handler) {
         if handler.kind == HandlerKind::Spike && process.tape.is_none() {
             self.problem(place, "there is no tape of own spikes");
+        }
+        if handler.kind == HandlerKind::Value && process.output == Output::Spikes {
+            self.problem(place, "the process emits no values");
         }
         let HandlerKind::Message(chan) = handler.kind else {
             return;
@@ -179,6 +182,11 @@ impl Verifier<'_> {
         };
         let message = if producer.role != Role::Neurons {
             format!("errors go back to neurons, not to `{}`", producer.name)
+        } else if self.program.carries_values(chan) {
+            if producer.handler(HandlerKind::Value).is_some() {
+                return;
+            }
+            format!("`{}` takes no errors of its values", producer.name)
         } else if producer.tape.is_none() {
             format!("errors go back to a tape, `{}` has none", producer.name)
         } else {
@@ -203,6 +211,7 @@ fn role_has(role: Role, kind: HandlerKind) -> bool {
                 | K::Tick
                 | K::Message(_)
                 | K::AdjointTick
+                | K::Value
                 | K::Spike
                 | K::Gradient(_)
                 | K::GradientTick

@@ -139,7 +139,12 @@ impl Verifier<'_> {
 /// process then, and bodies are checked for it.
 fn named_by_synapses(process: &Process, array: Array) -> bool {
     let mut stmts = process.handlers.iter().flat_map(|h| &h.body.stmts);
-    stmts.any(|stmt| matches!(stmt, Stmt::Let(_, Op::LoadRow(a, Row::Synapse)) if *a == array))
+    stmts.any(|stmt| match stmt {
+        Stmt::Let(_, Op::LoadRow(a, Row::Synapse)) | Stmt::StoreRow(a, Row::Synapse, _) => {
+            *a == array
+        }
+        _ => false,
+    })
 }
 
 /// The table of roles and kinds. State and scalars live as long as a sample, moments and counters from

@@ -105,7 +105,9 @@ impl BodyCheck<'_> {
     fn domain_fits(&self) -> bool {
         use HandlerKind as K;
         match self.handler.kind {
-            K::Event(_) if self.synapses().is_some() => self.handler.domain == Domain::Synapses,
+            K::Event(_) | K::Message(_) | K::Gradient(_) if self.synapses().is_some() => {
+                self.handler.domain == Domain::Synapses
+            }
             K::Event(_) | K::Message(_) => {
                 matches!(self.handler.domain, Domain::Lanes | Domain::Lane)
             }
@@ -162,9 +164,8 @@ impl BodyCheck<'_> {
                     }
                     Outgoing::Fold(fold) => {
                         self.fold(*fold)?;
-                        require(self.handler.domain == Domain::Lanes, || {
-                            "a fold goes over lanes".into()
-                        })
+                        let many = matches!(self.handler.domain, Domain::Lanes | Domain::Synapses);
+                        require(many, || "a fold goes over lanes or synapses".into())
                     }
                 }
             }
@@ -255,8 +256,10 @@ impl BodyCheck<'_> {
 
     fn has_payload(&self) -> bool {
         match self.handler.kind {
-            HandlerKind::Spike | HandlerKind::Gather => true,
-            HandlerKind::Event(_) => self.producer().is_some_and(|p| p.output != Output::Spikes),
+            HandlerKind::Spike | HandlerKind::Value | HandlerKind::Gather => true,
+            HandlerKind::Event(_) | HandlerKind::Gradient(_) => {
+                self.producer().is_some_and(|p| p.output != Output::Spikes)
+            }
             _ => false,
         }
     }
@@ -291,7 +294,9 @@ impl BodyCheck<'_> {
                 _ => false,
             },
             Row::Synapse => match kind {
-                ArrayKind::Param(tensor) => self.has_a_weight_a_synapse(tensor),
+                ArrayKind::Param(tensor) | ArrayKind::Gradient(tensor) => {
+                    self.has_a_weight_a_synapse(tensor)
+                }
                 _ => false,
             },
             Row::Tick => {

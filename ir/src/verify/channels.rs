@@ -7,9 +7,6 @@ use crate::event::{ArrayKind, Channel, Output, Process, Role};
 impl Verifier<'_> {
     pub(super) fn channels(&mut self) {
         let backwards = self.program.has_adjoint();
-        if backwards && self.program.first_tick != 1 {
-            self.problem("program", "what goes backwards ticks from bin 1 on");
-        }
         for (id, channel) in self.program.channels.iter() {
             let place = id.to_string();
             let processes = &self.program.processes;
@@ -21,11 +18,9 @@ impl Verifier<'_> {
             self.ends(&place, channel, from, to);
             self.synapses(&place, channel, from, to);
             self.delay(&place, channel, to);
-            if channel.bound.is_some() != backwards {
-                self.bound(&place, backwards);
-            }
-            if backwards {
-                self.backwards(&place, channel, from, to);
+            let keeps = backwards && from.output == Output::Spikes;
+            if channel.bound.is_some() != keeps {
+                self.bound(&place, keeps);
             }
         }
     }
@@ -80,25 +75,12 @@ impl Verifier<'_> {
         }
     }
 
-    fn backwards(&mut self, place: &str, channel: &Channel, from: &Process, to: &Process) {
-        let due = u32::from(to.role == Role::Neurons);
-        let forward = channel.from < channel.to && channel.delay == due;
-        let plain = channel.connection == Connection::All && from.output == Output::Spikes;
-        if !forward || !plain {
-            let message = format!(
-                "a channel of a program that goes backwards carries spikes to all lanes of a later \
-                 process, after {due} bins"
-            );
-            self.problem(place, message);
-        }
-    }
-
-    /// A tape has a bound where something goes backwards, and only there.
-    pub(super) fn bound(&mut self, place: &str, backwards: bool) {
-        let message = if backwards {
+    /// A tape of spikes has a bound where something goes backwards, and only there.
+    pub(super) fn bound(&mut self, place: &str, due: bool) {
+        let message = if due {
             "its tape needs a bound, for the way back"
         } else {
-            "its tape has a bound, but nothing goes backwards"
+            "its tape has a bound, but no spikes go backwards"
         };
         self.problem(place, message);
     }

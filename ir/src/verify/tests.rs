@@ -495,38 +495,43 @@ fn tapes_are_bounded_on_the_way_back_and_there_alone() {
     let needs = "its tape needs a bound, for the way back";
     refused(&[("delay 1 bound 20", "delay 1")], needs);
     refused(&[("tape [rise] bound 27", "tape [rise]")], needs);
-    let has = "its tape has a bound, but nothing goes backwards";
+    let has = "its tape has a bound, but no spikes go backwards";
     refused_forward(&[("proc2 delay 1 ;", "proc2 delay 1 bound 9 ;")], has);
     refused_forward(&[("tape []", "tape [] bound 9")], has);
+    let values = "in : source lanes 2 emits values {";
+    refused(&[("in : source lanes 2 {", values)], has);
 }
 
 #[test]
-fn the_way_back_is_plain() {
-    let plain = "a channel of a program that goes backwards carries spikes";
-    refused(
-        &[("proc0 -> proc1 delay 1", "proc0 -> proc1 delay 2")],
-        plain,
-    );
+fn the_way_back_is_as_wide_as_the_way_there() {
+    let later = ("proc0 -> proc1 delay 1", "proc0 -> proc1 delay 2");
+    assert_eq!(problems(&[later]), "none");
     let itself = "chan1 : proc1 -> proc1 delay 1 bound 27 ; cells -> cells\nchan2 : proc1 -> proc2";
     let renamed = [
         ("chan1 : proc1 -> proc2", itself),
         ("on event chan1", "on event chan2"),
         ("on message chan1", "on message chan2"),
     ];
-    refused(&renamed, plain);
-    refused(
-        &[(
-            "in : source lanes 2 {",
-            "in : source lanes 2 emits values {",
-        )],
-        plain,
-    );
+    assert_eq!(problems(&renamed), "none");
     let taps = "delay 0 bound 27 taps ; cells -> loss\n  axis 3 step [1, 1]";
     let found = problems(&[("delay 0 bound 27 ; cells -> loss", taps)]);
-    assert!(found.contains(plain), "{found}");
-    let found = problems(&[("first_tick = 1", "first_tick = 0")]);
+    assert!(found.contains("it cannot run over Lane"), "{found}");
+}
+
+#[test]
+fn errors_of_values_are_taken() {
+    let emits = [
+        ("cells : neurons lanes 3", "cells : neurons lanes 3 emits x"),
+        ("delay 0 bound 27 ; cells", "delay 0 ; cells"),
+    ];
+    let found = problems(&emits);
     assert!(
-        found.contains("what goes backwards ticks from bin 1 on"),
+        found.contains("`cells` takes no errors of its values"),
         "{found}"
     );
+    let on_value = [(
+        "on spike lane {",
+        "on value lanes {\nv0 = payload\n}\n\non spike lane {",
+    )];
+    refused(&on_value, "the process emits no values");
 }

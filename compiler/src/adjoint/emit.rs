@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Binary, Chan, Coef, Coefficient, CoefficientValue, Domain, Fold,
-    Handler, HandlerKind, Op, Outgoing, Proc, Process, Program, Role, Row, Stmt, Value,
+    Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Cmp, Coef, Coefficient, CoefficientValue,
+    Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process, Program, Role, Row,
+    Stmt, Value,
 };
 use nirc_ir::network::Parameter;
 
-use super::flow::{Flow, State};
+use super::flow::{Flow, Spike, State};
 use crate::lower::BodyBuilder;
 
 /// Added to `tau dv/dt` before dividing by it, as the published scheme does.
@@ -23,29 +24,41 @@ struct Input {
     gradient: Option<Array>,
     /// Whether its producer takes errors.
     back: bool,
+    /// Whether values arrive, and not spikes.
+    values: bool,
+    /// Over what its handlers run, and which element of the weights they take.
+    domain: Domain,
+    row: Row,
 }
 
 /// Adds the adjoint handlers of `proc`.
 pub(super) fn handlers(program: &mut Program, proc: Proc, flow: &Flow) {
     let trainable: Vec<bool> = program.tensors.values().map(|t| t.trainable).collect();
-    let chans: Vec<(Chan, bool)> = program
+    let chans: Vec<(Chan, bool, bool)> = program
         .incoming(proc)
-        .map(|(id, c)| (id, program.processes[c.from].role == Role::Neurons))
+        .map(|(id, c)| {
+            let back = program.processes[c.from].role == Role::Neurons;
+            (id, back, program.carries_values(id))
+        })
         .collect();
     let process = &mut program.processes[proc];
     let mut emit = Emit::new(process, flow);
     emit.record();
     let inputs: Vec<Input> = chans
         .into_iter()
-        .filter_map(|(chan, back)| emit.input(chan, back, &trainable))
+        .filter_map(|(chan, back, values)| emit.input(chan, back, values, &trainable))
         .collect();
-    for input in inputs.iter().filter(|i| i.back) {
+    for input in inputs.iter().filter(|i| i.back && !i.values) {
         emit.message(input);
     }
+    emit.value();
     emit.tick();
     emit.spike();
     for input in &inputs {
         emit.gradient(input);
+        if input.back && input.values {
+            emit.message(input);
+        }
     }
     emit.biases(&trainable);
 }
@@ -55,11 +68,9 @@ struct Emit<'a> {
     flow: &'a Flow,
     /// The adjoint of each state.
     lambda: BTreeMap<Array, Array>,
-    /// The threshold state's adjoint before the current step.
-    before: Array,
+    /// The threshold state's adjoint before the current step, if there is a threshold.
+    before: Option<Array>,
     coefs: BTreeMap<String, Coef>,
-    /// How the recorded field becomes `tau dv/dt`: factor, or none for 1.
-    field_scale: Option<Parameter>,
 }
 
 impl<'a> Emit<'a> {
@@ -70,8 +81,10 @@ impl<'a> Emit<'a> {
             let array = declare(process, name, ArrayKind::State { init: 0.0 });
             lambda.insert(state.array, array);
         }
-        let name = format!("lambda_{}.before", process.arrays[flow.spike.state].name);
-        let before = declare(process, name, ArrayKind::State { init: 0.0 });
+        let before = flow.spike.as_ref().map(|spike| {
+            let name = format!("lambda_{}.before", process.arrays[spike.state].name);
+            declare(process, name, ArrayKind::State { init: 0.0 })
+        });
         let coefs = process
             .coefs
             .iter()
@@ -83,7 +96,6 @@ impl<'a> Emit<'a> {
             lambda,
             before,
             coefs,
-            field_scale: None,
         }
     }
 
@@ -141,10 +153,12 @@ impl<'a> Emit<'a> {
 
     /// Lets the forward pass record `tau dv/dt` at each spike.
     ///
-    /// It is `drive - v` where one state alone drives the voltage with weight 1; in general it is
-    /// `(v - v_old) d / rho`, because `v = d v_old + rho drive`.
+    /// It is `drive - v` where one state alone drives the voltage with weight 1; in general it is a multiple
+    /// of `v - v_old`, because `v = d v_old + rho drive`.
     fn record(&mut self) {
-        let spike = &self.flow.spike;
+        let Some(spike) = &self.flow.spike else {
+            return;
+        };
         let (field, name) = match spike.driver {
             Some(driver) => (
                 Op::Binary(Binary::Sub, driver, spike.before),
@@ -152,43 +166,39 @@ impl<'a> Emit<'a> {
             ),
             None => (Op::Binary(Binary::Sub, spike.before, spike.old), "rise"),
         };
-        if spike.driver.is_none() {
-            let state = self.threshold_state();
-            self.field_scale = Some(state.decay.zip(&state.relaxation, |d, rho| d / rho));
+        let mut names = vec![name.to_owned()];
+        if !self.resets() {
+            names.push("onset".to_owned());
         }
         if let Some(tape) = &mut self.process.tape {
-            tape.fields = vec![name.to_owned()];
+            tape.fields = names;
         }
+        let resets = self.resets();
         for handler in &mut self.process.handlers {
-            for stmt in &mut handler.body.stmts {
-                if let Stmt::Spike { fields, .. } = stmt {
-                    *fields = vec![field];
-                }
+            if handler.kind == HandlerKind::Tick {
+                let body = std::mem::take(&mut handler.body);
+                handler.body = recording(body, field, (!resets).then_some(spike));
             }
         }
     }
 
-    fn threshold_state(&self) -> &'a State {
-        self.flow
-            .states
-            .iter()
-            .find(|s| s.array == self.flow.spike.state)
-            .expect("the flow holds the state that is reset")
+    /// Whether a spike changes the voltage.
+    fn resets(&self) -> bool {
+        let spike = self.flow.spike.as_ref();
+        spike.is_some_and(|spike| !spike.jump.is(0.0))
     }
 
-    /// The state that input drives. The extraction guarantees the gain; without one there is no
-    /// gradient and no error.
-    fn driven(&self) -> Option<(&'a State, &'a Parameter)> {
-        self.flow
-            .states
-            .iter()
-            .find_map(|s| s.gain.as_ref().map(|g| (s, g)))
+    /// The states that input drives, with their gains.
+    fn driven(&self) -> impl Iterator<Item = (&'a State, &'a Parameter)> + use<'a> {
+        let states = self.flow.states.iter();
+        states.filter_map(|s| s.gain.as_ref().map(|g| (s, g)))
     }
 
-    fn input(&mut self, chan: Chan, back: bool, trainable: &[bool]) -> Option<Input> {
+    fn input(&mut self, chan: Chan, back: bool, values: bool, trainable: &[bool]) -> Option<Input> {
         let event = self.process.handler(HandlerKind::Event(chan))?;
-        let weight = event.body.stmts.iter().find_map(|stmt| match stmt {
-            Stmt::Let(_, Op::LoadRow(array, Row::Source)) => Some(*array),
+        let domain = event.domain;
+        let (weight, row) = event.body.stmts.iter().find_map(|stmt| match stmt {
+            Stmt::Let(_, Op::LoadRow(array, row)) => Some((*array, *row)),
             _ => None,
         })?;
         let ArrayKind::Param(tensor) = self.process.arrays[weight].kind else {
@@ -203,20 +213,40 @@ impl<'a> Emit<'a> {
             weight,
             gradient,
             back,
+            values,
+            domain,
+            row,
         })
     }
 
-    /// `sum_n w_nj g (sum_k K_ks lambda_k - lambda_s)_n`, lanes ascending, one fma each.
+    /// The error of a spike is `sum_n w_nj sum_s g_s (sum_k K_ks lambda_k - lambda_s)_n`, that of a value
+    /// `- sum_n w_nj sum_s tau_s g_s lambda_sn`; one fma a synapse, in their order.
     fn message(&mut self, input: &Input) {
-        let Some((state, gain)) = self.driven() else {
-            return;
-        };
         let mut b = BodyBuilder::new();
+        let mut sum: Option<Value> = None;
+        for (state, gain) in self.driven() {
+            let term = match input.values {
+                true => self.sensitivity(&mut b, state, gain),
+                false => self.pull(&mut b, state, gain),
+            };
+            sum = Some(sum.map_or(term, |sum| b.add(sum, term)));
+        }
+        let Some(mut sum) = sum else { return };
+        if input.values {
+            sum = b.neg(sum);
+        }
+        let weight = b.load_row(input.weight, input.row);
+        b.send(Outgoing::Fold(Fold::Fma(sum, weight)));
+        self.push(HandlerKind::Message(input.chan), input.domain, b);
+    }
+
+    /// `g (sum_k K_ks lambda_k - lambda_s)`.
+    fn pull(&mut self, b: &mut BodyBuilder, state: &State, gain: &Parameter) -> Value {
         let mut pull: Option<Value> = None;
         for other in &self.flow.states {
             if let Some(k) = other.couplings.get(&state.array) {
                 let term = b.load(self.lambda[&other.array]);
-                let term = self.scale(&mut b, term, k, "K", "coupling");
+                let term = self.scale(b, term, k, "K", "coupling");
                 pull = Some(pull.map_or(term, |sum| b.add(sum, term)));
             }
         }
@@ -225,10 +255,7 @@ impl<'a> Emit<'a> {
             Some(pull) => b.sub(pull, own),
             None => b.neg(own),
         };
-        let difference = self.scale(&mut b, difference, gain, "g", "gain of the input");
-        let weight = b.load_row(input.weight, Row::Source);
-        b.send(Outgoing::Fold(Fold::Fma(difference, weight)));
-        self.push(HandlerKind::Message(input.chan), Domain::Lanes, b);
+        self.scale(b, difference, gain, "g", "gain of the input")
     }
 
     /// `value * k`, without the operation where `k` is 1.
@@ -248,6 +275,29 @@ impl<'a> Emit<'a> {
         b.mul(value, k)
     }
 
+    /// An error `e` of the value that leaves: `lambda = lambda - e / tau`.
+    fn value(&mut self) {
+        let Output::State(emitted) = self.process.output else {
+            return;
+        };
+        let Some(state) = self.flow.states.iter().find(|s| s.array == emitted) else {
+            return;
+        };
+        let mut b = BodyBuilder::new();
+        let lambda = self.lambda[&emitted];
+        let old = b.load(lambda);
+        let error = b.op(Op::Payload);
+        let name = self.name(emitted);
+        let rate = state.tau.map(|tau| 1.0 / tau);
+        let formula = format!("1 / time constant of {name}, 1/s");
+        let rate = self.coef(&format!("rate_{name}"), &formula, &rate);
+        let rate = b.coef(rate);
+        let step = b.mul(error, rate);
+        let new = b.sub(old, step);
+        b.store(lambda, new);
+        self.push(HandlerKind::Value, Domain::Lanes, b);
+    }
+
     /// The transposed flow.
     fn tick(&mut self) {
         let mut b = BodyBuilder::new();
@@ -255,28 +305,12 @@ impl<'a> Emit<'a> {
         for state in &self.flow.states {
             old.insert(state.array, b.load(self.lambda[&state.array]));
         }
-        b.store(self.before, old[&self.flow.spike.state]);
+        if let (Some(before), Some(spike)) = (self.before, &self.flow.spike) {
+            b.store(before, old[&spike.state]);
+        }
         let mut stores = Vec::new();
         for state in &self.flow.states {
-            let name = self.name(state.array);
-            let decay = self.known_or(&format!("decay_{name}"), "decay", &state.decay);
-            let decay = b.coef(decay);
-            let mut sum = b.mul(old[&state.array], decay);
-            for other in &self.flow.states {
-                let Some(k) = other.couplings.get(&state.array) else {
-                    continue;
-                };
-                let rate = state.relaxation.zip(k, |rho, k| rho * k);
-                let formula = if k.is(1.0) {
-                    format!("1 - decay of {name}")
-                } else {
-                    format!("(1 - decay of {name}) K")
-                };
-                let rate = self.known_or(&format!("rest_{name}"), &formula, &rate);
-                let rate = b.coef(rate);
-                let term = b.mul(old[&other.array], rate);
-                sum = b.add(sum, term);
-            }
+            let sum = self.transposed(&mut b, state, &old);
             stores.push((self.lambda[&state.array], sum));
         }
         for (array, value) in stores {
@@ -285,19 +319,56 @@ impl<'a> Emit<'a> {
         self.push(HandlerKind::AdjointTick, Domain::Lanes, b);
     }
 
+    /// `d lambda_s + rho_s sum_k K_ks lambda_k`.
+    fn transposed(
+        &mut self,
+        b: &mut BodyBuilder,
+        state: &State,
+        old: &BTreeMap<Array, Value>,
+    ) -> Value {
+        let name = self.name(state.array);
+        let mut sum = (!state.decay.is(0.0)).then(|| {
+            let decay = format!("decay_{name}");
+            self.scale(b, old[&state.array], &state.decay, &decay, "decay")
+        });
+        for other in &self.flow.states {
+            let Some(k) = other.couplings.get(&state.array) else {
+                continue;
+            };
+            let rate = state.relaxation.zip(k, |rho, k| rho * k);
+            let formula = if k.is(1.0) {
+                format!("1 - decay of {name}")
+            } else {
+                format!("(1 - decay of {name}) K")
+            };
+            let rest = format!("rest_{name}");
+            let term = self.scale(b, old[&other.array], &rate, &rest, &formula);
+            sum = Some(sum.map_or(term, |sum| b.add(sum, term)));
+        }
+        sum.unwrap_or_else(|| b.constant(0.0))
+    }
+
     /// The jump at an own spike.
     fn spike(&mut self) {
-        let jump = &self.flow.spike.jump;
-        let lambda = self.lambda[&self.flow.spike.state];
+        let (Some(before), Some(spike)) = (self.before, &self.flow.spike) else {
+            return;
+        };
+        let lambda = self.lambda[&spike.state];
         let mut b = BodyBuilder::new();
-        let before = b.load(self.before);
-        let before = self.scale(&mut b, before, jump, "J", "v_threshold - v_reset");
-        let error = b.op(Op::Payload);
-        let sum = b.add(before, error);
+        let sum = if self.resets() {
+            let before = b.load(before);
+            let before = self.scale(&mut b, before, &spike.jump, "J", "v_threshold - v_reset");
+            let error = b.op(Op::Payload);
+            b.add(before, error)
+        } else {
+            let error = b.op(Op::Payload);
+            let onset = b.op(Op::Field(1));
+            b.mul(error, onset)
+        };
         let rise = b.op(Op::Field(0));
-        let rise = match self.field_scale.clone() {
-            Some(scale) => self.scale(&mut b, rise, &scale, "rise", "d / (1 - d)"),
-            None => rise,
+        let rise = match spike.driver {
+            Some(_) => rise,
+            None => self.scale(&mut b, rise, &spike.rise, "rise", "d / (1 - d)"),
         };
         let guard = self.coef(
             "guard",
@@ -313,17 +384,24 @@ impl<'a> Emit<'a> {
         self.push(HandlerKind::Spike, Domain::Lane, b);
     }
 
-    /// `G[j] = G[j] - tau g lambda`.
+    /// `G[j] = G[j] - sum_s tau_s g_s lambda_s`, times the value that arrived.
     fn gradient(&mut self, input: &Input) {
-        let (Some(gradient), Some((state, gain))) = (input.gradient, self.driven()) else {
+        let Some(gradient) = input.gradient else {
             return;
         };
         let mut b = BodyBuilder::new();
-        let old = b.load_row(gradient, Row::Source);
-        let step = self.sensitivity(&mut b, state, gain);
-        let new = b.sub(old, step);
-        b.store_row(gradient, Row::Source, new);
-        self.push(HandlerKind::Gradient(input.chan), Domain::Lanes, b);
+        let old = b.load_row(gradient, input.row);
+        let mut new = old;
+        for (state, gain) in self.driven() {
+            let mut step = self.sensitivity(&mut b, state, gain);
+            if input.values {
+                let value = b.op(Op::Payload);
+                step = b.mul(step, value);
+            }
+            new = b.sub(new, step);
+        }
+        b.store_row(gradient, input.row, new);
+        self.push(HandlerKind::Gradient(input.chan), input.domain, b);
     }
 
     /// `tau g lambda` of a state.
@@ -366,6 +444,33 @@ impl<'a> Emit<'a> {
             self.push(HandlerKind::GradientTick, Domain::Lanes, b);
         }
     }
+}
+
+/// The tick with what it records at a spike. Of a neuron that nothing resets, a spike in the tick after one
+/// has no time that anything could move, so that it is recorded whether it begins a run of spikes.
+fn recording(body: Body, rise: Op, unreset: Option<&Spike>) -> Body {
+    let Body { stmts, values } = body;
+    let is_spike = |stmt: &Stmt| matches!(stmt, Stmt::Spike { .. });
+    let (spikes, rest): (Vec<Stmt>, Vec<Stmt>) = stmts.into_iter().partition(is_spike);
+    let mut b = BodyBuilder::extend(Body {
+        stmts: rest,
+        values,
+    });
+    for stmt in spikes {
+        let Stmt::Spike { cond, .. } = stmt else {
+            continue;
+        };
+        let mut fields = vec![rise];
+        if let Some(spike) = unreset {
+            let over = b.cmp(Cmp::Gt, spike.old, spike.threshold);
+            let (no, yes) = (b.constant(0.0), b.constant(1.0));
+            let onset = b.select(over, no, yes);
+            let zero = b.constant(0.0);
+            fields.push(Op::Binary(Binary::Add, onset, zero));
+        }
+        b.spike(cond, fields);
+    }
+    b.finish()
 }
 
 fn declare(process: &mut Process, name: String, kind: ArrayKind) -> Array {

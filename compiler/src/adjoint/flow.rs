@@ -16,8 +16,8 @@ pub(super) struct Flow {
     pub(super) states: Vec<State>,
     /// Arrays that collect input during a bin; they are no states.
     pub(super) accumulators: Vec<Array>,
-    /// The threshold and the reset.
-    pub(super) spike: Spike,
+    /// The threshold and the reset, if it fires.
+    pub(super) spike: Option<Spike>,
 }
 
 /// One state.
@@ -26,9 +26,9 @@ pub(super) struct State {
     pub(super) array: Array,
     /// `d`.
     pub(super) decay: Parameter,
-    /// `rho = 1 - d`.
+    /// `rho`: `1 - d`, or 1 where `d` is 1.
     pub(super) relaxation: Parameter,
-    /// Time constant, seconds.
+    /// Time constant, seconds; the tick's length where there is none, because nothing or everything is kept.
     pub(super) tau: Parameter,
     /// `K` by the array of the other state.
     pub(super) couplings: BTreeMap<Array, Parameter>,
@@ -47,11 +47,15 @@ pub(super) struct Spike {
     pub(super) state: Array,
     /// The value before the reset.
     pub(super) before: Value,
+    /// What it is compared with.
+    pub(super) threshold: Value,
     /// The value of the state at the start of the tick.
     pub(super) old: Value,
+    /// How many times `before - old` is `tau dv/dt` in the tick.
+    pub(super) rise: Parameter,
     /// The value of the one state that drives it with `K` = 1 and nothing beside it, if so.
     pub(super) driver: Option<Value>,
-    /// `J`: threshold minus the voltage after the reset.
+    /// `J`: threshold minus the voltage after the reset; 0 where a spike resets nothing.
     pub(super) jump: Parameter,
 }
 
@@ -80,7 +84,7 @@ pub(super) fn extract(process: &Process, dt: f64, integrator: Integrator) -> Res
             states.push(reader.state(array, dt, integrator)?);
         }
     }
-    let spike = reader.spike(&states)?;
+    let spike = reader.spike(&states).transpose()?;
     Ok(Flow {
         states,
         accumulators,
@@ -114,15 +118,59 @@ struct Reader<'a> {
     new_state: BTreeMap<Value, Array>,
     /// Per state: (value stored, its form).
     stored: BTreeMap<Array, (Value, Linear)>,
-    reset: Reset,
+    firing: Option<Firing>,
 }
 
-/// The select that resets the voltage.
-struct Reset {
+/// The comparison that decides on a spike, and what the voltage is after one.
+struct Firing {
     state: Array,
     before: Value,
     after: Value,
-    threshold: Linear,
+    threshold: Value,
+}
+
+impl Firing {
+    /// Reads it off the statements of a tick.
+    fn read(
+        tick: &Handler,
+        ops: &BTreeMap<Value, Op>,
+        stores: &[(Array, Value)],
+    ) -> Result<Option<Self>, String> {
+        let fires = tick.body.stmts.iter().find_map(|stmt| match stmt {
+            Stmt::Spike { cond, .. } => Some(*cond),
+            _ => None,
+        });
+        let Some(fires) = fires else {
+            return Ok(None);
+        };
+        let Some(Op::Cmp(_, before, threshold)) = ops.get(&fires).copied() else {
+            return Err("a spike does not depend on a comparison".into());
+        };
+        let compared = stores.iter().find_map(|(array, value)| {
+            let after = match ops.get(value) {
+                Some(Op::Select(cond, after, other)) if *cond == fires && *other == before => {
+                    *after
+                }
+                _ if *value == before => before,
+                _ => return None,
+            };
+            Some((*array, after))
+        });
+        let (state, after) =
+            compared.ok_or("the value compared is not the one that is kept or reset")?;
+        let selects = stores
+            .iter()
+            .filter(|(_, value)| matches!(ops.get(value), Some(Op::Select(..))));
+        if selects.clone().any(|(array, _)| *array != state) {
+            return Err("more than one state is reset at a spike".into());
+        }
+        Ok(Some(Self {
+            state,
+            before,
+            after,
+            threshold,
+        }))
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -147,37 +195,19 @@ impl<'a> Reader<'a> {
                 _ => None,
             })
             .collect();
-        let mut resets = stores
-            .iter()
-            .filter_map(|(array, value)| match ops.get(value) {
-                Some(Op::Select(cond, after, before)) => Some((*array, *cond, *after, *before)),
-                _ => None,
-            });
-        let (state, cond, after, before) = resets.next().ok_or("no state is reset at a spike")?;
-        if resets.next().is_some() {
-            return Err("more than one state is reset at a spike".into());
-        }
-        let Some(Op::Cmp(_, compared, threshold)) = ops.get(&cond).copied() else {
-            return Err("the reset does not depend on a comparison".into());
-        };
-        if compared != before {
-            return Err("the value compared is not the one that is reset".into());
-        }
+        let firing = Firing::read(tick, &ops, &stores)?;
+        let fires = |array: Array| firing.as_ref().is_some_and(|f| f.state == array);
+        let before = firing.as_ref().map(|f| f.before);
         let mut reader = Self {
             process,
             forms: vec![None; tick.body.values],
             new_state: stores
                 .iter()
-                .filter(|(array, _)| *array != state)
+                .filter(|(array, _)| !fires(*array))
                 .map(|(array, value)| (*value, *array))
                 .collect(),
             stored: BTreeMap::new(),
-            reset: Reset {
-                state,
-                before,
-                after,
-                threshold: Linear::new(),
-            },
+            firing: None,
         };
         let by_store: BTreeMap<Value, Array> = stores
             .iter()
@@ -185,15 +215,15 @@ impl<'a> Reader<'a> {
             .collect();
         for (value, op) in &ops {
             let form = reader.form(*op, accumulators)?;
-            if *value == before {
-                reader.stored.insert(state, (*value, form.clone()));
+            if let Some(firing) = firing.as_ref().filter(|f| f.before == *value) {
+                reader.stored.insert(firing.state, (*value, form.clone()));
             }
             if let Some(array) = by_store.get(value)
-                && *array != state
+                && !fires(*array)
             {
                 reader.stored.insert(*array, (*value, form.clone()));
             }
-            reader.forms[value.index()] = Some(if *value == before {
+            reader.forms[value.index()] = Some(if Some(*value) == before {
                 one_times(Symbol::Before)
             } else if let Some(array) = reader.new_state.get(value) {
                 one_times(Symbol::State(*array))
@@ -201,7 +231,7 @@ impl<'a> Reader<'a> {
                 form
             });
         }
-        reader.reset.threshold = reader.of(threshold)?.clone();
+        reader.firing = firing;
         Ok(reader)
     }
 
@@ -254,10 +284,10 @@ impl<'a> Reader<'a> {
             .get(&Symbol::State(array))
             .cloned()
             .unwrap_or(Parameter::Uniform(0.0));
-        let relaxation = decay.map(|d| 1.0 - d);
-        if !all(&relaxation, |rho| rho > 0.0 && rho <= 1.0) {
+        if !all(&decay, |d| (0.0..=1.0).contains(&d)) {
             return Err(format!("state `{name}` does not decay"));
         }
+        let relaxation = decay.map(|d| if d == 1.0 { 1.0 } else { 1.0 - d });
         let mut couplings = BTreeMap::new();
         let mut gain = None;
         let mut biases = BTreeMap::new();
@@ -278,10 +308,11 @@ impl<'a> Reader<'a> {
         }
         Ok(State {
             array,
-            tau: match integrator {
-                Integrator::Exponential | Integrator::Exact => decay.map(|d| -dt / d.ln()),
-                Integrator::Euler => relaxation.map(|rho| dt / rho),
-            },
+            tau: decay.map(|d| match integrator {
+                _ if d == 0.0 || d == 1.0 => dt,
+                Integrator::Exponential | Integrator::Exact => -dt / d.ln(),
+                Integrator::Euler => dt / (1.0 - d),
+            }),
             decay,
             relaxation,
             couplings,
@@ -291,14 +322,19 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn spike(&self, states: &[State]) -> Result<Spike, String> {
-        let state = states
-            .iter()
-            .find(|s| s.array == self.reset.state)
-            .ok_or("the state that is reset is not a state of the flow")?;
-        let theta = self.constant_of(&self.reset.threshold, "the threshold")?;
+    fn spike(&self, states: &[State]) -> Option<Result<Spike, String>> {
+        let firing = self.firing.as_ref()?;
+        let state = states.iter().find(|s| s.array == firing.state);
+        Some(match state {
+            Some(state) => self.spike_of(firing, state),
+            None => Err("the state that is compared is not a state of the flow".into()),
+        })
+    }
+
+    fn spike_of(&self, firing: &Firing, state: &State) -> Result<Spike, String> {
+        let theta = self.constant_of(self.of(firing.threshold)?, "the threshold")?;
         // The reset, at the moment when the voltage equals the threshold.
-        let after = self.of(self.reset.after)?;
+        let after = self.of(firing.after)?;
         let slope = after
             .get(&Symbol::Before)
             .cloned()
@@ -314,9 +350,16 @@ impl<'a> Reader<'a> {
             .zip(&kept, |theta, kept| theta - kept)
             .zip(&offset, |partial, offset| partial - offset);
         Ok(Spike {
-            state: self.reset.state,
-            before: self.reset.before,
-            old: self.old_value(self.reset.state)?,
+            state: firing.state,
+            before: firing.before,
+            threshold: firing.threshold,
+            old: self.old_value(firing.state)?,
+            rise: state.decay.zip(
+                &state.relaxation,
+                |d, rho| {
+                    if d == 0.0 { 1.0 } else { d / rho }
+                },
+            ),
             driver: self.driver(state),
             jump,
         })
@@ -344,7 +387,8 @@ impl<'a> Reader<'a> {
 
     /// The value of the state that alone drives the voltage, if `K` = 1.
     fn driver(&self, state: &State) -> Option<Value> {
-        let alone = state.gain.is_none() && state.biases.is_empty() && !state.constant;
+        let relaxes = all(&state.decay, |d| d > 0.0 && d < 1.0);
+        let alone = relaxes && state.gain.is_none() && state.biases.is_empty() && !state.constant;
         let (array, k) = state.couplings.iter().next()?;
         if !alone || state.couplings.len() != 1 || !k.is(1.0) {
             return None;

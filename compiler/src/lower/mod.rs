@@ -21,8 +21,8 @@ use nirc_ir::event::{
     Chan, Channel, Output, Proc, Process, Program, Role, SpikeTape, Tensor, TensorDecl,
 };
 use nirc_ir::network::{
-    BiasPlace, Convention, Gain, Integrator, Link, Membrane, Network, Parameter, Pop,
-    PopulationKind, Proj, Projection, RecurrentBias, Reset, ResetTime,
+    BiasPlace, Convention, Gain, Link, Network, Parameter, Pop, PopulationKind, Proj, Projection,
+    RecurrentBias, ResetTime,
 };
 use nirc_ir::verify::verify;
 use nirc_ir::verify_network::verify_network;
@@ -155,13 +155,8 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
 }
 
 /// Attributes that a pass backwards is derived for, where they can be otherwise.
-const TRAINABLE: [(&str, &str); 11] = [
-    ("update", "decay"),
-    ("synapse_integrator", "same"),
-    ("synapse_input", "after_decay"),
-    ("current", "held"),
+const TRAINABLE: [(&str, &str); 6] = [
     ("gain", "input"),
-    ("synapse_leak", "zero"),
     ("initial", "zero"),
     ("reset_time", "same"),
     ("floor", "none"),
@@ -172,56 +167,35 @@ const TRAINABLE: [(&str, &str); 11] = [
 /// What stands in the way of a pass that goes backwards.
 fn untrainable(network: &Network) -> Diagnostics {
     let mut problems = Diagnostics::new();
-    let mut refuse = |place: &str, message: String| {
-        problems.push(Diagnostic::error(
-            codes::ADJOINT_UNSUPPORTED,
-            place,
-            message,
-        ));
-    };
     for (id, population) in network.populations.iter() {
-        let convention = network.convention_of(id);
-        match &population.kind {
-            PopulationKind::Source => {}
-            PopulationKind::Graded => refuse(&population.name, "its input is values".into()),
-            PopulationKind::Neurons(neuron) => {
-                if neuron.firing.is_none() || !matches!(neuron.membrane, Membrane::Leaky { .. }) {
-                    refuse(&population.name, "only LIF and CubaLIF are trained".into());
-                }
-                for (attribute, value) in convention.attributes() {
-                    let needed = TRAINABLE.iter().find(|(name, _)| *name == attribute);
-                    if let Some((_, needed)) = needed.filter(|(_, needed)| *needed != value) {
-                        let message = format!("`{attribute}` is {value}, and has to be {needed}");
-                        refuse(&population.name, message);
-                    }
-                }
-                if convention.reset == Reset::None {
-                    refuse(&population.name, "a spike has to reset the voltage".into());
-                }
-                if convention.integrator == Integrator::Exact && neuron.synapse.is_some() {
-                    let message = "the exact integrator couples input and voltage within a tick";
-                    refuse(&population.name, message.into());
-                }
+        if !matches!(population.kind, PopulationKind::Neurons(_)) {
+            continue;
+        }
+        for (attribute, value) in network.convention_of(id).attributes() {
+            let needed = TRAINABLE.iter().find(|(name, _)| *name == attribute);
+            if let Some((_, needed)) = needed.filter(|(_, needed)| *needed != value) {
+                problems.push(
+                    Diagnostic::error(
+                        codes::ADJOINT_UNSUPPORTED,
+                        &population.name,
+                        format!("`{attribute}` is {value}, and has to be {needed}"),
+                    )
+                    .help(format!(
+                        "set `{attribute}` to {needed}, or run it forward only"
+                    )),
+                );
             }
         }
     }
-    if network.convention.first_tick != 1 {
-        let found = network.convention.first_tick;
-        refuse("network", format!("first_tick is {found}, and has to be 1"));
-    }
-    for projection in network.projections.values() {
-        let name = &projection.name;
-        if projection.delay != 1 {
-            refuse(
-                name,
-                format!("a delay of {} ticks, and not 1", projection.delay),
+    for (id, projection) in network.projections.iter() {
+        let place = network.convention_of(projection.post).recurrent_bias;
+        let biased = projection.bias.is_some() && network.is_recurrent(id);
+        if biased && place != RecurrentBias::Same {
+            let message = "`recurrent_bias` is not same, and this projection is part of a cycle";
+            problems.push(
+                Diagnostic::error(codes::ADJOINT_UNSUPPORTED, &projection.name, message)
+                    .help("set `recurrent_bias` to same, or run it forward only"),
             );
-        }
-        if projection.pre >= projection.post {
-            refuse(name, "it is recurrent".into());
-        }
-        if matches!(projection.link, Link::Taps { .. }) {
-            refuse(name, "its synapses are not all to all".into());
         }
     }
     problems
@@ -376,14 +350,15 @@ impl<'a> Lowering<'a> {
     /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. Only what
     /// goes backwards has to keep them.
     fn spike_bound(&self, pop: Pop) -> Option<usize> {
-        if !self.options.adjoint {
+        if !self.options.adjoint || self.network.emits_values(pop) {
             return None;
         }
         let (population, ticks) = (&self.network.populations[pop], self.options.ticks as usize);
+        let silent = self.network.convention.first_tick as usize;
         Some(match population.kind {
             PopulationKind::Source | PopulationKind::Graded => population.size * ticks,
             PopulationKind::Neurons(_) => {
-                let possible = population.size * (ticks - 1);
+                let possible = population.size * (ticks - silent);
                 self.options
                     .spike_bound
                     .map_or(possible, |bound| bound.min(possible))

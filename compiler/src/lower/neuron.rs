@@ -258,6 +258,15 @@ impl Builder<'_> {
         let theta = b.coef(theta);
         let v_pre = step.v_pre;
         if !remembers {
+            if self
+                .process
+                .tape
+                .as_ref()
+                .is_some_and(|tape| tape.bound.is_some())
+            {
+                // The way back asks how steeply the voltage rose.
+                b.load(step.v);
+            }
             // There is nothing that a reset could change.
             let fires = self.crosses(b, v_pre, theta);
             self.store(b, x, step, v_pre);

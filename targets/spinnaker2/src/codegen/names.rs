@@ -88,6 +88,7 @@ pub(super) fn handler(kind: HandlerKind) -> String {
         HandlerKind::Tick => "tick".to_owned(),
         HandlerKind::Turn => "turn".to_owned(),
         HandlerKind::Message(chan) => format!("adjoint.message.{chan}"),
+        HandlerKind::Value => "adjoint.value".to_owned(),
         HandlerKind::AdjointTick => "adjoint.tick".to_owned(),
         HandlerKind::Spike => "adjoint.spike".to_owned(),
         HandlerKind::Gradient(chan) => format!("adjoint.gradient.{chan}"),

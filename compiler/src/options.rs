@@ -44,8 +44,51 @@ pub enum Loss {
         /// Its time scale, seconds.
         tau_1: f64,
     },
+    /// Mean square of the distance of first spikes from target times, in bins; silent outputs count as
+    /// `t = T`, and get no error.
+    TargetTimes {
+        /// Target of the label.
+        hit: f64,
+        /// Target of the other outputs.
+        miss: f64,
+    },
+    /// Cross entropy of a score of each output's voltage.
+    Voltage {
+        /// The score.
+        score: Score,
+    },
+    /// Mean square of the voltage's distance from a target, over outputs and ticks.
+    VoltageError {
+        /// Target of the label.
+        hit: f64,
+        /// Target of the other outputs.
+        miss: f64,
+    },
     /// The error of every output spike is given with the sample.
     Given,
+}
+
+impl Loss {
+    /// Whether it reads voltages, and not spikes.
+    pub fn reads_values(self) -> bool {
+        matches!(self, Self::Voltage { .. } | Self::VoltageError { .. })
+    }
+}
+
+/// What is read of a voltage over a sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Score {
+    /// Its maximum.
+    Max,
+    /// Its sum over the ticks.
+    Sum,
+    /// Its mean over the ticks, weighted with `exp(-t / tau)`.
+    Average {
+        /// In bins; `None` for equal weights.
+        tau: Option<f64>,
+    },
+    /// Its value in the last tick.
+    Final,
 }
 
 /// The optimiser.

@@ -111,6 +111,22 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
             "leave the loss out, or give the network one Output",
         );
     }
+    if let (Some(loss), Some(output)) = (options.loss, network.readout()) {
+        let (place, values) = (
+            &network.populations[output].name,
+            network.emits_values(output),
+        );
+        if loss.reads_values() != values {
+            let (has, reads) = match values {
+                true => ("emits its voltage", "spikes"),
+                false => ("emits spikes", "voltages"),
+            };
+            let message = format!("`{place}` {has}, and the loss reads {reads}");
+            let help = "choose a loss that reads what leaves the network, or another neuron in front of its Output";
+            problems
+                .push(Diagnostic::error(codes::CONFIG_CONTRADICTION, "loss", message).help(help));
+        }
+    }
     for projection in network.projections.values() {
         if let Link::Path(nodes) = &projection.link {
             let message = format!("a path of {} nodes is no synapses yet", nodes.len());

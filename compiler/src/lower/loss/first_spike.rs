@@ -1,129 +1,34 @@
-//! The loss process: first spike times, the loss, and the errors that go back.
+//! First spike times: under cross entropy, or under a mean square of their distance from target times.
 //!
 //! With `t_n` the first spike of output `n` in bins (`T` where silent), `y` the label and `B` the batch
-//! size, the loss of a sample is `-ln p_y + alpha (exp(t_y / beta) - 1)`, `p = softmax(-t / xi)`, and
+//! size, the cross entropy of a sample is `-ln p_y + alpha (exp(t_y / beta) - 1)`, `p = softmax(-t / xi)`, and
 //! the error of output `n` is `((delta_ny - p_n) / xi + delta_ny alpha / beta exp(t_y / beta)) / B`.
-//! It is sent for the first spike of each output only, and not from the last bin.
+//! With targets `s_n`, the mean square is `sum_n (t_n - s_n)^2 / N`, and the error `2 (t_n - s_n) / (N B)`.
+//! Errors are sent for the first spike of each output only, and not from the last bin.
 //!
-//! The order of operations is the one that PyTorch's autograd takes, found by comparing with recorded
-//! gradients: the softmax is the exponential of its logarithm, `p = exp(d - ln S)` with `d = x - max x`
-//! and `S = sum exp d`; then `q = p / B - delta / B` and `-(q / xi)`; dividing by `xi` and by `beta`,
-//! not multiplying with reciprocals.
+//! The order of operations of the cross entropy is the one that PyTorch's autograd takes, found by comparing
+//! with recorded gradients: the softmax is the exponential of its logarithm, `p = exp(d - ln S)` with
+//! `d = x - max x` and `S = sum exp d`; then `q = p / B - delta / B` and `-(q / xi)`; dividing by `xi` and by
+//! `beta`, not multiplying with reciprocals.
 
-use nirc_ir::entity::PrimaryMap;
-use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Chan, Cmp, Coef, Coefficient, CoefficientValue, Domain, Fold,
-    Handler, HandlerKind, Op, Outgoing, Output, Process, Role, Row, Value,
-};
+use nirc_ir::event::{Array, ArrayKind, Cmp, Coef, Domain, Fold, HandlerKind, Op, Outgoing, Value};
 
-use super::body::BodyBuilder;
-use crate::options::{Loss, Options};
-
-/// The loss process behind the channel `chan`.
-pub(super) fn process(
-    loss: &Loss,
-    options: &Options,
-    dt: f64,
-    lanes: usize,
-    chan: Chan,
-) -> Process {
-    let mut builder = Builder {
-        process: Process {
-            name: "loss".to_owned(),
-            role: Role::Loss,
-            lanes,
-            coefs: PrimaryMap::new(),
-            arrays: PrimaryMap::new(),
-            output: Output::Spikes,
-            tape: None,
-            handlers: Vec::new(),
-        },
-        chan,
-    };
-    let first = builder.first_spike(options.ticks);
-    match *loss {
-        Loss::FirstSpike { xi, alpha, beta } => {
-            let scales = Scales {
-                xi,
-                alpha,
-                beta,
-                silent_counts: true,
-            };
-            builder.first_spike_loss(first, options, &scales);
-        }
-        Loss::FirstSpikeSeconds {
-            tau_0,
-            alpha,
-            tau_1,
-        } => {
-            let scales = Scales {
-                xi: tau_0 / dt,
-                alpha,
-                beta: tau_1 / dt,
-                silent_counts: false,
-            };
-            builder.first_spike_loss(first, options, &scales);
-        }
-        Loss::Given => {
-            if options.adjoint {
-                builder.given();
-            }
-        }
-    }
-    builder.process
-}
+use super::{Builder, FAR_BELOW, is_label, mean_over};
+use crate::lower::body::BodyBuilder;
+use crate::options::Options;
 
 /// Time scales in bins.
-struct Scales {
-    xi: f64,
-    alpha: f64,
-    beta: f64,
+pub(super) struct Scales {
+    pub(super) xi: f64,
+    pub(super) alpha: f64,
+    pub(super) beta: f64,
     /// Whether silent outputs enter the softmax with `t = T`.
-    silent_counts: bool,
+    pub(super) silent_counts: bool,
 }
-
-struct Builder {
-    process: Process,
-    chan: Chan,
-}
-
-/// A stand-in for minus infinity whose differences stay finite.
-const FAR_BELOW: f32 = -1e30;
 
 impl Builder {
-    fn array(&mut self, name: &str, kind: ArrayKind) -> Array {
-        self.process.arrays.push(ArrayDecl {
-            name: name.to_owned(),
-            kind,
-        })
-    }
-
-    fn state(&mut self, name: &str, init: f32) -> Array {
-        self.array(name, ArrayKind::State { init })
-    }
-
-    fn scalar(&mut self, name: &str) -> Array {
-        self.array(name, ArrayKind::Scalar { init: 0.0 })
-    }
-
-    fn coef(&mut self, name: &str, formula: &str, value: f64) -> Coef {
-        self.process.coefs.push(Coefficient {
-            name: name.to_owned(),
-            formula: formula.to_owned(),
-            value: CoefficientValue::Uniform(value),
-        })
-    }
-
-    fn handler(&mut self, kind: HandlerKind, domain: Domain, body: BodyBuilder) {
-        self.process.handlers.push(Handler {
-            kind,
-            domain,
-            body: body.finish(),
-        });
-    }
-
     /// `first = min(first, bin)` of the output that spiked.
-    fn first_spike(&mut self, ticks: u32) -> Array {
+    pub(super) fn first_spike(&mut self, ticks: u32) -> Array {
         #[expect(clippy::cast_precision_loss, reason = "bins are below 2^16")]
         let first = self.state("first_spike", ticks as f32);
         let mut b = BodyBuilder::new();
@@ -136,7 +41,8 @@ impl Builder {
         first
     }
 
-    fn first_spike_loss(&mut self, first: Array, options: &Options, scales: &Scales) {
+    /// Cross entropy.
+    pub(super) fn first_spike_loss(&mut self, first: Array, options: &Options, scales: &Scales) {
         let terms = Terms {
             first,
             label: self.array("label", ArrayKind::Label),
@@ -156,8 +62,8 @@ impl Builder {
         self.exponentials(&terms, scales.silent_counts, options.ticks);
         self.value(&terms, alpha, beta);
         if options.adjoint {
-            self.errors(&terms, xi, beta, scales.alpha, options.batch);
-            self.message(&terms);
+            self.first_spike_errors(&terms, xi, beta, scales.alpha, options);
+            self.first_spike_message(terms.first, terms.error);
         }
     }
 
@@ -228,9 +134,15 @@ impl Builder {
     }
 
     /// Errors by output, with the mean over the batch.
-    fn errors(&mut self, terms: &Terms, xi: Coef, beta: Coef, alpha: f64, batch: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^52")]
-        let mean = 1.0 / batch as f64;
+    fn first_spike_errors(
+        &mut self,
+        terms: &Terms,
+        xi: Coef,
+        beta: Coef,
+        alpha: f64,
+        options: &Options,
+    ) {
+        let mean = mean_over(options);
         let share = self.coef("1/B", "mean over the batch", mean);
         // The product of the two rounded factors, as the autograd of `alpha * mean(...)` has it.
         #[expect(clippy::cast_possible_truncation, reason = "the rounding is meant")]
@@ -262,25 +174,45 @@ impl Builder {
     }
 
     /// The error goes to the first spike of an output; later ones get 0.
-    fn message(&mut self, terms: &Terms) {
+    fn first_spike_message(&mut self, first: Array, error: Array) {
         let mut b = BodyBuilder::new();
         let bin = b.op(Op::Tick);
-        let first = b.load(terms.first);
+        let first = b.load(first);
         let is_first = b.cmp(Cmp::Eq, bin, first);
-        let error = b.load(terms.error);
+        let error = b.load(error);
         let zero = b.constant(0.0);
         let sent = b.select(is_first, error, zero);
         b.send(Outgoing::Value(sent));
         self.handler(HandlerKind::Message(self.chan), Domain::Lane, b);
     }
 
-    /// The error of each spike stands in the sample.
-    fn given(&mut self) {
-        let given = self.array("given_error", ArrayKind::GivenError);
+    /// Mean square of the distance from target times: `hit` for the label, `miss` for the others, in bins.
+    pub(super) fn target_times(&mut self, first: Array, options: &Options, hit: f64, miss: f64) {
+        let label = self.array("label", ArrayKind::Label);
+        let error = self.state("error", 0.0);
+        let loss = self.scalar("loss");
+        let share = 1.0 / self.process.lanes as f64;
+        let mean = self.coef("1/N", "mean over the outputs", share);
+        let hit = self.coef("hit", "target of the label, bins", hit);
+        let miss = self.coef("miss", "target of the others, bins", miss);
+        let rate = mean_over(options) * 2.0 * share;
+        let rate = self.coef("2/(N B)", "slope of the mean square", rate);
         let mut b = BodyBuilder::new();
-        let error = b.load_row(given, Row::Tick);
-        b.send(Outgoing::Value(error));
-        self.handler(HandlerKind::Message(self.chan), Domain::Lane, b);
+        let t = b.load(first);
+        let is_label = is_label(&mut b, label);
+        let (hit, miss) = (b.coef(hit), b.coef(miss));
+        let target = b.select(is_label, hit, miss);
+        let late = b.sub(t, target);
+        let mean = b.coef(mean);
+        let part = b.mul(late, mean);
+        b.reduce(loss, Fold::Fma(late, part));
+        let rate = b.coef(rate);
+        let step = b.mul(late, rate);
+        b.store(error, step);
+        self.handler(HandlerKind::Turn, Domain::Lanes, b);
+        if options.adjoint {
+            self.first_spike_message(first, error);
+        }
     }
 }
 
@@ -296,12 +228,6 @@ struct Terms {
     t_label: Array,
     x_label: Array,
     pull: Array,
-}
-
-fn is_label(b: &mut BodyBuilder, label: Array) -> Value {
-    let lane = b.op(Op::Lane);
-    let label = b.load(label);
-    b.cmp(Cmp::Eq, lane, label)
 }
 
 fn spiked(b: &mut BodyBuilder, t: Value, ticks: u32) -> Value {

@@ -148,12 +148,32 @@ pub fn keeps_spikes(program: &Program, proc: Proc) -> Result<(), Diagnostic> {
 /// What the loss process holds after a sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// First spike of each output in bins, `T` where silent.
+    /// First spike of each output in bins, `T` where silent; empty where the loss reads no spikes.
     pub first_spike: Vec<f32>,
+    /// Score of each output; empty where the loss computes none.
+    pub score: Vec<f32>,
     /// The minimised loss of this sample, before division by the batch size.
     pub loss: f32,
     /// Its cross-entropy part.
     pub cross_entropy: f32,
+}
+
+impl Outcome {
+    /// The class that the sample is taken for: the output with the highest score, or else the one that spikes
+    /// first; of several, the lowest.
+    pub fn predicted(&self) -> u32 {
+        let (values, better): (_, fn(f32, f32) -> bool) = match self.score.is_empty() {
+            true => (&self.first_spike, |time, best| time < best),
+            false => (&self.score, |score, best| score > best),
+        };
+        let mut best = 0;
+        for (class, value) in values.iter().enumerate() {
+            if better(*value, values[best]) {
+                best = class;
+            }
+        }
+        u32::try_from(best).expect("fewer than 2^32 outputs")
+    }
 }
 
 /// How far a batch goes.
@@ -323,5 +343,34 @@ mod tests {
             .run(Pass::Train, &[sample(&few), sample(&many)], &mut outcomes)
             .expect_err("the tape is full");
         assert_eq!(outcomes, []);
+    }
+
+    #[test]
+    fn the_first_to_spike_wins_and_ties_go_to_the_lowest_class() {
+        let predicted = |times: &[f32]| {
+            let first_spike = times.to_vec();
+            let outcome = Outcome {
+                first_spike,
+                ..Outcome::default()
+            };
+            outcome.predicted()
+        };
+        assert_eq!(predicted(&[5.0, 3.0, 4.0]), 1);
+        assert_eq!(predicted(&[27.0, 27.0, 27.0]), 0);
+        assert_eq!(predicted(&[9.0, 4.0, 4.0]), 1);
+    }
+
+    #[test]
+    fn the_highest_score_wins_and_ties_go_to_the_lowest_class() {
+        let predicted = |scores: &[f32]| {
+            let score = scores.to_vec();
+            let outcome = Outcome {
+                score,
+                ..Outcome::default()
+            };
+            outcome.predicted()
+        };
+        assert_eq!(predicted(&[0.5, -3.0, 4.0]), 2);
+        assert_eq!(predicted(&[-1.0, -1.0]), 0);
     }
 }

@@ -200,6 +200,7 @@ impl Interpreter {
         let get = |name| process.array(name).map(|a| arrays[a].clone());
         Outcome {
             first_spike: get("first_spike").unwrap_or_default(),
+            score: get("score").unwrap_or_default(),
             loss: get("loss").map_or(0.0, |v| v[0]),
             cross_entropy: get("cross_entropy").map_or(0.0, |v| v[0]),
         }

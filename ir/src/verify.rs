@@ -20,8 +20,8 @@
 //! * **Arrays** are of a kind that the role has: `state`, `scalar`, `trace` of neurons and the loss,
 //!   `param` and `gradient` of neurons, `label` and `given_error` of the loss, `moment`, `counter`,
 //!   `gathered` and its own `param` of an optimiser, none of a source. A process has one array at most
-//!   for each `param` and `gradient`, and one `gathered`. In the loss, `first_spike` is a state, `loss` and
-//!   `cross_entropy` are scalars. Tapes belong to neurons.
+//!   for each `param` and `gradient`, and one `gathered`. In the loss, `first_spike` and `score` are states,
+//!   `loss` and `cross_entropy` scalars. Tapes belong to neurons.
 //! * **Optimisers** are of trainable tensors, one of each at most; one process of the network holds the
 //!   parameter, and one the gradient.
 //! * **Handlers**: at most one of a kind, but for `turn`; only of kinds that the role has, only of

@@ -104,7 +104,8 @@ pub fn assert_same_values(what: &str, got: &[f32], expected: &[f32]) {
 fn assert_same_outcomes(got: &[Outcome], expected: &[Outcome]) {
     assert_eq!(got.len(), expected.len());
     for (k, (a, b)) in got.iter().zip(expected).enumerate() {
-        let values = |o: &Outcome| [&o.first_spike[..], &[o.loss, o.cross_entropy]].concat();
+        let values =
+            |o: &Outcome| [&o.first_spike[..], &o.score, &[o.loss, o.cross_entropy]].concat();
         assert_same_values(&format!("outcome {k}"), &values(a), &values(b));
     }
 }

@@ -246,7 +246,7 @@ fn fingerprint(executor: &mut dyn Executor, batches: &[Data]) -> Vec<(String, Ve
             .run(Pass::Train, &samples, &mut outcomes)
             .unwrap_or_else(|e| panic!("{}: {e}", executor.name()));
         for (i, outcome) in outcomes.iter().enumerate() {
-            let mut values = outcome.first_spike.clone();
+            let mut values = [&outcome.first_spike[..], &outcome.score].concat();
             values.extend([outcome.loss, outcome.cross_entropy]);
             all.push((format!("batch {k} outcome {i}"), bits(&values)));
         }

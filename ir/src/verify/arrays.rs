@@ -91,14 +91,14 @@ impl Verifier<'_> {
     fn outcomes(&mut self, place: &str, process: &Process) {
         for array in process.arrays.values() {
             let expected = match array.name.as_str() {
-                "first_spike" => matches!(array.kind, ArrayKind::State { .. }),
+                "first_spike" | "score" => matches!(array.kind, ArrayKind::State { .. }),
                 "loss" | "cross_entropy" => matches!(array.kind, ArrayKind::Scalar { .. }),
                 _ => true,
             };
             if !expected {
                 let message = format!(
-                    "`{}` is {:?}; of an outcome, `first_spike` is a state, `loss` and \
-                     `cross_entropy` are scalars",
+                    "`{}` is {:?}; of an outcome, `first_spike` and `score` are states, \
+                     `loss` and `cross_entropy` are scalars",
                     array.name, array.kind
                 );
                 self.problem(place, message);

@@ -3,6 +3,7 @@
 //! Reading collects every problem before it fails, each with the key's path and a remedy. `--set`
 //! overrides work on the TOML tree, so that they pass the same checks as the file.
 
+mod loss;
 mod parse;
 mod section;
 mod tree;
@@ -16,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 use crate::reading::Reading;
 
+pub use loss::Loss;
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -128,30 +130,6 @@ pub struct Init {
     pub std: f64,
 }
 
-/// `[loss]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Loss {
-    /// Cross entropy of first spike times, in bins.
-    FirstSpike {
-        /// Scale of the softmax.
-        xi: f64,
-        /// Weight of the early-spike term.
-        alpha: f64,
-        /// Time scale of the early-spike term.
-        beta: f64,
-    },
-    /// The same in seconds, silent outputs left out of the softmax.
-    FirstSpikeSeconds {
-        /// Scale of the softmax.
-        tau_0: f64,
-        /// Weight of the early-spike term.
-        alpha: f64,
-        /// Time scale of the early-spike term.
-        tau_1: f64,
-    },
-}
-
 /// `[optimiser]`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Optimiser {
@@ -239,24 +217,6 @@ impl Config {
             dt: Some(self.time.dt),
             changes: self.changes.clone(),
             ..Reading::under(self.convention.clone())
-        }
-    }
-}
-
-impl Loss {
-    /// The compiler's notion of it.
-    pub fn lowered(self) -> options::Loss {
-        match self {
-            Self::FirstSpike { xi, alpha, beta } => options::Loss::FirstSpike { xi, alpha, beta },
-            Self::FirstSpikeSeconds {
-                tau_0,
-                alpha,
-                tau_1,
-            } => options::Loss::FirstSpikeSeconds {
-                tau_0,
-                alpha,
-                tau_1,
-            },
         }
     }
 }

@@ -7,10 +7,11 @@ use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
+use super::loss;
 use super::section::Section;
 use super::{
-    ArrayFiles, Config, Data, Generated, Init, Loss, Mapping, Optimiser, Rule, Style, Time,
-    Training, Tree,
+    ArrayFiles, Config, Data, Generated, Init, Mapping, Optimiser, Rule, Style, Time, Training,
+    Tree,
 };
 
 /// Seconds between checkpoints unless the configuration says otherwise.
@@ -49,7 +50,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
         .and_then(|section| time(&section));
     let data = optional(root, "data", |section| data(section, directory));
     let init = init(root);
-    let loss = optional(root, "loss", loss);
+    let loss = optional(root, "loss", loss::read);
     let optimiser = optional(root, "optimiser", optimiser);
     let training = optional(root, "training", training);
     let mapping = match root.section("mapping") {
@@ -141,11 +142,11 @@ fn convention(section: &Section<'_>) -> Option<(Convention, Vec<Change>)> {
 }
 
 /// Positive and finite.
-const POSITIVE: std::ops::RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
+pub(super) const POSITIVE: std::ops::RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
 /// Finite.
-const FINITE: std::ops::RangeInclusive<f64> = f64::MIN..=f64::MAX;
+pub(super) const FINITE: std::ops::RangeInclusive<f64> = f64::MIN..=f64::MAX;
 /// Zero or more, finite.
-const NOT_NEGATIVE: std::ops::RangeInclusive<f64> = 0.0..=f64::MAX;
+pub(super) const NOT_NEGATIVE: std::ops::RangeInclusive<f64> = 0.0..=f64::MAX;
 
 fn time(section: &Section<'_>) -> Option<Time> {
     let ticks = section.required_integer("ticks", "a number of bins, 2 to 65535", 2..=MOST_TICKS);
@@ -252,43 +253,6 @@ fn init(root: &Section<'_>) -> Option<Vec<Init>> {
         })
         .collect();
     rules.into_iter().collect()
-}
-
-#[derive(Clone, Copy)]
-enum LossKind {
-    FirstSpike,
-    FirstSpikeSeconds,
-}
-
-fn loss(section: &Section<'_>) -> Option<Loss> {
-    let kind = section.required_choice(
-        "kind",
-        &[
-            ("first-spike", LossKind::FirstSpike),
-            ("first-spike-seconds", LossKind::FirstSpikeSeconds),
-        ],
-    )?;
-    let (early, late) = match kind {
-        LossKind::FirstSpike => ("xi", "beta"),
-        LossKind::FirstSpikeSeconds => ("tau_0", "tau_1"),
-    };
-    let softmax = section.required_float(early, "a positive number", POSITIVE);
-    let alpha = section.required_float("alpha", "a number of 0 or more", NOT_NEGATIVE);
-    let regular = section.required_float(late, "a positive number", POSITIVE);
-    section.finish();
-    let (softmax, alpha, regular) = (softmax?, alpha?, regular?);
-    Some(match kind {
-        LossKind::FirstSpike => Loss::FirstSpike {
-            xi: softmax,
-            alpha,
-            beta: regular,
-        },
-        LossKind::FirstSpikeSeconds => Loss::FirstSpikeSeconds {
-            tau_0: softmax,
-            alpha,
-            tau_1: regular,
-        },
-    })
 }
 
 fn optimiser(section: &Section<'_>) -> Option<Optimiser> {

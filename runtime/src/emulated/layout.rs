@@ -54,6 +54,8 @@ pub(super) struct OutcomeFields {
     pub(super) span: Field,
     /// Word in the span and number of outputs.
     pub(super) first_spike: Option<(usize, usize)>,
+    /// Likewise.
+    pub(super) score: Option<(usize, usize)>,
     /// Word in the span.
     pub(super) loss: Option<usize>,
     /// Word in the span.
@@ -121,7 +123,12 @@ fn outcome(
     let first_spike = named("first_spike");
     let value = named("loss");
     let cross_entropy = named("cross_entropy");
-    let all = || [first_spike, value, cross_entropy].into_iter().flatten();
+    let score = named("score");
+    let all = || {
+        [first_spike, score, value, cross_entropy]
+            .into_iter()
+            .flatten()
+    };
     let start = all().map(|f| f.address).min()?;
     let end = all().map(|f| f.address + 4 * f.words as u32).max()?;
     let word = |field: &Field| ((field.address - start) / 4) as usize;
@@ -132,6 +139,7 @@ fn outcome(
             pes: all().next()?.pes.clone(),
         },
         first_spike: first_spike.map(|f| (word(f), f.words)),
+        score: score.map(|f| (word(f), f.words)),
         loss: value.map(word),
         cross_entropy: cross_entropy.map(word),
     })

@@ -243,6 +243,7 @@ impl<D: Device> Session<D> {
         let OutcomeFields {
             span,
             first_spike,
+            score,
             loss,
             cross_entropy,
         } = fields;
@@ -250,9 +251,13 @@ impl<D: Device> Session<D> {
         self.device
             .read(span.pes[replica], span.address, &mut self.words)?;
         let number = |at: usize| f32::from_bits(self.words[at]);
-        let first_spike = first_spike.map(|(at, outputs)| (at..at + outputs).map(number).collect());
+        let outputs = |place: &Option<(usize, usize)>| {
+            let numbers = place.map(|(at, outputs)| (at..at + outputs).map(number).collect());
+            numbers.unwrap_or_default()
+        };
         Ok(Outcome {
-            first_spike: first_spike.unwrap_or_default(),
+            first_spike: outputs(first_spike),
+            score: outputs(score),
             loss: loss.map_or(0.0, number),
             cross_entropy: cross_entropy.map_or(0.0, number),
         })

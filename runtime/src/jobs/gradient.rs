@@ -39,7 +39,7 @@ pub struct Gradient {
 ///
 /// The archive holds, for each weight node, `<node>.weight` (N, J), which is the sum over the batch in
 /// the order of the samples, and `<node>.weight.per_sample` (B, N, J), in NIR's layout and the unit of
-/// the loss per bin; biases alike. Then `first_spike` (B, N), and the traces and spikes of each
+/// the loss per bin; biases alike. Then `first_spike` or `score` (B, N), and the traces and spikes of each
 /// population of neurons, (T, B, N). With a loss: `loss`, the minimised mean over the batch,
 /// `cross_entropy` alike, and `loss.per_sample`.
 ///
@@ -225,8 +225,18 @@ impl Batch {
         for place in &self.places {
             place.store(program, self.outcomes.len(), archive)?;
         }
-        let outputs = self.outcomes.first().map_or(0, |o| o.first_spike.len());
-        archive.add("first_spike", &first_spikes(&self.outcomes, outputs))?;
+        for (name, of) in [
+            (
+                "first_spike",
+                (|o| &o.first_spike) as fn(&Outcome) -> &Vec<f32>,
+            ),
+            ("score", |o| &o.score),
+        ] {
+            let outputs = self.outcomes.first().map_or(0, |o| of(o).len());
+            if outputs > 0 {
+                archive.add(name, &of_outputs(&self.outcomes, outputs, of))?;
+            }
+        }
         if with_loss {
             let losses: Array1<f32> = self.outcomes.iter().map(|o| o.loss).collect();
             archive.add("loss", &mean(losses.iter().copied()))?;
@@ -274,11 +284,11 @@ impl Place {
     }
 }
 
-/// First spikes of the outputs, (B, N).
-fn first_spikes(outcomes: &[Outcome], outputs: usize) -> Array2<f32> {
-    let times = outcomes.iter().flat_map(|o| o.first_spike.iter().copied());
-    Array2::from_shape_vec((outcomes.len(), outputs), times.collect())
-        .expect("every outcome has a time for each output")
+/// First spikes or scores of the outputs, (B, N).
+fn of_outputs(outcomes: &[Outcome], outputs: usize, of: fn(&Outcome) -> &Vec<f32>) -> Array2<f32> {
+    let values = outcomes.iter().flat_map(|o| of(o).iter().copied());
+    Array2::from_shape_vec((outcomes.len(), outputs), values.collect())
+        .expect("every outcome has a value for each output")
 }
 
 #[expect(

@@ -2,7 +2,7 @@
 
 use nirc_ir::event::Program;
 use nirc_ir::event::Role;
-use nirc_ir::executor::{Executor, Pass};
+use nirc_ir::executor::{Executor, Outcome, Pass};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::{Diagnostic, Diagnostics};
 use nirc_spinnaker2::mapping::slice::Balance;
@@ -16,7 +16,7 @@ use super::raster::{Band, Lines, Raster, Verdict};
 use crate::config::Config;
 use crate::data::DataSet;
 use crate::jobs::ChipWork;
-use crate::training::{Epoch, Evaluation, Progress, Weights, predicted};
+use crate::training::{Epoch, Evaluation, Progress, Weights};
 
 /// Everything that a report tells.
 pub struct Report<'a> {
@@ -259,7 +259,7 @@ impl Report<'_> {
             bands: bands.collect::<Result<_, Diagnostic>>()?,
             verdict: Some(Verdict {
                 label: self.test.labels()[sample],
-                predicted: outcomes.first().map_or(0, |o| predicted(&o.first_spike)),
+                predicted: outcomes.first().map_or(0, Outcome::predicted),
             }),
         })
     }

@@ -9,22 +9,11 @@ use crate::data::DataSet;
 /// Samples handed to the executor at once: enough to keep every core busy, few enough to stop soon.
 const CHUNK: usize = 512;
 
-/// The class whose output spikes first; of several, the lowest.
-pub fn predicted(first_spike: &[f32]) -> u32 {
-    let mut best = 0;
-    for (class, time) in first_spike.iter().enumerate() {
-        if *time < first_spike[best] {
-            best = class;
-        }
-    }
-    u32::try_from(best).expect("fewer than 2^32 outputs")
-}
-
 impl Tally {
     /// Counts a sample of class `label`.
     pub fn count(&mut self, outcome: &Outcome, label: u32) {
         self.samples += 1;
-        self.right += usize::from(predicted(&outcome.first_spike) == label);
+        self.right += usize::from(outcome.predicted() == label);
         self.loss += f64::from(outcome.loss);
         self.cross_entropy += f64::from(outcome.cross_entropy);
     }
@@ -58,16 +47,4 @@ pub fn evaluate(
         next = end;
     }
     Ok(Some(tally))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_to_spike_wins_and_ties_go_to_the_lowest_class() {
-        assert_eq!(predicted(&[5.0, 3.0, 4.0]), 1);
-        assert_eq!(predicted(&[27.0, 27.0, 27.0]), 0);
-        assert_eq!(predicted(&[9.0, 4.0, 4.0]), 1);
-    }
 }

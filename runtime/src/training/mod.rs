@@ -8,7 +8,7 @@ mod metrics;
 mod trainer;
 mod weights;
 
-pub use evaluate::{evaluate, predicted};
+pub use evaluate::evaluate;
 pub use metrics::{Epoch, Evaluation, Tally};
 pub use trainer::{Ended, Observer, Progress, Snapshot, Trainer};
 pub use weights::{OptimiserArrays, Weights, weights};

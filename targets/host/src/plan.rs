@@ -53,6 +53,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Default)]
 pub(crate) struct Results {
     pub(crate) first_spike: Range<usize>,
+    pub(crate) score: Range<usize>,
     pub(crate) loss: Range<usize>,
     pub(crate) cross_entropy: Range<usize>,
 }
@@ -69,15 +70,17 @@ impl Results {
         };
         Self {
             first_spike: range("first_spike").unwrap_or_default(),
+            score: range("score").unwrap_or_default(),
             loss: range("loss").unwrap_or_default(),
             cross_entropy: range("cross_entropy").unwrap_or_default(),
         }
     }
 
-    /// Its three parts.
-    pub(crate) fn ranges(&self) -> [Range<usize>; 3] {
+    /// Its four parts.
+    pub(crate) fn ranges(&self) -> [Range<usize>; 4] {
         [
             self.first_spike.clone(),
+            self.score.clone(),
             self.loss.clone(),
             self.cross_entropy.clone(),
         ]

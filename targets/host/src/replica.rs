@@ -135,12 +135,14 @@ impl Replica {
 
     /// The outcome of the sample of this round.
     pub(crate) fn outcome(&self, plan: &Plan, round: usize) -> Outcome {
-        let [spikes, loss, entropy] = plan.results.ranges().map(|range| range.len());
-        let start = round * (spikes + loss + entropy);
+        let [spikes, scores, loss, entropy] = plan.results.ranges().map(|range| range.len());
+        let start = round * (spikes + scores + loss + entropy);
         let (first_spike, rest) = self.results[start..].split_at(spikes);
+        let (score, rest) = rest.split_at(scores);
         let (loss, rest) = rest.split_at(loss);
         Outcome {
             first_spike: first_spike.to_vec(),
+            score: score.to_vec(),
             loss: loss.first().copied().unwrap_or(0.0),
             cross_entropy: rest[..entropy].first().copied().unwrap_or(0.0),
         }

@@ -47,11 +47,11 @@ pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostic
     lowering.channels();
     lowering.processes();
     let mut program = lowering.program;
-    verify(&program)?;
     if options.adjoint {
+        // The loss sends errors already, which nobody takes before this.
         adjoint::derive(&mut program, network.convention.integrator)?;
-        verify(&program)?;
     }
+    verify(&program)?;
     probe::add(&mut program, &options.record)?;
     if let Some(rule) = &options.optimiser {
         optimiser::add(&mut program, rule);

@@ -97,6 +97,7 @@ fn symbol(program: &Program, proc: Proc, index: usize) -> String {
         HandlerKind::Turn => format!("turn{}", turns.count()),
         HandlerKind::Message(chan) => format!("adjoint.message.{chan}"),
         HandlerKind::AdjointTick => "adjoint.tick".to_owned(),
+        HandlerKind::Value => "adjoint.value".to_owned(),
         HandlerKind::Spike => "adjoint.spike".to_owned(),
         HandlerKind::Gradient(chan) => format!("adjoint.gradient.{chan}"),
         HandlerKind::GradientTick => "adjoint.gradient_tick".to_owned(),

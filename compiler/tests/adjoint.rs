@@ -195,6 +195,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
         adjoint: true,
         optimiser: None,
         record: Vec::new(),
+        events: None,
     };
     let program = lower(&network(cell, convention, w), &options).expect("lowers");
     let spikes = [0, 1].map(|channel: u32| InputSpike {
@@ -205,6 +206,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
     let mut interpreter = Interpreter::new(&program);
     let run = |interpreter: &mut Interpreter, error: &[f32]| {
         let sample = Sample {
+            times: &[],
             spikes: &spikes,
             label: 0,
             error,
@@ -342,6 +344,7 @@ fn eventprop_comes_out_as_published() {
         adjoint: true,
         optimiser: None,
         record: Vec::new(),
+        events: None,
     };
     let program = lower(&network, &options).expect("lowers");
     let operations = |kind| operations(&program, "second", kind);

@@ -88,6 +88,7 @@ fn options() -> Options {
             decay_per_batch: 0.99,
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 

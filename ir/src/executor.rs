@@ -322,6 +322,7 @@ mod tests {
     fn sample(spikes: &[InputSpike]) -> Sample<'_> {
         Sample {
             spikes,
+            times: &[],
             values: &[],
             label: 2,
             error: &[],

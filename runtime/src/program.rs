@@ -65,6 +65,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         adjoint: true,
         optimiser: None,
         record: Vec::new(),
+        events: None,
     };
     match job {
         Job::Train { samples } => {

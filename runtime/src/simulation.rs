@@ -35,6 +35,7 @@ pub fn forward(
         adjoint: false,
         optimiser: None,
         record: record.to_vec(),
+        events: None,
     };
     let mut program = lower(network, &options)?;
     if replicas.is_none() {

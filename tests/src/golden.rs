@@ -169,6 +169,7 @@ impl Golden {
             adjoint: true,
             optimiser: None,
             record,
+            events: None,
         }
     }
 

@@ -43,6 +43,7 @@ impl Writer {
             ticks: self.ticks,
             dt: 0.001,
             first_tick: 1,
+            window: None,
             replicas: 1 + self.rng.below(4),
             tensors: tensors
                 .iter()
@@ -202,6 +203,7 @@ impl Writer {
             ticks: self.ticks,
             dt: 1.0,
             first_tick: 1,
+            window: None,
             replicas: 1,
             tensors: PrimaryMap::new(),
             processes: PrimaryMap::new(),
@@ -593,6 +595,10 @@ impl<'a> BodyWriter<'a> {
             }
         };
         let fields = (0..fields).map(|_| field(self)).collect();
-        self.body.stmts.push(Stmt::Spike { cond, fields });
+        self.body.stmts.push(Stmt::Spike {
+            cond,
+            time: None,
+            fields,
+        });
     }
 }

@@ -195,6 +195,7 @@ fn options(n: &mut Numbers) -> Options {
             decay_per_batch: n.choose(&[1.0, 0.9]),
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 
@@ -235,6 +236,7 @@ fn fingerprint(executor: &mut dyn Executor, batches: &[Data]) -> Vec<(String, Ve
             .iter()
             .zip(&batch.labels)
             .map(|(spikes, label)| Sample {
+                times: &[],
                 spikes,
                 label: *label,
                 error: &[],

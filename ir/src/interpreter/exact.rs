@@ -75,11 +75,15 @@ impl<R: Real> Interpreter<R> {
         Ok(self.outcome(0))
     }
 
-    /// Exact times of the spikes of a process in bins, in the order of its tape.
-    pub fn exact_times(&self, replica: usize, proc: Proc) -> Vec<R> {
+    /// Lane and exact time in bins of each spike of a process, in the order of its tape.
+    pub fn exact_spikes(&self, replica: usize, proc: Proc) -> Vec<(u32, R)> {
         let window = self.program.window.unwrap_or_default();
-        let times = self.replicas[replica].exact.times[proc].iter();
-        times.map(|(k, time)| since_start(window, *k, *time)).collect()
+        let replica = &self.replicas[replica];
+        let times = replica.exact.times[proc].iter();
+        let spikes = times.zip(&replica.own[proc].spikes);
+        spikes
+            .map(|((k, time), spike)| (spike.lane, since_start(window, *k, *time)))
+            .collect()
     }
 
     /// The errors that went back over a channel: for each the producer's entry and the error. Their sum is the
@@ -89,7 +93,8 @@ impl<R: Real> Interpreter<R> {
     }
 
     pub(super) fn times(&self, replica: usize, proc: Proc) -> Vec<f32> {
-        self.exact_times(replica, proc).into_iter().map(in_f32).collect()
+        let spikes = self.exact_spikes(replica, proc).into_iter();
+        spikes.map(|(_, time)| in_f32(time)).collect()
     }
 }
 

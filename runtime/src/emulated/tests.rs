@@ -130,6 +130,7 @@ fn options(replicas: usize) -> Options {
             decay_per_batch: 0.999,
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 
@@ -167,6 +168,7 @@ impl Batch {
         self.0
             .iter()
             .map(|(spikes, label)| Sample {
+                times: &[],
                 spikes,
                 label: *label,
                 error: &[],

@@ -111,6 +111,7 @@ const TRAINING: Options = Options {
     adjoint: true,
     optimiser: None,
     record: Vec::new(),
+    events: None,
 };
 
 /// A small network with the primitive: between an Input and a LIF population, or in its place.

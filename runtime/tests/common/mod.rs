@@ -96,6 +96,7 @@ pub fn program(batch: usize, replicas: usize) -> Program {
             decay_per_batch: 0.99,
         }),
         record: Vec::new(),
+        events: None,
     };
     lower(&network, &options).expect("it lowers")
 }

@@ -275,6 +275,7 @@ fn options() -> Options {
             decay_per_batch: 0.95_f64.powf(1.0 / 228.0),
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 
@@ -305,6 +306,7 @@ impl Data {
         let pairs = self.spikes.iter().zip(&self.labels);
         pairs
             .map(|(spikes, label)| Sample {
+                times: &[],
                 spikes,
                 label: *label,
                 error: &[],

@@ -157,6 +157,7 @@ fn synapses() -> Program {
         ticks: 5,
         dt: 1e-3,
         first_tick: 1,
+        window: None,
         replicas: 1,
         tensors: PrimaryMap::new(),
         processes: PrimaryMap::new(),

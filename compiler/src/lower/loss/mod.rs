@@ -44,6 +44,7 @@ pub(super) fn process(
             handlers: Vec::new(),
         },
         chan,
+        exact: options.events.is_some(),
     };
     builder.loss(loss, options, dt);
     builder.process
@@ -52,6 +53,8 @@ pub(super) fn process(
 struct Builder {
     process: Process,
     chan: Chan,
+    /// Whether spikes have exact times.
+    exact: bool,
 }
 
 /// A stand-in for minus infinity whose differences stay finite.
@@ -97,6 +100,11 @@ impl Builder {
                 }
             }
         }
+    }
+
+    /// When a spike was.
+    fn time(&self) -> Op {
+        if self.exact { Op::Time } else { Op::Tick }
     }
 
     /// The error of each spike stands in the sample.

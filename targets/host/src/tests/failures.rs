@@ -86,6 +86,7 @@ fn a_run_after_a_failure_is_like_any_other() {
     host.run(Pass::Train, &busy.samples(), &mut outcomes)
         .expect_err("it overflows");
     let silent = Sample {
+        times: &[],
         spikes: &[],
         label: 0,
         error: &[],
@@ -107,6 +108,7 @@ fn bad_samples_are_refused() {
         &[spike(3, 0), spike(3, 0)],
     ] {
         let sample = Sample {
+            times: &[],
             spikes,
             label: 0,
             error: &[],

@@ -111,6 +111,7 @@ fn options(ticks: u32, replicas: usize, loss: Loss, rule: Rule, record: bool) ->
             decay_per_batch: 0.99,
         }),
         record: record("pop1"),
+        events: None,
     }
 }
 

@@ -80,6 +80,7 @@ fn program(hidden: usize, replicas: usize) -> Program {
             decay_per_batch: 1.0,
         }),
         record: Vec::new(),
+        events: None,
     };
     lower(&network, &options).expect("a small network")
 }

@@ -165,6 +165,9 @@ impl<'a> Job<'a> {
         hardware: &'a Hardware,
         pacing: Pacing,
     ) -> Result<Self, CodegenError> {
+        if program.window.is_some() {
+            return Err(CodegenError::ExactTimes);
+        }
         let (name, plan) = if optimiser::are_optimisers(program, group) {
             ("optimiser".to_owned(), plan::optimisers(program, group)?)
         } else if let [proc] = group {

@@ -96,6 +96,7 @@ impl Shape {
                 decay_per_batch: 0.9998,
             }),
             record: quantities.map(|&q| record(q)).collect(),
+            events: None,
         }
     }
 

@@ -95,11 +95,12 @@ fn check_times(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
     let (found, spikes) = (sample.times.len(), sample.spikes.len());
     let expected = if program.window.is_some() { spikes } else { 0 };
     if found != expected {
-        return Err(format!("{found} exact times for {spikes} input spikes, expected {expected}"));
+        return Err(format!(
+            "{found} exact times for {spikes} input spikes, expected {expected}"
+        ));
     }
-    let in_bin = |(time, spike): (&f32, &InputSpike)| {
-        *time >= 0.0 && time.floor() == spike.tick as f32
-    };
+    let in_bin =
+        |(time, spike): (&f32, &InputSpike)| *time >= 0.0 && time.floor() == spike.tick as f32;
     let timed = || sample.times.iter().zip(sample.spikes);
     if let Some(at) = timed().position(|pair| !in_bin(pair)) {
         return Err(format!(
@@ -107,7 +108,9 @@ fn check_times(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
             sample.times[at], sample.spikes[at].tick
         ));
     }
-    let keys: Vec<_> = timed().map(|(time, spike)| (*time, spike.channel)).collect();
+    let keys: Vec<_> = timed()
+        .map(|(time, spike)| (*time, spike.channel))
+        .collect();
     match keys.windows(2).position(|pair| pair[0] >= pair[1]) {
         Some(at) => Err(format!(
             "input spikes must ascend by time and channel; {:?} stands before {:?}",
@@ -279,7 +282,10 @@ pub trait Executor {
     fn spike_times(&self, _replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
         let program = self.program();
         keeps_spikes(program, proc)?;
-        let message = format!("the executor `{}` has no exact times of spikes", self.name());
+        let message = format!(
+            "the executor `{}` has no exact times of spikes",
+            self.name()
+        );
         Err(Diagnostic::error(
             codes::RECORD_NAME,
             &program.processes[proc].name,

@@ -339,7 +339,10 @@ fn zero<R: Real>() -> R {
 }
 
 /// A count or an index as a number.
-#[expect(clippy::cast_precision_loss, reason = "bins, lanes and classes are below 2^24")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bins, lanes and classes are below 2^24"
+)]
 fn whole<R: Real>(x: u32) -> R {
     R::from_f32(x as f32)
 }
@@ -676,7 +679,12 @@ impl<R: Real> SampleRun<'_, R> {
         (0..).zip(values.iter().copied()).collect()
     }
 
-    fn run(&mut self, proc: Proc, kind: HandlerKind, event: Event<R>) -> (Option<R>, Vec<Fired<R>>) {
+    fn run(
+        &mut self,
+        proc: Proc,
+        kind: HandlerKind,
+        event: Event<R>,
+    ) -> (Option<R>, Vec<Fired<R>>) {
         match self.program.processes[proc].handler(kind) {
             Some(handler) => self.run_one(proc, handler, event),
             None => (None, Vec::new()),
@@ -722,7 +730,12 @@ fn overflow(process: &Process, what: &str, bound: usize) -> Diagnostic {
 
 impl<R: Real> OwnTape<R> {
     /// Records a spike, if the tape has room for it.
-    fn record(&mut self, process: &Process, spike: LaneSpike, fields: Vec<R>) -> Result<(), Diagnostic> {
+    fn record(
+        &mut self,
+        process: &Process,
+        spike: LaneSpike,
+        fields: Vec<R>,
+    ) -> Result<(), Diagnostic> {
         if let Some(bound) = process.tape.as_ref().and_then(|tape| tape.bound)
             && self.spikes.len() >= bound
         {

@@ -23,7 +23,10 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let x = ((self.0 >> 18) ^ self.0) >> 27;
         let x = (x as u32).rotate_right((self.0 >> 59) as u32);
         (f64::from(x) + 0.5) / 2f64.powi(32)
@@ -59,6 +62,26 @@ impl Cell {
         }
     }
 
+    /// The weights' factor by which an input moves the voltage as far, at its peak, as it does with 20 and 5 ms; less
+    /// where currents outlast the membrane, and make neurons spike again and again.
+    pub(crate) fn scale(&self) -> f64 {
+        let tau_mem = self.tau_mem.unwrap_or(f64::INFINITY);
+        let (m, s) = (1.0 / tau_mem, 1.0 / self.tau_syn);
+        let height = |t: f64| match m == s {
+            true => t * m * (-t * m).exp(),
+            false => m / (s - m) * ((-t * m).exp() - (-t * s).exp()),
+        };
+        match self.tau_mem {
+            None => 0.157 * 1e3 / (self.r * self.tau_syn),
+            Some(_) => {
+                (tau_mem / self.tau_syn).min(1.0).sqrt() * 0.157
+                    / (0..1000)
+                        .map(|t| height(0.1 * f64::from(t)))
+                        .fold(0.0, f64::max)
+            }
+        }
+    }
+
     pub(crate) fn neuron(&self) -> Neuron {
         let uniform = Parameter::Uniform;
         let membrane = match self.tau_mem {
@@ -67,9 +90,7 @@ impl Cell {
                 r: uniform(self.r),
                 v_leak: uniform(self.leak),
             },
-            None => Membrane::Integrator {
-                r: uniform(self.r),
-            },
+            None => Membrane::Integrator { r: uniform(self.r) },
         };
         Neuron {
             membrane,
@@ -109,7 +130,11 @@ pub(crate) fn network(sizes: &[usize], cell: &Cell, edges: Vec<Edge>) -> Network
     };
     let populations = sizes.iter().enumerate().map(|(k, size)| match k {
         0 => Population::vector("input", *size, PopulationKind::Source),
-        _ => Population::vector(format!("layer{k}"), *size, PopulationKind::Neurons(cell.neuron())),
+        _ => Population::vector(
+            format!("layer{k}"),
+            *size,
+            PopulationKind::Neurons(cell.neuron()),
+        ),
     });
     let projections = edges.into_iter().enumerate().map(|(k, edge)| Projection {
         name: format!("fc{k}"),
@@ -182,7 +207,11 @@ impl Point {
                 let at = 2.0 + 24.0 * random.unit();
                 // Some channels spike twice.
                 let again = (channel % 3 == 1).then(|| at + 3.0 + 5.0 * random.unit());
-                [Some(at), again].into_iter().flatten().map(move |t| (t, channel as u32)).collect::<Vec<_>>()
+                [Some(at), again]
+                    .into_iter()
+                    .flatten()
+                    .map(move |t| (t, channel as u32))
+                    .collect::<Vec<_>>()
             })
             .map(|(t, channel)| (f64::from(t as f32), channel))
             .collect();
@@ -201,7 +230,10 @@ impl Point {
     /// Runs it.
     pub(crate) fn run<R: Real>(&self, machine: &mut Interpreter<R>, program: &Program, pass: Pass) {
         for (proc, array, tensor) in parameters(program) {
-            let values: Vec<R> = self.tensors[tensor.index()].iter().map(|w| R::from_f64(*w)).collect();
+            let values: Vec<R> = self.tensors[tensor.index()]
+                .iter()
+                .map(|w| R::from_f64(*w))
+                .collect();
             machine.poke(0, proc, array, &values);
         }
         let spikes: Vec<InputSpike> = self
@@ -245,7 +277,10 @@ pub(crate) fn loss<R: Real>(machine: &Interpreter<R>, program: &Program) -> f64 
 }
 
 /// Gradients by tensor.
-pub(crate) fn gradients<R: Real>(machine: &Interpreter<R>, program: &Program) -> BTreeMap<usize, Vec<f64>> {
+pub(crate) fn gradients<R: Real>(
+    machine: &Interpreter<R>,
+    program: &Program,
+) -> BTreeMap<usize, Vec<f64>> {
     let mut found = BTreeMap::new();
     for (id, process) in program.processes.iter() {
         for (array, decl) in process.arrays.iter() {
@@ -259,7 +294,10 @@ pub(crate) fn gradients<R: Real>(machine: &Interpreter<R>, program: &Program) ->
 }
 
 /// For every neuron in which intervals between its arrivals it spikes, and the times.
-pub(crate) fn signature<R: Real>(machine: &Interpreter<R>, program: &Program) -> Vec<(usize, u32, usize)> {
+pub(crate) fn signature<R: Real>(
+    machine: &Interpreter<R>,
+    program: &Program,
+) -> Vec<(usize, u32, usize)> {
     let mut found = Vec::new();
     for (id, process) in program.processes.iter() {
         if process.role != Role::Neurons {
@@ -286,7 +324,11 @@ pub(crate) fn spikes<R: Real>(machine: &Interpreter<R>, proc: Proc) -> Vec<(u32,
 }
 
 /// The derivative by the times of input spikes: what channels bring back to their producer.
-pub(crate) fn by_input_time(machine: &Interpreter<f64>, program: &Program, point: &Point) -> Vec<f64> {
+pub(crate) fn by_input_time(
+    machine: &Interpreter<f64>,
+    program: &Program,
+    point: &Point,
+) -> Vec<f64> {
     let mut found = vec![0.0; point.times.len()];
     for (chan, channel) in program.channels.iter() {
         if channel.from.index() == 0 {
@@ -304,6 +346,12 @@ pub(crate) fn by_delay(machine: &Interpreter<f64>, chan: Chan) -> f64 {
 }
 
 /// Dense random weights.
-pub(crate) fn dense(random: &mut Random, pre: usize, post: usize, (mean, deviation): (f64, f64)) -> Vec<f32> {
-    (0..pre * post).map(|_| random.normal(mean, deviation) as f32).collect()
+pub(crate) fn dense(
+    random: &mut Random,
+    (pre, post): (usize, usize),
+    (mean, deviation): (f64, f64),
+    scale: f64,
+) -> Vec<f32> {
+    let weights = (0..pre * post).map(|_| scale * random.normal(mean, deviation));
+    weights.map(|w| w as f32).collect()
 }

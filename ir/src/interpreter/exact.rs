@@ -288,7 +288,8 @@ impl<R: Real> SampleRun<'_, R> {
             }));
         }
         sort(&mut all);
-        all.into_iter().try_for_each(|arrival| self.take(loss, arrival))
+        all.into_iter()
+            .try_for_each(|arrival| self.take(loss, arrival))
     }
 
     pub(super) fn adjoint_exact(&mut self) {

@@ -9,8 +9,8 @@ use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
 use crate::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Coefficient,
-    CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process,
-    Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
+    CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc,
+    Process, Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
 };
 
 /// Prints a program.

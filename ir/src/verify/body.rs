@@ -4,8 +4,8 @@ use super::{access, channel_of};
 use crate::connection::Connection;
 use crate::entity::Entity;
 use crate::event::{
-    Array, ArrayKind, Channel, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op,
-    Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor, Value,
+    Array, ArrayKind, Channel, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind,
+    Op, Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor, Value,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,7 +236,9 @@ impl BodyCheck<'_> {
         match *op {
             Op::Const(_) => Ok(()),
             Op::Tick => self.bin(),
-            Op::Time => require(self.has_time(), || "there is no time of an event here".into()),
+            Op::Time => require(self.has_time(), || {
+                "there is no time of an event here".into()
+            }),
             Op::Since | Op::Until => require(self.handler.kind == HandlerKind::Cross, || {
                 "there is no interval here".into()
             }),

@@ -112,7 +112,10 @@ impl Verifier<'_> {
             self.problem(place, message);
         }
         if process.output != Output::Spikes && self.program.window.is_some() {
-            self.problem(place, "it emits values, one a bin, in a program of exact event times");
+            self.problem(
+                place,
+                "it emits values, one a bin, in a program of exact event times",
+            );
         }
         if process.output != Output::Spikes && process.tape.is_some() {
             self.problem(place, "it emits values, and has a tape of spikes");

@@ -74,7 +74,12 @@ impl Builder<'_> {
         let at = self.at(&mut b, time);
         let [lp, lq] = lambda.map(|array| b.load(array));
         let tau = self.slope_time();
-        let tau = self.coef(&mut b, "slope_time", "time that slopes are taken by, bins", &tau);
+        let tau = self.coef(
+            &mut b,
+            "slope_time",
+            "time that slopes are taken by, bins",
+            &tau,
+        );
         let error = b.payload();
         let pull = b.mul(tau, error);
         let height = match flow.curve {
@@ -104,7 +109,12 @@ impl Builder<'_> {
         b.store(lambda[0], lp);
         b.store(lambda[1], lq);
         if !biases.is_empty() {
-            let step = self.times(&mut b, s, ("threshold.bias", "what a bias of 1 moves it by"), &flow.bias);
+            let step = self.times(
+                &mut b,
+                s,
+                ("threshold.bias", "what a bias of 1 moves it by"),
+                &flow.bias,
+            );
             add_to(&mut b, biases, step);
         }
         self.push(HandlerKind::Spike, Domain::Lane, b);

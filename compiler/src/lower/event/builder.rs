@@ -76,13 +76,24 @@ impl<'a> Builder<'a> {
                 format!("{}.weight", input.projection),
                 ArrayKind::Param(input.weight),
             ),
-            domain: if input.synapses { Domain::Synapses } else { Domain::Lanes },
-            row: if input.synapses { Row::Synapse } else { Row::Source },
+            domain: if input.synapses {
+                Domain::Synapses
+            } else {
+                Domain::Lanes
+            },
+            row: if input.synapses {
+                Row::Synapse
+            } else {
+                Row::Source
+            },
         });
         let arrives = arrives.collect();
         let biases = inputs.iter().filter_map(|input| {
             let bias = input.bias?;
-            Some(array(format!("{}.bias", input.projection), ArrayKind::Param(bias)))
+            Some(array(
+                format!("{}.bias", input.projection),
+                ArrayKind::Param(bias),
+            ))
         });
         let biases = biases.collect();
         Self {
@@ -180,7 +191,13 @@ impl<'a> Builder<'a> {
                 Self::power(b, ratio, x).unwrap_or(x)
             }
             Shape::Equal => b.mul(time, x),
-            _ => self.exponential(b, time, ("-fast", "-1 / time constant of y, bins"), &flow.fast, -1.0),
+            _ => self.exponential(
+                b,
+                time,
+                ("-fast", "-1 / time constant of y, bins"),
+                &flow.fast,
+                -1.0,
+            ),
         }
     }
 
@@ -189,7 +206,13 @@ impl<'a> Builder<'a> {
         let flow = self.flow;
         let x = match flow.curve {
             Shape::Integrating => b.constant(1.0),
-            _ => self.exponential(b, time, ("-slow", "-1 / time constant of x, bins"), &flow.slow, -1.0),
+            _ => self.exponential(
+                b,
+                time,
+                ("-slow", "-1 / time constant of x, bins"),
+                &flow.slow,
+                -1.0,
+            ),
         };
         let y = self.y_of(b, x, time);
         At { time, x, y }
@@ -198,11 +221,22 @@ impl<'a> Builder<'a> {
     /// What an input of 1 at this time adds to `p` and `q`.
     pub(super) fn kicks(&mut self, b: &mut BodyBuilder, time: Value) -> [Value; 2] {
         let flow = self.flow;
-        let c = self.coef(b, "kick", "what an input of 1 adds, at the window's beginning", &flow.kick);
+        let c = self.coef(
+            b,
+            "kick",
+            "what an input of 1 adds, at the window's beginning",
+            &flow.kick,
+        );
         let slow = ("slow", "1 / time constant of x, bins");
         match flow.curve {
             Shape::Integrating => {
-                let inverse = self.exponential(b, time, ("fast", "1 / time constant of y, bins"), &flow.fast, 1.0);
+                let inverse = self.exponential(
+                    b,
+                    time,
+                    ("fast", "1 / time constant of y, bins"),
+                    &flow.fast,
+                    1.0,
+                );
                 [c, b.mul(c, inverse)]
             }
             Shape::Equal => {
@@ -214,7 +248,13 @@ impl<'a> Builder<'a> {
             Shape::Pair { ratio, .. } => {
                 let x = self.exponential(b, time, slow, &flow.slow, 1.0);
                 let y = match ratio {
-                    Ratio::Other => self.exponential(b, time, ("fast", "1 / time constant of y, bins"), &flow.fast, 1.0),
+                    Ratio::Other => self.exponential(
+                        b,
+                        time,
+                        ("fast", "1 / time constant of y, bins"),
+                        &flow.fast,
+                        1.0,
+                    ),
                     _ => Self::power(b, ratio, x).unwrap_or(x),
                 };
                 [b.mul(c, x), b.mul(c, y)]
@@ -232,7 +272,9 @@ impl<'a> Builder<'a> {
 
     /// Ratio of the time constants.
     pub(super) fn ratio(&self) -> Parameter {
-        self.flow.slow.zip(&self.flow.fast, |slow, fast| slow / fast)
+        self.flow
+            .slow
+            .zip(&self.flow.fast, |slow, fast| slow / fast)
     }
 
     /// The voltage and its slope: `ratio q y - p x`; `q y` of the integrator; `-tau q x - u` of equal ones.
@@ -272,9 +314,18 @@ impl<'a> Builder<'a> {
         let Some(sum) = self.bias_sum(b) else {
             return base;
         };
-        let by = self.coef(b, &format!("{name}.bias"), "what a bias of 1 moves it by", by);
+        let by = self.coef(
+            b,
+            &format!("{name}.bias"),
+            "what a bias of 1 moves it by",
+            by,
+        );
         let move_by = b.mul(by, sum);
-        if plus { b.add(base, move_by) } else { b.sub(base, move_by) }
+        if plus {
+            b.add(base, move_by)
+        } else {
+            b.sub(base, move_by)
+        }
     }
 
     fn bias_sum(&self, b: &mut BodyBuilder) -> Option<Value> {
@@ -288,7 +339,12 @@ impl<'a> Builder<'a> {
 }
 
 /// `cond ? a : b` where there is a condition, else `a`.
-pub(super) fn choose(b: &mut BodyBuilder, cond: Option<Value>, a: Value, otherwise: impl FnOnce(&mut BodyBuilder) -> Value) -> Value {
+pub(super) fn choose(
+    b: &mut BodyBuilder,
+    cond: Option<Value>,
+    a: Value,
+    otherwise: impl FnOnce(&mut BodyBuilder) -> Value,
+) -> Value {
     match cond {
         None => a,
         Some(cond) => {

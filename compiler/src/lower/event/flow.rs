@@ -21,10 +21,7 @@
 //!
 //! A constant input moves the equilibrium, to `v_leak + r B`, and the beginning, which lies below it.
 
-use nirc_ir::network::{
-    Convention, CurrentShape, Membrane, Neuron, Parameter, Reset,
-    SpikeShape,
-};
+use nirc_ir::network::{Convention, CurrentShape, Membrane, Neuron, Parameter, Reset, SpikeShape};
 
 use crate::lower::coefficients::Terms;
 
@@ -90,7 +87,9 @@ pub(super) fn read(
     let (Some(synapse), Some(_)) = (&neuron.synapse, &neuron.firing) else {
         return Err(match neuron.firing {
             None => "it does not spike, and its voltage is read once a tick".to_owned(),
-            Some(_) => "it has no synapse; what crosses the threshold is an arrival itself".to_owned(),
+            Some(_) => {
+                "it has no synapse; what crosses the threshold is an arrival itself".to_owned()
+            }
         });
     };
     let (Some(terms_of_synapse), Some(threshold)) = (&terms.synapse, &terms.threshold) else {
@@ -116,7 +115,8 @@ pub(super) fn read(
         Membrane::Integrator { .. } => {
             if !constant.is(0.0) || convention.if_decay != 1.0 {
                 return Err(
-                    "its membrane integrates, and has a constant input or a decay of its own".to_owned(),
+                    "its membrane integrates, and has a constant input or a decay of its own"
+                        .to_owned(),
                 );
             }
             let r = r(Parameter::Uniform(if held { dt } else { 1.0 }));
@@ -136,7 +136,11 @@ pub(super) fn read(
         Membrane::Leaky { tau, .. } => {
             let tau_mem = tau.map(|tau| tau / dt);
             // A current of 1 that enters as a whole moves the voltage by 1 a bin.
-            let r = r(if held { Parameter::Uniform(1.0) } else { tau_mem.clone() });
+            let r = r(if held {
+                Parameter::Uniform(1.0)
+            } else {
+                tau_mem.clone()
+            });
             let curve = shape(&tau_mem, &tau_syn)?;
             let bias = r.zip(&bias, |r, bias| r * bias);
             let fixed = bias.zip(constant, |bias, constant| bias * constant);
@@ -166,18 +170,29 @@ pub(super) fn read(
             }
         }
     };
-    flow.jump = flow.threshold.zip(&flow.v_reset, |threshold, reset| threshold - reset);
+    flow.jump = flow
+        .threshold
+        .zip(&flow.v_reset, |threshold, reset| threshold - reset);
     check(&flow)?;
     Ok(flow)
 }
 
 /// `p` and `q` at the beginning, where the current and the voltage are 0, which is `fixed` and `rest` less than
 /// what they approach.
-fn start(curve: Shape, coupling: &Parameter, rest: &Parameter, fixed: &Parameter) -> [Parameter; 2] {
+fn start(
+    curve: Shape,
+    coupling: &Parameter,
+    rest: &Parameter,
+    fixed: &Parameter,
+) -> [Parameter; 2] {
     let current = coupling.zip(fixed, |coupling, fixed| coupling * fixed);
     match curve {
         Shape::Pair { membrane_slow, .. } => {
-            let (of_p, of_q) = if membrane_slow { (1.0, 0.0) } else { (0.0, 1.0) };
+            let (of_p, of_q) = if membrane_slow {
+                (1.0, 0.0)
+            } else {
+                (0.0, 1.0)
+            };
             [
                 rest.zip(&current, |rest, current| -current - of_p * rest),
                 rest.zip(&current, |rest, current| of_q * rest - current),
@@ -219,7 +234,8 @@ fn shape(tau_mem: &Parameter, tau_syn: &Parameter) -> Result<Shape, String> {
         return Err(message.to_owned());
     }
     if !all(&|ratio| (ratio - 1.0).abs() > 1e-3) {
-        let message = "the time constants of membrane and synapse are almost equal, which loses all digits";
+        let message =
+            "the time constants of membrane and synapse are almost equal, which loses all digits";
         return Err(message.to_owned());
     }
     let exactly = |n: f64| all(&|ratio| near(ratio.max(1.0 / ratio), n));
@@ -241,7 +257,10 @@ fn check(flow: &Flow) -> Result<(), String> {
         Parameter::PerNeuron(v) => v.iter().all(|v| *v > 0.0),
     };
     if !positive(&flow.jump) {
-        return Err("a spike leaves the voltage at the threshold or above it, where it would spike forever".to_owned());
+        return Err(
+            "a spike leaves the voltage at the threshold or above it, where it would spike forever"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -272,7 +291,11 @@ impl Flow {
 }
 
 /// What of a population's convention means something else, or nothing, where time is exact.
-pub(super) fn unsupported(convention: &Convention, biased: bool, leaks: bool) -> Vec<(&'static str, String, &'static str)> {
+pub(super) fn unsupported(
+    convention: &Convention,
+    biased: bool,
+    leaks: bool,
+) -> Vec<(&'static str, String, &'static str)> {
     let attributes = convention.attributes();
     let mut found = Vec::new();
     let mut need = |name: &'static str, allowed: &'static [&'static str]| {

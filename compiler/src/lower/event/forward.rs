@@ -229,12 +229,13 @@ impl Builder<'_> {
     fn root(&mut self, b: &mut BodyBuilder, search: &Search, start: At, end: At) -> At {
         let [p, q] = search.state;
         let (zero, threshold, flow) = (search.zero, search.threshold, self.flow);
-        let later = |b: &mut BodyBuilder, by: &mut Self, v: Value, (name, tau): (&str, &Parameter)| {
-            let log = b.ln(v);
-            let minus = tau.map(|tau| -tau);
-            let tau = by.coef(b, name, "-time constant, bins", &minus);
-            b.mul(log, tau)
-        };
+        let later =
+            |b: &mut BodyBuilder, by: &mut Self, v: Value, (name, tau): (&str, &Parameter)| {
+                let log = b.ln(v);
+                let minus = tau.map(|tau| -tau);
+                let tau = by.coef(b, name, "-time constant, bins", &minus);
+                b.mul(log, tau)
+            };
         let ratio = match flow.curve {
             Shape::Integrating => {
                 let rest = b.sub(p, threshold);
@@ -280,8 +281,16 @@ impl Builder<'_> {
     fn fire(&mut self, b: &mut BodyBuilder, search: &Search, crosses: Value, at: At) {
         let flow = self.flow;
         let voltage = self.voltage(b, search.state, at);
-        let slope = self.process.tape.as_ref().is_some_and(|tape| !tape.fields.is_empty());
-        let fields = if slope { vec![voltage.slope] } else { Vec::new() };
+        let slope = self
+            .process
+            .tape
+            .as_ref()
+            .is_some_and(|tape| !tape.fields.is_empty());
+        let fields = if slope {
+            vec![voltage.slope]
+        } else {
+            Vec::new()
+        };
         b.spike_at(crosses, at.time, fields);
         let named = ("v_reset", "reset value less equilibrium");
         let reset = self.shifted(b, named, (&flow.v_reset, &flow.bias), false);

@@ -47,7 +47,10 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
             "choose a loss of first spikes, or use ticks",
         ));
     }
-    let traces = options.record.iter().filter(|r| r.quantity != Quantity::Spikes);
+    let traces = options
+        .record
+        .iter()
+        .filter(|r| r.quantity != Quantity::Spikes);
     for record in traces {
         problems.push(refuse(
             &record.population,
@@ -88,8 +91,17 @@ impl Lowering<'_> {
         let constant = self.constants(pop).input;
         let constant = constant.unwrap_or(Parameter::Uniform(0.0));
         let terms = coefficients.terms(neuron);
-        let trained = self.network.incoming(pop).any(|(id, _)| self.biases.contains_key(&id));
-        let flow = flow::read(neuron, &terms, coefficients.convention, coefficients.dt, &constant);
+        let trained = self
+            .network
+            .incoming(pop)
+            .any(|(id, _)| self.biases.contains_key(&id));
+        let flow = flow::read(
+            neuron,
+            &terms,
+            coefficients.convention,
+            coefficients.dt,
+            &constant,
+        );
         let flow = flow.and_then(|flow| match (&neuron.membrane, trained) {
             (Membrane::Integrator { .. }, true) => {
                 Err("its membrane integrates, and has a bias".to_owned())
@@ -120,7 +132,10 @@ impl Lowering<'_> {
             match self.flow(pop, neuron) {
                 Ok(flow) if flow.range() < 1.0 => problems.push(refuse(
                     &population.name,
-                    format!("a bin is {:.0} of its time constants long", 40.0 / flow.range()),
+                    format!(
+                        "a bin is {:.0} of its time constants long",
+                        40.0 / flow.range()
+                    ),
                     "use a shorter `dt`",
                 )),
                 Ok(flow) => {
@@ -150,7 +165,11 @@ impl Lowering<'_> {
         let (population, tape) = (&self.network.populations[pop], self.tape(pop));
         let backwards = self.options.adjoint;
         let tape = tape.map(|tape| SpikeTape {
-            fields: if backwards { vec!["slope".to_owned()] } else { Vec::new() },
+            fields: if backwards {
+                vec!["slope".to_owned()]
+            } else {
+                Vec::new()
+            },
             ..tape
         });
         let window = self.program.window.unwrap_or(self.options.ticks);

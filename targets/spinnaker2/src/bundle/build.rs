@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use nirc_ir::codes::{CODEGEN, MAP_ROUTES};
 use nirc_ir::entity::PrimaryMap;
-use nirc_ir::executor::only_ticks;
 use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
+use nirc_ir::executor::only_ticks;
 use nirc_ir::text::print_program;
 use nirc_ir::verify::verify;
 use nirc_ir::{Diagnostic, Diagnostics};

@@ -36,6 +36,9 @@ pub struct Interpreter<R: Real = f32> {
 
 type Arrays<R> = PrimaryMap<Array, Vec<R>>;
 
+/// Errors of values by bin: one a lane for each channel they came over.
+type ValueErrors<R> = BTreeMap<u32, Vec<(Chan, Vec<R>)>>;
+
 /// One replica of the network.
 #[derive(Clone)]
 struct Replica<R> {
@@ -44,7 +47,7 @@ struct Replica<R> {
     /// Values that a process emitted, `lanes` a bin; empty for one that spikes.
     emitted: PrimaryMap<Proc, Vec<R>>,
     /// Errors of the values that a process emitted in a bin, one a lane, with the channels they came over.
-    value_errors: PrimaryMap<Proc, BTreeMap<u32, Vec<(Chan, Vec<R>)>>>,
+    value_errors: PrimaryMap<Proc, ValueErrors<R>>,
     /// Number of spikes received per channel.
     received: PrimaryMap<Chan, usize>,
     /// What a program of exact event times keeps beside.

@@ -200,7 +200,7 @@ impl<R: Real> SampleRun<'_, R> {
     fn cross(&mut self, proc: Proc, k: u32, since: R, until: R) -> Result<(), Diagnostic> {
         let process = &self.program.processes[proc];
         // Simultaneous arrivals have nothing between them.
-        if !(until > since) {
+        if until <= since {
             return Ok(());
         }
         let mut spikes: Vec<(R, Fired<R>)> = Vec::new();
@@ -268,7 +268,7 @@ impl<R: Real> SampleRun<'_, R> {
             let time = if time > since { time } else { since };
             let time = if time < until { time } else { until };
             spikes.push((time, fired));
-            if !first && !(time > since) {
+            if !first && time <= since {
                 return;
             }
             (since, first) = (time, false);

@@ -30,7 +30,7 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
             PopulationKind::Source => {}
             PopulationKind::Graded => problems.push(refuse(
                 &population.name,
-                "values come from outside, one a tick".to_owned(),
+                "values come from outside, one a tick",
                 "send spikes, or use ticks",
             )),
             PopulationKind::Neurons(neuron) => {
@@ -43,7 +43,7 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
     {
         problems.push(refuse(
             "loss",
-            "it reads ticks".to_owned(),
+            "it reads ticks",
             "choose a loss of first spikes, or use ticks",
         ));
     }
@@ -54,7 +54,7 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
     for record in traces {
         problems.push(refuse(
             &record.population,
-            format!("`{}` is recorded tick by tick", record.quantity.name()),
+            &format!("`{}` is recorded tick by tick", record.quantity.name()),
             "record spikes, or use ticks",
         ));
     }
@@ -73,13 +73,13 @@ fn conventions(network: &Network, pop: Pop, neuron: &Neuron, problems: &mut Diag
     for (attribute, value, needed) in flow::unsupported(convention, biased, leaks) {
         problems.push(refuse(
             name,
-            format!("`{attribute}` is {value}, which is a matter of ticks"),
+            &format!("`{attribute}` is {value}, which is a matter of ticks"),
             &format!("set `{attribute}` to {needed} for this population, or use ticks"),
         ));
     }
 }
 
-fn refuse(place: &str, message: String, help: &str) -> Diagnostic {
+fn refuse(place: &str, message: &str, help: &str) -> Diagnostic {
     let message = format!("with exact event times: {message}");
     Diagnostic::error(codes::LOWER_UNSUPPORTED, place, message).help(help)
 }
@@ -109,7 +109,7 @@ impl Lowering<'_> {
             _ => Ok(flow),
         });
         let name = &self.network.populations[pop].name;
-        flow.map_err(|message| refuse(name, message, "use another neuron, or ticks"))
+        flow.map_err(|message| refuse(name, &message, "use another neuron, or ticks"))
     }
 
     /// Bins of a window: as many as keep what states are multiplied with in range, no more than the shortest delay
@@ -132,7 +132,7 @@ impl Lowering<'_> {
             match self.flow(pop, neuron) {
                 Ok(flow) if flow.range() < 1.0 => problems.push(refuse(
                     &population.name,
-                    format!(
+                    &format!(
                         "a bin is {:.0} of its time constants long",
                         40.0 / flow.range()
                     ),

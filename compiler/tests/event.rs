@@ -6,3 +6,5 @@ mod forward;
 mod gradient;
 #[path = "event/net.rs"]
 mod net;
+#[path = "event/programs.rs"]
+mod programs;

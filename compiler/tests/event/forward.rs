@@ -59,9 +59,9 @@ impl Cell {
         for _ in 0..60 {
             let middle = 0.5 * (low + high);
             if above(middle) {
-                high = middle
+                high = middle;
             } else {
-                low = middle
+                low = middle;
             }
         }
         Some(high)

@@ -119,7 +119,7 @@ fn check(name: &str, network: &Network, samples: usize) {
         }
         let by_time = by_input_time(&machine, &program, &point);
         errors.compare(&program, &point, &by_time, |point, k, by| {
-            point.times[k] += by
+            point.times[k] += by;
         });
     }
     errors.check(name);

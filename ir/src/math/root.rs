@@ -141,9 +141,9 @@ mod tests {
         for _ in 0..200 {
             let middle = 0.5 * (below + above);
             if f(middle) < 0.0 {
-                below = middle
+                below = middle;
             } else {
-                above = middle
+                above = middle;
             }
         }
         0.5 * (below + above)
@@ -207,7 +207,8 @@ mod tests {
             } else {
                 late
             };
-            if !(end > early) || f(early) >= 0.0 || f(end) < 0.0 {
+            if end.partial_cmp(&early) != Some(Ordering::Greater) || f(early) >= 0.0 || f(end) < 0.0
+            {
                 continue;
             }
             let root = bisected(f, early, end);

@@ -272,6 +272,7 @@ fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
             decay_per_batch: 0.9998,
         }),
         record,
+        events: None,
     }
 }
 

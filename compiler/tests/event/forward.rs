@@ -13,6 +13,16 @@ use crate::net::{Cell, Point, Random, gradients, program, spikes};
 impl Cell {
     /// Current and voltage after `d` bins with a constant input `bias` to the current.
     fn flow(&self, (i, v): (f64, f64), d: f64, bias: f64) -> (f64, f64) {
+        if !self.synapse {
+            let v = match self.tau_mem {
+                None => v + bias * d,
+                Some(tau) => {
+                    let rest = self.leak + bias * tau;
+                    rest + (v - rest) * (-d / tau).exp()
+                }
+            };
+            return (0.0, v);
+        }
         let s = (-d / self.tau_syn).exp();
         let i2 = bias + (i - bias) * s;
         let Some(tau) = self.tau_mem else {
@@ -45,7 +55,11 @@ impl Cell {
                 found.push(t);
             }
             state = self.flow(state, at - t, bias);
-            state.0 += jump;
+            if self.synapse {
+                state.0 += jump;
+            } else {
+                state.1 += jump;
+            }
             t = at;
         }
         found
@@ -53,6 +67,9 @@ impl Cell {
 
     fn crossing(&self, state: (f64, f64), length: f64, bias: f64) -> Option<f64> {
         let above = |d: f64| self.flow(state, d, bias).1 >= 1.0;
+        if !self.synapse && length > 0.0 && above(0.0) {
+            return Some(0.0);
+        }
         let points = (1..=1000).map(|k| length * f64::from(k) / 1000.0);
         let mut high = points.into_iter().find(|d| *d > 0.0 && above(*d))?;
         let mut low = high - length / 1000.0;
@@ -94,7 +111,11 @@ fn simulated(network: &Network, cell: &Cell, point: &Point, end: f64) -> Vec<Vec
             jumps.sort_by(|a, b| a.0.total_cmp(&b.0));
             let bias = projection.bias.as_ref().map_or(0.0, |b| f64::from(b[n]));
             // A bias of 1 moves the current by 1 a bin.
-            let bias = bias * cell.tau_syn;
+            let bias = if cell.synapse {
+                bias * cell.tau_syn
+            } else {
+                bias
+            };
             spikes.extend(cell.simulate(&jumps, bias, end).into_iter().map(|t| (n, t)));
         }
         all.push(spikes);
@@ -190,6 +211,33 @@ fn spikes_of_neurons_with_biases() {
         }
         let name = format!("{tau_mem}/{tau_syn} with biases");
         agree(&name, &network, &cell, 4);
+    }
+}
+
+#[test]
+fn spikes_of_neurons_without_a_synapse() {
+    for tau_mem in [Some(20.0), Some(6.0), None] {
+        let cell = Cell {
+            tau_mem,
+            synapse: false,
+            leak: if tau_mem.is_some() { 0.1 } else { 0.0 },
+            v_reset: -0.2,
+            ..Cell::new(0.0, 0.0)
+        };
+        let mut network = layers(&cell, &[20], SCALES, 0);
+        agree(&format!("no synapse, {tau_mem:?}"), &network, &cell, 6);
+        let mut random = Random(37);
+        for projection in network.projections.values_mut() {
+            let size = network.populations[projection.post].size;
+            let bias = |random: &mut Random| random.normal(0.7, 0.6) / tau_mem.unwrap_or(30.0);
+            projection.bias = Some((0..size).map(|_| bias(&mut random) as f32).collect());
+        }
+        agree(
+            &format!("no synapse, {tau_mem:?}, biases"),
+            &network,
+            &cell,
+            6,
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use nirc_ir::entity::Entity;
 use nirc_ir::event::{Chan, Program};
 use nirc_ir::executor::Pass;
 use nirc_ir::interpreter::Interpreter;
-use nirc_ir::network::{Network, Reset};
+use nirc_ir::network::{Link, Network, Reset};
 
 use crate::net::{
     Cell, Edge, Point, Random, by_delay, by_input_time, dense, gradients, loss, network, program,
@@ -99,9 +99,14 @@ impl Errors {
 
 /// All derivatives of a network on some samples.
 fn check(name: &str, network: &Network, samples: usize) {
+    let mut errors = Errors::default();
+    examine(&mut errors, network, samples);
+    errors.check(name);
+}
+
+fn examine(errors: &mut Errors, network: &Network, samples: usize) {
     let program = program(network);
     let mut random = Random(7);
-    let mut errors = Errors::default();
     for _ in 0..samples {
         let point = Point::new(&program, &mut random);
         let mut machine = Interpreter::<f64>::computing(&program);
@@ -122,7 +127,6 @@ fn check(name: &str, network: &Network, samples: usize) {
             point.times[k] += by;
         });
     }
-    errors.check(name);
 }
 
 /// Input, hidden layers of these sizes, and three outputs.
@@ -185,6 +189,60 @@ fn membranes_that_integrate() {
         ..Cell::new(0.0, 5.0)
     };
     check("integrator", &layers(&cell, &[20], SCALES, 0), 3);
+}
+
+/// Spikes that arrivals make, whose times move with these alone, and spikes that constant inputs make.
+#[test]
+fn neurons_without_a_synapse() {
+    let mut errors = Errors::default();
+    for tau_mem in [Some(20.0), Some(6.0), None] {
+        let cell = Cell {
+            tau_mem,
+            synapse: false,
+            v_reset: -0.2,
+            ..Cell::new(0.0, 0.0)
+        };
+        for (delay, cycle) in [(0, None), (2, Some(9))] {
+            let mut net = layers(&cell, &[16], SCALES, delay);
+            let mut random = Random(19);
+            if let Some(delay) = cycle {
+                let back = Edge {
+                    pre: 2,
+                    post: 1,
+                    delay,
+                    weights: dense(&mut random, (3, 16), (0.0, 0.2), 1.0),
+                    bias: None,
+                    axes: None,
+                };
+                net = with_edge(&net, &cell, back);
+            }
+            let rest = tau_mem.unwrap_or(30.0);
+            for projection in net.projections.values_mut() {
+                let size = net.populations[projection.post].size;
+                let bias = (0..size).map(|_| (random.normal(0.9, 0.5) / rest) as f32);
+                projection.bias = Some(bias.collect());
+            }
+            examine(&mut errors, &net, 12);
+        }
+    }
+    errors.check("no synapse");
+}
+
+/// A feed-forward network and another projection.
+fn with_edge(net: &Network, cell: &Cell, edge: Edge) -> Network {
+    let sizes: Vec<usize> = net.populations.values().map(|p| p.size).collect();
+    let edges = net.projections.values().map(|p| Edge {
+        pre: p.pre.index(),
+        post: p.post.index(),
+        delay: p.delay,
+        weights: match &p.link {
+            Link::Dense(weights) => weights.clone(),
+            _ => panic!("a dense projection"),
+        },
+        bias: None,
+        axes: None,
+    });
+    network(&sizes, cell, edges.chain([edge]).collect())
 }
 
 #[test]

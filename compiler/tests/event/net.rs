@@ -44,6 +44,8 @@ pub(crate) struct Cell {
     /// Milliseconds; `None` for a membrane that integrates.
     pub(crate) tau_mem: Option<f64>,
     pub(crate) tau_syn: f64,
+    /// Without a synapse spikes move the voltage at once.
+    pub(crate) synapse: bool,
     pub(crate) leak: f64,
     pub(crate) r: f64,
     pub(crate) v_reset: f64,
@@ -55,6 +57,7 @@ impl Cell {
         Self {
             tau_mem: Some(tau_mem),
             tau_syn,
+            synapse: true,
             leak: 0.0,
             r: 1.0,
             v_reset: 0.0,
@@ -72,6 +75,7 @@ impl Cell {
             false => m / (s - m) * ((-t * m).exp() - (-t * s).exp()),
         };
         match self.tau_mem {
+            _ if !self.synapse => 0.157,
             None => 0.157 * 1e3 / (self.r * self.tau_syn),
             Some(_) => {
                 (tau_mem / self.tau_syn).min(1.0).sqrt() * 0.157
@@ -94,7 +98,7 @@ impl Cell {
         };
         Neuron {
             membrane,
-            synapse: Some(Synapse {
+            synapse: self.synapse.then(|| Synapse {
                 tau_syn: uniform(self.tau_syn * 1e-3),
                 w_in: uniform(1.0),
             }),
@@ -306,7 +310,7 @@ pub(crate) fn signature<R: Real>(
             arrivals.extend(spikes.map(|(_, t)| t + f64::from(channel.delay)));
         }
         for (lane, time) in spikes(machine, id) {
-            let before = arrivals.iter().filter(|t| **t < time).count();
+            let before = arrivals.iter().filter(|t| **t < time - 1e-9).count();
             found.push((id.index(), lane, before));
         }
     }

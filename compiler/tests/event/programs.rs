@@ -13,6 +13,14 @@ use nirc_ir::text::{Externals, parse_program, print_program};
 use crate::gradient::{SCALES, layers};
 use crate::net::{Cell, Edge, network, options, program};
 
+fn kicked(tau_mem: Option<f64>) -> Cell {
+    Cell {
+        tau_mem,
+        synapse: false,
+        ..Cell::new(0.0, 0.0)
+    }
+}
+
 fn cells() -> Vec<Cell> {
     let integrator = Cell {
         tau_mem: None,
@@ -30,7 +38,7 @@ fn cells() -> Vec<Cell> {
     pairs
         .map(|(mem, syn)| Cell::new(mem, syn))
         .into_iter()
-        .chain([integrator])
+        .chain([integrator, kicked(Some(20.0)), kicked(None)])
         .collect()
 }
 
@@ -261,7 +269,13 @@ fn what_has_no_exact_times_is_refused_by_name() {
             change(neuron);
         }
     };
-    refused(&|n| neuron(n, &|c| c.synapse = None), "has no synapse");
+    refused(
+        &|n| {
+            neuron(n, &|c| c.synapse = None);
+            n.convention.reset = Reset::Subtract;
+        },
+        "may reach several thresholds at once",
+    );
     refused(&|n| n.convention.reset = Reset::None, "`reset` is none");
     refused(&|n| n.convention.floor = Floor::Zero, "`floor` is zero");
     refused(&|n| n.convention.gain = Gain::Weights, "`gain` is weights");

@@ -45,13 +45,23 @@ impl Builder<'_> {
                 biases.push(self.gradient_of(self.biases[at]));
             }
         }
-        self.spike(lambda, &biases, wanted.guard);
+        let due = self
+            .flow
+            .is_kicked()
+            .then(|| self.array("due".to_owned(), state));
+        match due {
+            Some(due) => self.spike_kicked(lambda, due, wanted.guard),
+            None => self.spike(lambda, &biases, wanted.guard),
+        }
         for (at, (trained, back)) in wanted.inputs.iter().enumerate() {
-            if *back {
-                self.message(lambda, at);
+            match due {
+                Some(due) if *back => self.message_kicked(lambda[0], due, at),
+                None if *back => self.message(lambda, at),
+                _ => {}
             }
-            if *trained {
-                self.gradient(lambda, at);
+            let settles = due.filter(|_| !*back);
+            if *trained || settles.is_some() {
+                self.gradient(lambda, at, *trained, settles);
             }
         }
         self.end(lambda, &biases);
@@ -99,10 +109,7 @@ impl Builder<'_> {
             }
         };
         let slope = b.op(Op::Field(0));
-        let least = flow.jump.map(|jump| jump * guard);
-        let least = self.coef(&mut b, "guard", "least slope at a spike", &least);
-        let steep = b.cmp(Cmp::Gt, slope, least);
-        let slope = b.select(steep, slope, least);
+        let slope = self.guarded(&mut b, slope, guard);
         let s = b.div(sum, slope);
         let (of_p, of_q) = (b.mul(s, at.x), b.mul(s, at.y));
         let (lp, lq) = (b.add(lp, of_p), b.sub(lq, of_q));
@@ -120,30 +127,40 @@ impl Builder<'_> {
         self.push(HandlerKind::Spike, Domain::Lane, b);
     }
 
+    /// A slope, no less than the guard.
+    pub(super) fn guarded(&mut self, b: &mut BodyBuilder, slope: Value, guard: f64) -> Value {
+        let least = self.flow.jump.map(|jump| jump * guard);
+        let least = self.coef(b, "guard", "least slope at a spike", &least);
+        let steep = b.cmp(Cmp::Gt, slope, least);
+        b.select(steep, slope, least)
+    }
+
     /// Derivative by the time of an arrival: `sum_n w_n (a' lp + b' lq)_n`.
     fn message(&mut self, lambda: [Array; 2], at: usize) {
         let mut b = BodyBuilder::new();
         let time = b.op(Op::Time);
-        let kicks = self.kicks(&mut b, time);
+        let (kick_p, Some(kick_q)) = self.kicks(&mut b, time) else {
+            return;
+        };
         let [lp, lq] = lambda.map(|array| b.load(array));
         let flow = self.flow;
         let slow = flow.slow.map(|tau| 1.0 / tau);
         let fast = flow.fast.map(|tau| 1.0 / tau);
         let fast_name = ("fast", "1 / time constant of y, bins");
         let slow_name = ("slow", "1 / time constant of x, bins");
-        let of_q = b.mul(kicks[1], lq);
+        let of_q = b.mul(kick_q, lq);
         let of_q = self.times(&mut b, of_q, fast_name, &fast);
         let change = match flow.curve {
-            Shape::Integrating => of_q,
+            Shape::Integrating | Shape::Kicked { .. } => of_q,
             Shape::Pair { .. } => {
-                let of_p = b.mul(kicks[0], lp);
+                let of_p = b.mul(kick_p, lp);
                 let of_p = self.times(&mut b, of_p, slow_name, &slow);
                 b.add(of_p, of_q)
             }
             // a = t b, so that a' = b + a / tau.
             Shape::Equal => {
-                let of_p = self.times(&mut b, kicks[0], slow_name, &slow);
-                let of_p = b.add(of_p, kicks[1]);
+                let of_p = self.times(&mut b, kick_p, slow_name, &slow);
+                let of_p = b.add(of_p, kick_q);
                 let of_p = b.mul(of_p, lp);
                 b.add(of_p, of_q)
             }
@@ -155,19 +172,31 @@ impl Builder<'_> {
         self.push(HandlerKind::Message(chan), domain, b);
     }
 
-    /// Derivative by the weight.
-    fn gradient(&mut self, lambda: [Array; 2], at: usize) {
-        let gradient = self.gradient_of(self.inputs[at].weight);
+    /// Derivative by the weight, if it is wanted; and what is due to the arrival is settled, if it sends nothing.
+    fn gradient(&mut self, lambda: [Array; 2], at: usize, trained: bool, due: Option<Array>) {
         let mut b = BodyBuilder::new();
-        let time = b.op(Op::Time);
-        let kicks = self.kicks(&mut b, time);
-        let [lp, lq] = lambda.map(|array| b.load(array));
-        let of_q = b.mul(kicks[1], lq);
-        let step = b.fma(kicks[0], lp, of_q);
+        if trained {
+            let gradient = self.gradient_of(self.inputs[at].weight);
+            let time = b.op(Op::Time);
+            let (kick_p, kick_q) = self.kicks(&mut b, time);
+            let lp = b.load(lambda[0]);
+            let step = match kick_q {
+                None => b.mul(kick_p, lp),
+                Some(kick_q) => {
+                    let lq = b.load(lambda[1]);
+                    let of_q = b.mul(kick_q, lq);
+                    b.fma(kick_p, lp, of_q)
+                }
+            };
+            let row = self.inputs[at].row;
+            let old = b.load_row(gradient, row);
+            let new = b.add(old, step);
+            b.store_row(gradient, row, new);
+        }
+        if let Some(due) = due {
+            self.settle(&mut b, due);
+        }
         let input = &self.inputs[at];
-        let old = b.load_row(gradient, input.row);
-        let new = b.add(old, step);
-        b.store_row(gradient, input.row, new);
         let (chan, domain) = (input.chan, input.domain);
         self.push(HandlerKind::Gradient(chan), domain, b);
     }
@@ -192,18 +221,22 @@ impl Builder<'_> {
             add_to(&mut b, biases, step);
         }
         if self.windows {
-            let [x, y] = self.window_decays(&mut b);
-            let (p, q) = match self.flow.curve {
-                Shape::Equal => {
-                    let w = b.constant(self.window as f32);
-                    let behind = b.mul(lp, w);
-                    let lq = b.sub(lq, behind);
-                    (b.mul(lp, x), b.mul(lq, x))
-                }
-                _ => (b.mul(lp, x), b.mul(lq, y)),
+            let decays = self.window_decays(&mut b);
+            let lq = if self.flow.has_time() {
+                let w = b.constant(self.window as f32);
+                let behind = b.mul(lp, w);
+                b.sub(lq, behind)
+            } else {
+                lq
             };
-            b.store(lambda[0], p);
-            b.store(lambda[1], q);
+            for ((array, value), decay) in lambda.into_iter().zip([lp, lq]).zip(decays) {
+                if let Some(decay) = decay {
+                    let value = b.mul(value, decay);
+                    b.store(array, value);
+                } else if self.flow.has_time() {
+                    b.store(array, value);
+                }
+            }
         }
         self.push(HandlerKind::AdjointWindow, Domain::Lanes, b);
     }

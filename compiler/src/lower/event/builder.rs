@@ -3,7 +3,7 @@
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Chan, Cmp, Coefficient, CoefficientValue, Domain, Handler,
-    HandlerKind, Op, Output, Process, Role, Row, SpikeTape, Value,
+    HandlerKind, Op, Output, Process, Role, Row, SpikeTape, Unary, Value,
 };
 use nirc_ir::network::{Parameter, Population};
 
@@ -191,6 +191,8 @@ impl<'a> Builder<'a> {
                 Self::power(b, ratio, x).unwrap_or(x)
             }
             Shape::Equal => b.mul(time, x),
+            Shape::Kicked { leaks: true } => b.constant(1.0),
+            Shape::Kicked { leaks: false } => time,
             _ => self.exponential(
                 b,
                 time,
@@ -205,7 +207,7 @@ impl<'a> Builder<'a> {
     pub(super) fn at(&mut self, b: &mut BodyBuilder, time: Value) -> At {
         let flow = self.flow;
         let x = match flow.curve {
-            Shape::Integrating => b.constant(1.0),
+            Shape::Integrating | Shape::Kicked { leaks: false } => b.constant(1.0),
             _ => self.exponential(
                 b,
                 time,
@@ -218,8 +220,8 @@ impl<'a> Builder<'a> {
         At { time, x, y }
     }
 
-    /// What an input of 1 at this time adds to `p` and `q`.
-    pub(super) fn kicks(&mut self, b: &mut BodyBuilder, time: Value) -> [Value; 2] {
+    /// What an input of 1 at this time adds to `p` and `q`; nothing to a `q` that is a constant input.
+    pub(super) fn kicks(&mut self, b: &mut BodyBuilder, time: Value) -> (Value, Option<Value>) {
         let flow = self.flow;
         let c = self.coef(
             b,
@@ -237,13 +239,13 @@ impl<'a> Builder<'a> {
                     &flow.fast,
                     1.0,
                 );
-                [c, b.mul(c, inverse)]
+                (c, Some(b.mul(c, inverse)))
             }
             Shape::Equal => {
                 let inverse = self.exponential(b, time, slow, &flow.slow, 1.0);
                 let whole = b.mul(c, inverse);
                 let of_q = b.neg(whole);
-                [b.mul(of_q, time), of_q]
+                (b.mul(of_q, time), Some(of_q))
             }
             Shape::Pair { ratio, .. } => {
                 let x = self.exponential(b, time, slow, &flow.slow, 1.0);
@@ -257,8 +259,13 @@ impl<'a> Builder<'a> {
                     ),
                     _ => Self::power(b, ratio, x).unwrap_or(x),
                 };
-                [b.mul(c, x), b.mul(c, y)]
+                (b.mul(c, x), Some(b.mul(c, y)))
             }
+            Shape::Kicked { leaks: true } => {
+                let x = self.exponential(b, time, slow, &flow.slow, 1.0);
+                (b.mul(c, x), None)
+            }
+            Shape::Kicked { leaks: false } => (c, None),
         }
     }
 
@@ -277,12 +284,17 @@ impl<'a> Builder<'a> {
             .zip(&self.flow.fast, |slow, fast| slow / fast)
     }
 
-    /// The voltage and its slope: `ratio q y - p x`; `q y` of the integrator; `-tau q x - u` of equal ones.
+    /// The voltage and its slope: `ratio q y - p x`; `q y` of the integrator; `-tau q x - u` of equal ones;
+    /// `-p x` and `-q` without a synapse.
     pub(super) fn voltage(&mut self, b: &mut BodyBuilder, [p, q]: [Value; 2], at: At) -> Voltage {
         use nirc_ir::event::Binary::{Mul, Sub};
-        let integrates = self.flow.curve == Shape::Integrating;
-        let px = if integrates { p } else { b.mul(p, at.x) };
-        let qy = b.mul(q, at.y);
+        let (constant_x, constant_y) = match self.flow.curve {
+            Shape::Integrating => (true, false),
+            Shape::Kicked { leaks } => (!leaks, leaks),
+            Shape::Pair { .. } | Shape::Equal => (false, false),
+        };
+        let px = if constant_x { p } else { b.mul(p, at.x) };
+        let qy = if constant_y { q } else { b.mul(q, at.y) };
         let u = b.sub(px, qy);
         let slope = match self.flow.curve {
             Shape::Integrating => Op::Binary(Mul, q, at.y),
@@ -298,6 +310,8 @@ impl<'a> Builder<'a> {
                 let steep = b.mul(tau, qx);
                 Op::Binary(Sub, steep, u)
             }
+            Shape::Kicked { leaks: true } => Op::Unary(Unary::Neg, px),
+            Shape::Kicked { leaks: false } => Op::Unary(Unary::Neg, q),
         };
         Voltage { px, qy, u, slope }
     }
@@ -311,6 +325,9 @@ impl<'a> Builder<'a> {
         plus: bool,
     ) -> Value {
         let base = self.coef(b, name, formula, value);
+        if by.is(0.0) {
+            return base;
+        }
         let Some(sum) = self.bias_sum(b) else {
             return base;
         };

@@ -13,13 +13,16 @@
 //! | two time constants | `e^(-t/slow)` | `e^(-t/fast)` | `c / x`, `c / y` |
 //! | equal ones | `e^(-t/tau)` | `t e^(-t/tau)` | `-c t / x`, `-c / x` |
 //! | integrating membrane | 1 | `e^(-t/tau_syn)` | `c`, `c / y` |
+//! | no synapse | `e^(-t/tau)` | 1 | `c / x`, nothing |
+//! | no synapse, integrating | 1 | `t` | `c`, nothing |
 //!
 //! The first line holds whichever of membrane and synapse is the slow one; they differ in whose coefficient a
 //! reset changes, since the current goes on through it. `c` is what the convention makes of a spike, times the
 //! coupling: `r g tau_syn / |tau_mem - tau_syn|`, `r g / tau`, `r g tau_syn`. (With `r`, per bin, the membrane's
 //! resistance: of the integrator `V' = r I`.)
 //!
-//! A constant input moves the equilibrium, to `v_leak + r B`, and the beginning, which lies below it.
+//! Without a synapse, `c` is what the convention makes of a spike, and `q` the constant input: `U` is the voltage
+//! itself, and `-q` what it approaches, or gains in a bin. Elsewhere a constant input moves the equilibrium, to `v_leak + r B`, and the beginning, which lies below it.
 
 use nirc_ir::network::{Convention, CurrentShape, Membrane, Neuron, Parameter, Reset, SpikeShape};
 
@@ -60,6 +63,11 @@ pub(super) enum Shape {
     Equal,
     /// An integrating membrane.
     Integrating,
+    /// No synapse: an arrival moves the voltage at once.
+    Kicked {
+        /// Whether the membrane has a time constant.
+        leaks: bool,
+    },
 }
 
 /// The ratio of two time constants, by what finds a crossing.
@@ -84,24 +92,16 @@ pub(super) fn read(
     dt: f64,
     constant: &Parameter,
 ) -> Result<Flow, String> {
-    let (Some(synapse), Some(_)) = (&neuron.synapse, &neuron.firing) else {
-        return Err(match neuron.firing {
-            None => "it does not spike, and its voltage is read once a tick".to_owned(),
-            Some(_) => {
-                "it has no synapse; what crosses the threshold is an arrival itself".to_owned()
-            }
-        });
+    let Some(threshold) = &terms.threshold else {
+        return Err("it does not spike, and its voltage is read once a tick".to_owned());
     };
-    let (Some(terms_of_synapse), Some(threshold)) = (&terms.synapse, &terms.threshold) else {
-        return Err("it has no synapse".to_owned());
+    let (Some(synapse), Some(terms_of_synapse)) = (&neuron.synapse, &terms.synapse) else {
+        return kicked(neuron, terms, convention, dt, constant);
     };
     let tau_syn = synapse.tau_syn.map(|tau| tau / dt);
     let gain = &terms_of_synapse.gain.value;
     let held = convention.current == CurrentShape::Held;
-    let v_reset = match (convention.reset, &terms.v_reset) {
-        (Reset::ToValue, Some(value)) => value.value.clone(),
-        _ => Parameter::Uniform(0.0),
-    };
+    let v_reset = reset_value(convention, terms);
     let leak = &terms.rest.value;
     let bias = bias_gain(convention, terms, &tau_syn);
     let r = |unit: Parameter| match held {
@@ -177,6 +177,84 @@ pub(super) fn read(
     Ok(flow)
 }
 
+/// The flow of a neuron without a synapse.
+fn kicked(
+    neuron: &Neuron,
+    terms: &Terms,
+    convention: &Convention,
+    dt: f64,
+    constant: &Parameter,
+) -> Result<Flow, String> {
+    if convention.reset == Reset::Subtract {
+        let message = "it has no synapse, and its reset subtracts: an arrival may reach several thresholds at once";
+        return Err(message.to_owned());
+    }
+    let one = || Parameter::Uniform(1.0);
+    let (r, infinity) = (&terms.r.value, Parameter::Uniform(f64::INFINITY));
+    let jumps = matches!(convention.spike, SpikeShape::Jump | SpikeShape::Unit);
+    let r = if convention.spike == SpikeShape::Unit {
+        one()
+    } else {
+        r.clone()
+    };
+    // What a bias of 1 keeps up, and what it adds in a bin: as much as a spike in every bin.
+    let (tau, bias, leak) = match &neuron.membrane {
+        Membrane::Direct => return Err("its membrane has no memory".to_owned()),
+        Membrane::Integrator { .. } if convention.if_decay != 1.0 => {
+            return Err("its membrane integrates, and has a decay of its own".to_owned());
+        }
+        Membrane::Integrator { .. } => {
+            let bias = if jumps { r } else { r.map(|r| r * dt) };
+            (None, bias, Parameter::Uniform(0.0))
+        }
+        Membrane::Leaky { tau, .. } => {
+            let tau = tau.map(|tau| tau / dt);
+            let bias = if jumps {
+                r.zip(&tau, |r, tau| r * tau)
+            } else {
+                r
+            };
+            (Some(tau), bias, terms.rest.value.clone())
+        }
+    };
+    let fixed = bias.zip(constant, |bias, constant| bias * constant);
+    let input = leak.zip(&fixed, |leak, fixed| -leak - fixed);
+    let by_bias = bias.map(|bias| -bias);
+    let both = |input: &Parameter| match tau {
+        Some(_) => [input.clone(), input.clone()],
+        None => [Parameter::Uniform(0.0), input.clone()],
+    };
+    let v_reset = reset_value(convention, terms);
+    let threshold = match &terms.threshold {
+        Some(threshold) => threshold.value.clone(),
+        None => one(),
+    };
+    let flow = Flow {
+        curve: Shape::Kicked {
+            leaks: tau.is_some(),
+        },
+        kick: terms.gain.value.clone(),
+        jump: threshold.zip(&v_reset, |threshold, reset| threshold - reset),
+        threshold,
+        v_reset,
+        start: both(&input),
+        bias: Parameter::Uniform(0.0),
+        bias_start: both(&by_bias),
+        slow: tau.clone().unwrap_or_else(one),
+        fast: tau.unwrap_or(infinity),
+    };
+    check(&flow)?;
+    Ok(flow)
+}
+
+/// The voltage after a spike; subtracting the threshold from what has just reached it leaves 0.
+fn reset_value(convention: &Convention, terms: &Terms) -> Parameter {
+    match (convention.reset, &terms.v_reset) {
+        (Reset::ToValue, Some(value)) => value.value.clone(),
+        _ => Parameter::Uniform(0.0),
+    }
+}
+
 /// `p` and `q` at the beginning, where the current and the voltage are 0, which is `fixed` and `rest` less than
 /// what they approach.
 fn start(
@@ -199,7 +277,9 @@ fn start(
             ]
         }
         Shape::Equal => [rest.map(|rest| -rest), current],
-        Shape::Integrating => [Parameter::Uniform(0.0), Parameter::Uniform(0.0)],
+        Shape::Integrating | Shape::Kicked { .. } => {
+            [Parameter::Uniform(0.0), Parameter::Uniform(0.0)]
+        }
     }
 }
 
@@ -266,6 +346,16 @@ fn check(flow: &Flow) -> Result<(), String> {
 }
 
 impl Flow {
+    /// Whether `y` is `t` times an exponential.
+    pub(super) fn has_time(&self) -> bool {
+        matches!(self.curve, Shape::Equal | Shape::Kicked { leaks: false })
+    }
+
+    /// Whether an arrival moves the voltage at once.
+    pub(super) fn is_kicked(&self) -> bool {
+        matches!(self.curve, Shape::Kicked { .. })
+    }
+
     /// Whether the equilibrium can lie above the threshold, so that a neuron spikes without input.
     pub(super) fn spikes_by_itself(&self, trained: bool) -> bool {
         trained

@@ -22,17 +22,21 @@ impl Builder<'_> {
             self.event(at);
         }
         self.begin();
-        self.cross();
+        match self.flow.is_kicked() {
+            true => self.cross_kicked(),
+            false => self.cross(),
+        }
     }
 
     /// `p += w kick_p`, `q += w kick_q`.
     fn event(&mut self, at: usize) {
         let mut b = BodyBuilder::new();
         let time = b.op(Op::Time);
-        let kicks = self.kicks(&mut b, time);
+        let (of_p, of_q) = self.kicks(&mut b, time);
         let input = &self.inputs[at];
         let w = b.load_row(input.weight, input.row);
-        for (array, kick) in self.state.into_iter().zip(kicks) {
+        let kicks = self.state.into_iter().zip([Some(of_p), of_q]);
+        for (array, kick) in kicks.filter_map(|(array, kick)| Some((array, kick?))) {
             let old = b.load(array);
             let new = b.fma(w, kick, old);
             b.store(array, new);
@@ -69,30 +73,48 @@ impl Builder<'_> {
 
     /// `p` and `q` a window later, in a body that may run in the first window, too.
     fn re_based(&mut self, b: &mut BodyBuilder, [p, q]: [Value; 2]) -> [Value; 2] {
+        // x and y as of the new window, where y holds t: U = p x - q (t + W) x.
+        let p = if self.flow.has_time() {
+            let w = b.constant(self.window as f32);
+            let behind = b.mul(q, w);
+            b.sub(p, behind)
+        } else {
+            p
+        };
         let [x, y] = self.window_decays(b);
-        match self.flow.curve {
-            Shape::Equal => {
-                let w = b.constant(self.window as f32);
-                let behind = b.mul(q, w);
-                let p = b.sub(p, behind);
-                [b.mul(p, x), b.mul(q, x)]
-            }
-            _ => [b.mul(p, x), b.mul(q, y)],
-        }
+        let kept = |b: &mut BodyBuilder, v, decay: Option<Value>| match decay {
+            Some(decay) => b.mul(v, decay),
+            None => v,
+        };
+        [kept(b, p, x), kept(b, q, y)]
     }
 
-    /// What a window leaves of the exponentials.
-    pub(super) fn window_decays(&mut self, b: &mut BodyBuilder) -> [Value; 2] {
-        let w = f64::from(self.window);
-        let flow = self.flow;
+    /// What a window leaves of `x` and `y`, where it leaves less than all.
+    pub(super) fn window_decays(&mut self, b: &mut BodyBuilder) -> [Option<Value>; 2] {
+        let (w, flow) = (f64::from(self.window), self.flow);
         let decay = |tau: &Parameter| tau.map(|tau| (-w / tau).exp());
-        let slow = match flow.curve {
-            Shape::Integrating => Parameter::Uniform(1.0),
-            _ => decay(&flow.slow),
+        let mut x = |b: &mut BodyBuilder| {
+            Some(self.coef(b, "window_x", "x after a window", &decay(&flow.slow)))
         };
-        let x = self.coef(b, "window_x", "x after a window", &slow);
-        let y = self.coef(b, "window_y", "y after a window", &decay(&flow.fast));
-        [x, y]
+        match flow.curve {
+            Shape::Kicked { leaks: true } => [x(b), None],
+            Shape::Kicked { leaks: false } => [None, None],
+            Shape::Equal => {
+                let x = x(b);
+                [x, x]
+            }
+            Shape::Pair { .. } => {
+                let x = x(b);
+                [
+                    x,
+                    Some(self.coef(b, "window_y", "y after a window", &decay(&flow.fast))),
+                ]
+            }
+            Shape::Integrating => {
+                let y = self.coef(b, "window_y", "y after a window", &decay(&flow.fast));
+                [None, Some(y)]
+            }
+        }
     }
 
     fn cross(&mut self) {
@@ -118,7 +140,7 @@ impl Builder<'_> {
         });
         let crosses = self.crosses(&mut b, &search, start, end);
         let at = self.root(&mut b, &search, start, end);
-        self.fire(&mut b, &search, crosses, at);
+        self.fire(&mut b, state, crosses, at, None);
         self.push(HandlerKind::Cross, Domain::Lanes, b);
     }
 
@@ -221,7 +243,7 @@ impl Builder<'_> {
                 b.mul(height, at.x)
             }
             // The integrator rises for as long as there is a current.
-            Shape::Pair { .. } | Shape::Integrating => search.threshold,
+            _ => search.threshold,
         }
     }
 
@@ -254,6 +276,7 @@ impl Builder<'_> {
                 return self.at(b, time);
             }
             Shape::Pair { ratio, .. } => ratio,
+            Shape::Kicked { .. } => unreachable!("it has a search of its own"),
         };
         let root = match ratio {
             Ratio::Two => square_root(b, search),
@@ -278,18 +301,29 @@ impl Builder<'_> {
     }
 
     /// Records the spike, with its slope, and throws the voltage back: `u = v_reset`, the current as it was.
-    fn fire(&mut self, b: &mut BodyBuilder, search: &Search, crosses: Value, at: At) {
+    /// A slope of 0 marks what an arrival has made (`jumped`).
+    pub(super) fn fire(
+        &mut self,
+        b: &mut BodyBuilder,
+        state: [Value; 2],
+        crosses: Value,
+        at: At,
+        jumped: Option<Value>,
+    ) {
         let flow = self.flow;
-        let voltage = self.voltage(b, search.state, at);
+        let voltage = self.voltage(b, state, at);
         let slope = self
             .process
             .tape
             .as_ref()
             .is_some_and(|tape| !tape.fields.is_empty());
-        let fields = if slope {
-            vec![voltage.slope]
-        } else {
-            Vec::new()
+        let fields = match (slope, jumped) {
+            (false, _) => Vec::new(),
+            (true, None) => vec![voltage.slope],
+            (true, Some(jumped)) => {
+                let (slope, zero) = (b.op(voltage.slope), b.constant(0.0));
+                vec![Op::Select(jumped, zero, slope)]
+            }
         };
         b.spike_at(crosses, at.time, fields);
         let named = ("v_reset", "reset value less equilibrium");
@@ -301,19 +335,19 @@ impl Builder<'_> {
             } => {
                 let y_part = b.sub(voltage.px, reset);
                 let q = b.div(y_part, at.y);
-                let q = b.select(crosses, q, search.state[1]);
+                let q = b.select(crosses, q, state[1]);
                 b.store(self.state[1], q);
             }
-            Shape::Integrating => {
+            Shape::Integrating | Shape::Kicked { leaks: false } => {
                 let p = b.add(reset, voltage.qy);
-                let p = b.select(crosses, p, search.state[0]);
+                let p = b.select(crosses, p, state[0]);
                 b.store(self.state[0], p);
             }
             _ => {
                 let x_part = b.add(reset, voltage.qy);
                 let p = b.div(x_part, at.x);
                 // A NaN is neither above nor below.
-                let p = b.select(crosses, p, search.state[0]);
+                let p = b.select(crosses, p, state[0]);
                 b.store(self.state[0], p);
             }
         }

@@ -10,6 +10,7 @@ mod adjoint;
 mod builder;
 mod flow;
 mod forward;
+mod kicked;
 
 use nirc_ir::event::{Process, SpikeTape};
 use nirc_ir::network::{Leak, Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
@@ -102,6 +103,7 @@ impl Lowering<'_> {
             coefficients.dt,
             &constant,
         );
+        let trained = trained && neuron.synapse.is_some();
         let flow = flow.and_then(|flow| match (&neuron.membrane, trained) {
             (Membrane::Integrator { .. }, true) => {
                 Err("its membrane integrates, and has a bias".to_owned())

@@ -147,20 +147,21 @@ fn forward_programs_read_back_for_every_preset() {
 
 #[test]
 fn only_some_conventions_can_be_trained_under() {
+    let mut trained = Vec::new();
     for convention in presets() {
         let name = convention.name.clone();
-        let trained = lower(&network(convention, true), &options());
-        match trained {
-            Ok(_) => assert_eq!(name, "eventprop"),
+        match lower(&network(convention, true), &options()) {
+            Ok(_) => trained.push(name),
             Err(problems) => {
                 let codes = problems.0.iter().map(|p| p.code);
                 assert!(
-                    codes.into_iter().all(|c| c == "N0402"),
+                    codes.into_iter().any(|c| c == "N0402"),
                     "{name}: {problems}"
                 );
             }
         }
     }
+    assert_eq!(trained, ["nir", "euler", "eventprop", "spyx", "jaxsnn"]);
 }
 
 #[test]
@@ -252,7 +253,6 @@ fn networks_with_a_broken_invariant_are_not_lowered() {
         n.projections[fc1].delay = 0;
     };
     refused(&back, "leads to a later population");
-    refused(&|n| n.projections[fc1].delay = 2, "a delay of 2 ticks");
     refused(&|n| n.convention.recurrent_delay = 0, "recurrent_delay");
     let slow = |n: &mut Network| match &mut n.populations[hidden].kind {
         PopulationKind::Neurons(neuron) => *neuron = Neuron::lif(0.0, 1.0),
@@ -291,10 +291,11 @@ fn what_no_executor_could_run_is_not_verified() {
     };
     refused(&fewer_rows, "has no such row here");
     refused(&|broken| broken.replicas = 0, "0 replicas");
-    refused(
-        &|broken| broken.channels[chan].from = broken.channels[chan].to,
-        "later process",
-    );
+    let itself = |broken: &mut Program| {
+        broken.channels[chan].from = broken.channels[chan].to;
+        broken.channels[chan].delay = 0;
+    };
+    refused(&itself, "later process");
     let unknown = |broken: &mut Program| {
         broken.processes[hidden].handlers[0].body.values += 1;
     };

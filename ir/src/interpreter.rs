@@ -26,6 +26,9 @@ pub struct Interpreter {
 
 type Arrays = PrimaryMap<Array, Vec<f32>>;
 
+/// By bin, the errors of the values that a process emitted then, one a lane, with the channels they came over.
+type ValueErrors = BTreeMap<u32, Vec<(Chan, Vec<f32>)>>;
+
 /// One replica of the network.
 #[derive(Clone)]
 struct Replica {
@@ -33,8 +36,7 @@ struct Replica {
     own: PrimaryMap<Proc, OwnTape>,
     /// Values that a process emitted, `lanes` a bin; empty for one that spikes.
     emitted: PrimaryMap<Proc, Vec<f32>>,
-    /// Errors of the values that a process emitted in a bin, one a lane, with the channels they came over.
-    value_errors: PrimaryMap<Proc, BTreeMap<u32, Vec<(Chan, Vec<f32>)>>>,
+    value_errors: PrimaryMap<Proc, ValueErrors>,
     /// Number of spikes received per channel.
     received: PrimaryMap<Chan, usize>,
 }

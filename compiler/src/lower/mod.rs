@@ -118,7 +118,7 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
         );
         if loss.reads_values() != values {
             let (has, reads) = match values {
-                true => ("emits its voltage", "spikes"),
+                true => ("emits values", "spikes"),
                 false => ("emits spikes", "voltages"),
             };
             let message = format!("`{place}` {has}, and the loss reads {reads}");

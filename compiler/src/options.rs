@@ -15,6 +15,8 @@ pub struct Options {
     pub loss: Option<Loss>,
     /// Whether adjoint handlers are derived (needs a loss).
     pub adjoint: bool,
+    /// What the numbers of spikes cost beside the loss (needs `adjoint`).
+    pub regularise: Vec<Regulariser>,
     /// Optimiser (needs `adjoint`); `None` for gradients only.
     pub optimiser: Option<Optimiser>,
     /// What to record.
@@ -47,6 +49,14 @@ pub enum Loss {
     /// Mean square of the distance of first spikes from target times, in bins; silent outputs count as
     /// `t = T`, and get no error.
     TargetTimes {
+        /// Target of the label.
+        hit: f64,
+        /// Target of the other outputs.
+        miss: f64,
+    },
+    /// Mean square of the distance of outputs' numbers of spikes from targets. A number of spikes has no
+    /// gradient: spikes and silent voltages are pushed instead.
+    SpikeCount {
         /// Target of the label.
         hit: f64,
         /// Target of the other outputs.
@@ -89,6 +99,33 @@ pub enum Score {
     },
     /// Its value in the last tick.
     Final,
+}
+
+/// What the number of spikes of a population's neurons costs in a sample, as a push and not as a derivative.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regulariser {
+    /// Name of the population.
+    pub population: String,
+    /// Of what neurons and counts.
+    pub cost: Cost,
+    /// Factor on the cost.
+    pub strength: f64,
+}
+
+/// What costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cost {
+    /// Half the square of what a neuron has more than `most` spikes, or fewer than `least`.
+    Bounds {
+        /// Fewest spikes that cost nothing.
+        least: f64,
+        /// Most spikes that cost nothing.
+        most: f64,
+    },
+    /// A neuron that does not spike at all.
+    Silent,
+    /// The label's neuron, if it does not spike; of the population that the loss reads.
+    SilentLabel,
 }
 
 /// The optimiser.

@@ -203,6 +203,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
         spike_bound: None,
         loss: Some(Loss::Given),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
     };
@@ -375,6 +376,7 @@ fn eventprop_comes_out_as_published() {
         spike_bound: None,
         loss: Some(Loss::Given),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
     };

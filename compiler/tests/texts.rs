@@ -77,6 +77,7 @@ fn options() -> Options {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule: Rule::Adam {
                 beta1: 0.9,
@@ -127,6 +128,7 @@ fn forward() -> Options {
     Options {
         loss: None,
         adjoint: false,
+        regularise: Vec::new(),
         optimiser: None,
         ..options()
     }

@@ -18,7 +18,7 @@
 //! * **Coefficients** are finite and have one value or one a lane.
 //! * **Names** of processes, and of arrays and coefficients within a process, are unique.
 //! * **Arrays** are of a kind that the role has: `state`, `scalar`, `trace` of neurons and the loss,
-//!   `param` and `gradient` of neurons, `label` and `given_error` of the loss, `moment`, `counter`,
+//!   `param` and `gradient` of neurons, `label` of both,  `given_error` of the loss, `moment`, `counter`,
 //!   `gathered` and its own `param` of an optimiser, none of a source. A process has one array at most
 //!   for each `param` and `gradient`, and one `gathered`. In the loss, `first_spike` and `score` are states,
 //!   `loss` and `cross_entropy` scalars. Tapes belong to neurons.

@@ -1,7 +1,7 @@
 //! From a network and a configuration to the event program of a job.
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Options, Record};
+use nirc_compiler::options::{Loss, Options, Record, Regulariser};
 use nirc_ir::event::Program;
 use nirc_ir::network::Network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -10,7 +10,7 @@ use nirc_spinnaker2::mapping::quads;
 use nirc_spinnaker2::mapping::slice::{Balance, choose, slice};
 use nirc_spinnaker2::target::Target;
 
-use crate::config::{Config, Training};
+use crate::config::{Config, Regularise, Training};
 
 /// What a program is compiled for.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +63,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         spike_bound: config.mapping.spike_bound,
         loss: None,
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
     };
@@ -71,6 +72,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
             let (training, optimiser) = (training(config)?, optimiser(config)?);
             options.batch = training.batch;
             options.loss = Some(loss(config)?);
+            options.regularise = regularise(config);
             options.optimiser = Some(optimiser.lowered((samples / training.batch).max(1)));
         }
         Job::Gradient {
@@ -80,6 +82,9 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         } => {
             options.batch = batch;
             options.loss = Some(if given { Loss::Given } else { loss(config)? });
+            if !given {
+                options.regularise = regularise(config);
+            }
             options.record = record;
         }
         Job::Forward { batch } => {
@@ -133,6 +138,14 @@ fn loss(config: &Config) -> Result<Loss, Diagnostic> {
         .loss
         .map(crate::config::Loss::lowered)
         .ok_or_else(|| missing("loss"))
+}
+
+fn regularise(config: &Config) -> Vec<Regulariser> {
+    config
+        .regularise
+        .iter()
+        .flat_map(Regularise::lowered)
+        .collect()
 }
 
 /// The diagnostic for a section that this job needs.

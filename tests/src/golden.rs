@@ -167,6 +167,7 @@ impl Golden {
                 }
             }),
             adjoint: true,
+            regularise: Vec::new(),
             optimiser: None,
             record,
         }

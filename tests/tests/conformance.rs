@@ -181,6 +181,7 @@ fn options(n: &mut Numbers) -> Options {
             },
         ])),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule: n.choose(&[
                 Rule::Sgd,

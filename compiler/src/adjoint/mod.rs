@@ -42,16 +42,27 @@
 
 mod emit;
 mod flow;
+mod push;
+
+use std::collections::BTreeMap;
 
 use nirc_ir::event::{Proc, Program, Role};
 use nirc_ir::network::Integrator;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-/// Adds adjoint handlers to every neuron process.
+pub(crate) use push::Push;
+
+/// Adds adjoint handlers to every neuron process; `pushes` says what the numbers of spikes of a process cost,
+/// in batches of so many samples.
 ///
 /// # Errors
 /// A diagnostic per population whose forward program is not of the form described above.
-pub fn derive(program: &mut Program, integrator: Integrator) -> Result<(), Diagnostics> {
+pub(crate) fn derive(
+    program: &mut Program,
+    integrator: Integrator,
+    pushes: &BTreeMap<Proc, Vec<Push>>,
+    batch: usize,
+) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::new();
     let neurons: Vec<Proc> = program
         .processes
@@ -62,7 +73,13 @@ pub fn derive(program: &mut Program, integrator: Integrator) -> Result<(), Diagn
     for proc in neurons {
         let process = &program.processes[proc];
         match flow::extract(process, program.dt, integrator) {
-            Ok(flow) => emit::handlers(program, proc, &flow),
+            Ok(flow) => {
+                emit::handlers(program, proc, &flow);
+                let pushes = pushes.get(&proc).map_or(&[][..], Vec::as_slice);
+                let first_tick = program.first_tick;
+                let process = &mut program.processes[proc];
+                push::add(process, &flow, pushes, batch, first_tick);
+            }
             Err(reason) => problems.push(
                 Diagnostic::error(codes::ADJOINT_UNSUPPORTED, &process.name, reason)
                     .help("EventProp needs a linear flow and one threshold per neuron"),

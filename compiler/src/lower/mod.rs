@@ -32,8 +32,8 @@ pub use body::BodyBuilder;
 use coefficients::Coefficients;
 use neuron::Constants;
 
-use crate::adjoint;
-use crate::options::{Options, Quantity};
+use crate::adjoint::{self, Push};
+use crate::options::{Cost, Loss, Options, Quantity, Regulariser};
 
 /// Lowers a network to a verified event program.
 ///
@@ -49,7 +49,9 @@ pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostic
     let mut program = lowering.program;
     if options.adjoint {
         // The loss sends errors already, which nobody takes before this.
-        adjoint::derive(&mut program, network.convention.integrator)?;
+        let pushes = pushes(network, options);
+        let integrator = network.convention.integrator;
+        adjoint::derive(&mut program, integrator, &pushes, options.batch)?;
     }
     verify(&program)?;
     probe::add(&mut program, &options.record)?;
@@ -166,6 +168,7 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
     }
     if options.adjoint {
         problems.0.extend(untrainable(network).0);
+        problems.0.extend(regularisers(network, options).0);
     }
     problems.into_result(())
 }
@@ -211,6 +214,103 @@ fn untrainable(network: &Network) -> Diagnostics {
             problems.push(
                 Diagnostic::error(codes::ADJOINT_UNSUPPORTED, &projection.name, message)
                     .help("set `recurrent_bias` to same, or run it forward only"),
+            );
+        }
+    }
+    problems
+}
+
+/// What the numbers of spikes cost, by process.
+fn pushes(network: &Network, options: &Options) -> BTreeMap<Proc, Vec<Push>> {
+    let mut pushes: BTreeMap<Proc, Vec<Push>> = BTreeMap::new();
+    if let (Some(Loss::SpikeCount { hit, miss }), Some(output)) = (options.loss, network.readout())
+    {
+        let weight = 1.0 / network.populations[output].size as f64;
+        let push = Push::Count { hit, miss, weight };
+        pushes
+            .entry(Proc::new(output.index()))
+            .or_default()
+            .push(push);
+    }
+    for Regulariser {
+        population,
+        cost,
+        strength,
+    } in &options.regularise
+    {
+        let mut populations = network.populations.iter();
+        let Some((pop, _)) = populations.find(|(_, p)| p.name == *population) else {
+            continue;
+        };
+        let strength = *strength;
+        let push = match *cost {
+            Cost::Bounds { least, most } => Push::Bounds {
+                least,
+                most,
+                strength,
+            },
+            Cost::Silent => Push::Silent {
+                strength,
+                label: false,
+            },
+            Cost::SilentLabel => Push::Silent {
+                strength,
+                label: true,
+            },
+        };
+        pushes.entry(Proc::new(pop.index())).or_default().push(push);
+    }
+    pushes
+}
+
+/// What is wrong with what numbers of spikes cost.
+fn regularisers(network: &Network, options: &Options) -> Diagnostics {
+    let mut problems = Diagnostics::new();
+    for (at, regulariser) in options.regularise.iter().enumerate() {
+        let name = &regulariser.population;
+        let place = format!("regularise[{at}]");
+        let mut bad = |message: String, help: &str| {
+            let problem = Diagnostic::error(codes::CONFIG_CONTRADICTION, &place, message);
+            problems.push(problem.help(help));
+        };
+        let mut populations = network.populations.iter();
+        let Some((pop, population)) = populations.find(|(_, p)| p.name == *name) else {
+            let names: Vec<&str> = network
+                .populations
+                .values()
+                .map(|p| p.name.as_str())
+                .collect();
+            let message = format!(
+                "no population is called `{name}`; there are: {}",
+                names.join(", ")
+            );
+            bad(message, "name a population of neurons that spike");
+            continue;
+        };
+        let fires = matches!(&population.kind, PopulationKind::Neurons(n) if n.firing.is_some());
+        if !fires {
+            bad(
+                format!("`{name}` does not spike"),
+                "name a population of neurons that spike",
+            );
+        }
+        let read = network.readout() == Some(pop);
+        if regulariser.cost == Cost::SilentLabel && !read {
+            bad(
+                format!("`{name}` is not what the loss reads, and has no label"),
+                "name the population in front of the Output, or let `silent` wake all neurons",
+            );
+        }
+        let earlier = options.regularise[..at].iter();
+        let same = |other: &Regulariser| {
+            let alike =
+                std::mem::discriminant(&other.cost) == std::mem::discriminant(&regulariser.cost);
+            alike && other.population == *name
+        };
+        if earlier.clone().any(same) {
+            bad(
+                format!("`{name}` has such a cost already"),
+                "leave one of them out",
             );
         }
     }

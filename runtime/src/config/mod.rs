@@ -5,6 +5,7 @@
 
 mod loss;
 mod parse;
+mod regularise;
 mod section;
 mod tree;
 
@@ -17,7 +18,8 @@ use serde::{Serialize, Serializer};
 
 use crate::reading::Reading;
 
-pub use loss::Loss;
+pub use loss::{Loss, Score};
+pub use regularise::{Bounds, Regularise};
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -39,6 +41,8 @@ pub struct Config {
     pub init: Vec<Init>,
     /// What training minimises.
     pub loss: Option<Loss>,
+    /// What numbers of spikes cost beside it.
+    pub regularise: Vec<Regularise>,
     /// How weights follow their gradients.
     pub optimiser: Option<Optimiser>,
     /// How long and in which portions.
@@ -199,13 +203,14 @@ pub enum Style {
 
 impl Config {
     /// The sections that there are.
-    pub const SECTIONS: [&'static str; 9] = [
+    pub const SECTIONS: [&'static str; 10] = [
         "model",
         "convention",
         "time",
         "data",
         "init",
         "loss",
+        "regularise",
         "optimiser",
         "training",
         "mapping",

@@ -8,6 +8,7 @@ use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
 use super::loss;
+use super::regularise;
 use super::section::Section;
 use super::{
     ArrayFiles, Config, Data, Generated, Init, Mapping, Optimiser, Rule, Style, Time, Training,
@@ -51,6 +52,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
     let data = optional(root, "data", |section| data(section, directory));
     let init = init(root);
     let loss = optional(root, "loss", loss::read);
+    let regularise = regularise::read(root);
     let optimiser = optional(root, "optimiser", optimiser);
     let training = optional(root, "training", training);
     let mapping = match root.section("mapping") {
@@ -70,6 +72,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
         data: data?,
         init: init?,
         loss: loss?,
+        regularise: regularise?,
         optimiser: optimiser?,
         training: training?,
         mapping: mapping?,

@@ -119,6 +119,7 @@ fn options(replicas: usize) -> Options {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule: Rule::Adam {
                 beta1: 0.9,
@@ -388,6 +389,7 @@ fn inference_needs_neither_loss_nor_optimiser() {
     let options = Options {
         loss: None,
         adjoint: false,
+        regularise: Vec::new(),
         optimiser: None,
         ..options(2)
     };

@@ -109,6 +109,7 @@ const TRAINING: Options = Options {
     spike_bound: None,
     loss: Some(Loss::Given),
     adjoint: true,
+    regularise: Vec::new(),
     optimiser: None,
     record: Vec::new(),
 };

@@ -85,6 +85,7 @@ pub fn program(batch: usize, replicas: usize) -> Program {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule: Rule::Adam {
                 beta1: 0.9,

@@ -264,6 +264,7 @@ fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
         spike_bound: Some(40),
         loss: Some(loss),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule,
             learning_rate: 1.9e-3,

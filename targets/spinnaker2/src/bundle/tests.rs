@@ -73,6 +73,7 @@ fn program(hidden: usize, replicas: usize) -> Program {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule: Rule::Sgd,
             learning_rate: 0.1,

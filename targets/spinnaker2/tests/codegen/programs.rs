@@ -89,6 +89,7 @@ impl Shape {
             spike_bound: None,
             loss: Some(self.loss),
             adjoint: true,
+            regularise: Vec::new(),
             optimiser: Some(Optimiser {
                 rule: self.rule,
                 learning_rate: 1.9e-3,

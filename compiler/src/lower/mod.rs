@@ -360,13 +360,15 @@ impl<'a> Lowering<'a> {
                 None => weights.to_vec(),
                 Some(gain) => scale(weights, gain, lanes),
             };
+            let shared = matches!(projection.link, Link::Taps { .. });
             let mut declare = |field: &str, (rows, lanes), values: &[f32]| {
                 self.program.tensors.push(TensorDecl {
                     name: format!("{}.{field}", projection.name),
                     rows,
                     lanes,
                     values: values.to_vec(),
-                    trainable: projection.trainable,
+                    // The neurons of a channel share a bias as they share weights; here each has its own.
+                    trainable: projection.trainable && !(shared && field == "bias"),
                 })
             };
             let weight = match &projection.link {

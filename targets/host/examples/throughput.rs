@@ -264,6 +264,7 @@ fn options() -> Options {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule: Rule::Adam {
                 beta1: 0.9,

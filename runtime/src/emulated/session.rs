@@ -9,7 +9,7 @@
 use nirc_ir::Diagnostic;
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY};
 use nirc_ir::entity::PrimaryMap;
-use nirc_ir::event::{Array, ArrayKind, Proc, Program};
+use nirc_ir::event::{Array, ArrayKind, Output, Proc, Program};
 use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use nirc_spinnaker2::abi::{self, Kind};
 use nirc_spinnaker2::bundle::Bundle;
@@ -218,6 +218,15 @@ impl<D: Device> Session<D> {
                 spikes.address
             };
             self.device.write(spikes.pes[replica], address, words)?;
+        }
+        let row = self.program.source_channels(Output::Given);
+        for (field, channels) in &self.layout.values {
+            words.clear();
+            for bin in sample.values.chunks(row) {
+                words.extend(bin[channels.clone()].iter().map(|value| value.to_bits()));
+            }
+            self.device
+                .write(field.pes[replica], field.address, words)?;
         }
         for field in &self.layout.labels {
             let label = (sample.label as f32).to_bits();

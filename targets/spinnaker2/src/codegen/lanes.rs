@@ -14,6 +14,7 @@ mod synapses;
 
 use nirc_ir::event::{Binary, Cmp, Domain, Handler, HandlerKind, Row, Unary};
 
+use super::axes;
 use super::context::Context;
 use super::error::CodegenError;
 use super::graph::{Folded, Graph, Id, Node, Place, Slot};
@@ -39,7 +40,7 @@ pub(super) fn emit(
     symbol: &str,
     label: Label,
 ) -> Result<(), CodegenError> {
-    if let (HandlerKind::Event(chan), Domain::Synapses) = (handler.kind, handler.domain) {
+    if let (Some(chan), Domain::Synapses) = (axes::channel(handler.kind), handler.domain) {
         return synapses::emit(asm, context, (handler, chan), symbol, label);
     }
     let graph = Graph::new(context.program, context.proc, handler);
@@ -151,6 +152,8 @@ enum Origin {
     Lane,
     /// A constant and the entry of the tape.
     Entry,
+    /// Where a word of memory points.
+    Cursor,
     /// A constant and so many bytes a source.
     Source(u32),
     /// A constant, so many bytes a bin, and the lane if there is one.
@@ -322,6 +325,9 @@ fn origin(
         Place::Row(array, Row::Synapse) => element(context.array(array)),
         Place::Row(array, Row::Tick) => Some((Origin::Tick(row), context.array(array))),
         Place::Field(field) => Some((Origin::Entry, context.field(field))),
+        Place::Error(chan) if kind == HandlerKind::Value => {
+            Some((Origin::Cursor, context.value_errors(chan)))
+        }
         Place::Error(chan) => Some((Origin::Entry, context.error(chan))),
         Place::Remote => {
             debug_assert_eq!(
@@ -389,10 +395,7 @@ impl Emitter<'_, '_> {
                 self.eval_once(*id);
             }
         }
-        for (index, fold) in self.schedule.folds.iter().enumerate() {
-            let accumulator = self.registers.accumulator(index);
-            self.constant(accumulator, fold.fold.identity());
-        }
+        self.start_folds();
         self.blocks(lanes);
         self.finish_folds();
         self.ret();
@@ -433,6 +436,10 @@ impl Emitter<'_, '_> {
             Origin::Entry => {
                 self.asm.mov_const(reg, base);
                 self.asm.emit(Inst::add(reg, reg, words(R1)));
+            }
+            Origin::Cursor => {
+                self.asm.mov_const(reg, base);
+                self.asm.emit(Inst::ldr(reg, Addr::at(reg)));
             }
             Origin::Source(stride) => {
                 self.asm.mov_const(reg, base);
@@ -512,6 +519,13 @@ impl Emitter<'_, '_> {
         {
             let bytes = word(4 * block.count);
             self.asm.emit(Inst::add(shared, shared, bytes));
+        }
+    }
+
+    fn start_folds(&mut self) {
+        for (index, fold) in self.schedule.folds.iter().enumerate() {
+            let accumulator = self.registers.accumulator(index);
+            self.constant(accumulator, fold.fold.identity());
         }
     }
 

@@ -75,12 +75,8 @@ impl Driver<'_> {
         fills.filter(|fill| fill.words > 0).collect()
     }
 
-    /// Channels that bring errors of values, ascending.
     fn value_errors(&self) -> Vec<Chan> {
-        match self.context.process().output {
-            Output::Spikes => Vec::new(),
-            Output::State(_) | Output::Given => self.lags().errors(self.context.proc),
-        }
+        self.lags().value_errors(self.context.proc)
     }
 
     fn error_slots(&self, chan: Chan) -> Turns {

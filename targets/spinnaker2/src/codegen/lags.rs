@@ -137,18 +137,28 @@ impl<'a> Lags<'a> {
         self.silent(chan) - self.least_silent(from).unwrap_or(0)
     }
 
-    /// Slots for the errors of the values that a process emits.
-    pub(super) fn plan(self, plan: &mut Plan, proc: Proc) {
-        let process = &self.program.processes[proc];
-        if process.output == Output::Spikes {
-            return;
+    /// Channels that bring errors of values, ascending.
+    pub(super) fn value_errors(self, proc: Proc) -> Vec<Chan> {
+        match self.program.processes[proc].output {
+            Output::Spikes => Vec::new(),
+            Output::State(_) | Output::Given => self.errors(proc),
         }
-        for chan in self.errors(proc) {
+    }
+
+    /// Where the errors of the values that a process emits go and are.
+    pub(super) fn plan_cursors(self, plan: &mut Plan, proc: Proc) {
+        let process = &self.program.processes[proc];
+        for chan in self.value_errors(proc) {
             for name in names::value_errors_cursors(process, chan) {
                 plan.values(name, vec![0], "in the slots of errors");
             }
         }
-        for chan in self.errors(proc) {
+    }
+
+    /// Slots for the errors of the values that a process emits.
+    pub(super) fn plan_slots(self, plan: &mut Plan, proc: Proc) {
+        let process = &self.program.processes[proc];
+        for chan in self.value_errors(proc) {
             let bytes = u64::from(self.slots(chan)).saturating_mul(4 * process.lanes as u64);
             let name = names::value_errors(process, chan);
             plan.bytes(name, bytes, "errors of values, by bin");

@@ -139,6 +139,8 @@ enum Access {
     Beside(Reg, i32),
     /// At a distance from a pointer that stays.
     Fixed(Reg, i32),
+    /// Through r12, each time anew, for want of registers.
+    Anew(Origin, u32),
     /// At a distance from a pointer to the first synapse of a block, each one so many elements on.
     Stepped { reg: Reg, distance: i32, step: i32 },
 }
@@ -219,7 +221,7 @@ impl Core {
         if graph.domain == Domain::Lanes {
             core.running(&places, &mut pool)?;
         } else {
-            core.fixed(&places, &mut pool)?;
+            core.fixed(places, &mut pool, leaf)?;
         }
         let used = core.pointers.iter().map(|p| p.reg).chain(core.counter);
         core.saved = used.filter(|reg| KEPT.contains(reg)).collect();
@@ -267,18 +269,29 @@ impl Core {
         Some(())
     }
 
-    /// A pointer for all places near each other.
+    /// A pointer for all places near each other; where registers run out and no subroutine changes r0 and r1,
+    /// places are found with these each time.
     fn fixed(
         &mut self,
-        places: &[(Slot, Origin, u32)],
-        pool: &mut impl Iterator<Item = Reg>,
+        mut places: Vec<(Slot, Origin, u32)>,
+        pool: &mut impl ExactSizeIterator<Item = Reg>,
+        leaf: bool,
     ) -> Option<()> {
-        for &(slot, origin, base) in places {
+        let anew = |origin| leaf && matches!(origin, Origin::Lane | Origin::Entry);
+        if places.len() > pool.len() {
+            places.sort_by_key(|(_, origin, _)| anew(*origin));
+        }
+        for (slot, origin, base) in places {
             let near = |p: &&Pointer| p.origin == origin && p.base.abs_diff(base) <= REACH;
             let pointer = match self.pointers.iter().find(near) {
                 Some(pointer) => *pointer,
                 None => {
-                    let reg = pool.next()?;
+                    let reg = pool.next();
+                    if reg.is_none() && anew(origin) {
+                        self.access[slot.index()] = Access::Anew(origin, base);
+                        continue;
+                    }
+                    let reg = reg?;
                     let pointer = Pointer { reg, origin, base };
                     self.pointers.push(pointer);
                     pointer
@@ -627,6 +640,12 @@ impl Emitter<'_, '_> {
         let run = run(first, block.count);
         match self.core.access[slot.index()] {
             Access::Fixed(reg, offset) => self.asm.emit(one(first, reg, offset)),
+            Access::Anew(origin, base) => {
+                let reg = R12;
+                self.pointer(Pointer { reg, origin, base });
+                self.scratch_base = None;
+                self.asm.emit(one(first, reg, 0));
+            }
             Access::Running(reg) => {
                 let moves = block.more && self.last_access[slot.index()] == Some(at);
                 self.asm.emit(many(reg, moves, run));
@@ -717,7 +736,9 @@ impl Emitter<'_, '_> {
                 }
                 return;
             }
-            Access::Fixed(..) | Access::None => unreachable!("a place of the lanes has a pointer"),
+            Access::Fixed(..) | Access::Anew(..) | Access::None => {
+                unreachable!("a place of the lanes has a pointer")
+            }
         };
         let constant = match self.graph.node(id) {
             Node::Const(bits) if reg != R12 => Some(bits),

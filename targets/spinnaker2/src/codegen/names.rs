@@ -106,7 +106,6 @@ pub(super) fn handler(kind: HandlerKind) -> String {
         HandlerKind::Message(chan) => format!("adjoint.message.{chan}"),
         HandlerKind::Value => "adjoint.value".to_owned(),
         HandlerKind::AdjointTick => "adjoint.tick".to_owned(),
-        HandlerKind::Value => "adjoint.value".to_owned(),
         HandlerKind::Spike => "adjoint.spike".to_owned(),
         HandlerKind::Gradient(chan) => format!("adjoint.gradient.{chan}"),
         HandlerKind::GradientTick => "adjoint.gradient_tick".to_owned(),

@@ -150,6 +150,7 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
         plan.values(tape::count(&process.name), vec![0], "own spikes so far");
     }
     buffers.plan_cursors(&mut plan);
+    lags.plan_cursors(&mut plan, proc);
     for chan in spike_errors(program, proc) {
         for name in names::error_cursor(process, chan) {
             plan.values(
@@ -161,7 +162,7 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
     }
     arrays(&mut plan, program, proc, program.ticks as usize);
     axes::plan(&mut plan, program, proc)?;
-    lags.plan(&mut plan, proc);
+    lags.plan_slots(&mut plan, proc);
     if process.output == Output::Given {
         buffers.plan_given(&mut plan);
     } else if process.role == Role::Source {

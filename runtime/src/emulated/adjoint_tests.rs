@@ -86,6 +86,8 @@ struct Shape {
     outputs: Vec<usize>,
     /// Most spikes of a lane on a tape.
     bound: usize,
+    /// Whether everybody spikes in every bin.
+    loud: bool,
 }
 
 impl Shape {
@@ -113,7 +115,10 @@ impl Shape {
         for (chan, link) in self.links.iter().enumerate() {
             let (rows, lanes) = (self.parts[link.from].1, self.parts[link.to].1);
             let (rows, lanes) = if link.taps { (1, 5) } else { (rows, lanes) };
-            let values = numbers.list(rows * lanes, 0.5);
+            let values = match self.loud {
+                true => vec!["1.0"; rows * lanes].join(", "),
+                false => numbers.list(rows * lanes, 0.5),
+            };
             let _ = writeln!(
                 text,
                 "tensor{chan} w{chan} : f32[{rows}, {lanes}] trainable = [{values}]"
@@ -352,6 +357,7 @@ impl Shape {
         let ticks = 2 + n.below(18);
         Self {
             ticks: ticks as u32,
+            loud: n.below(4) == 0,
             bound: [ticks, ticks, ticks, 1 + ticks / 3][n.below(4)],
             first_tick: first_tick as u32,
             replicas: 1 + n.below(2),
@@ -386,11 +392,11 @@ struct Given {
 }
 
 impl Given {
-    fn new(program: &Program, numbers: &mut Numbers) -> Self {
+    fn new(shape: &Shape, program: &Program, numbers: &mut Numbers) -> Self {
         let channels = program.source_channels(Output::Spikes) as u32;
         let mut spikes = Vec::new();
         for tick in 0..program.ticks {
-            let chosen = (0..channels).filter(|_| numbers.next().is_multiple_of(3));
+            let chosen = (0..channels).filter(|_| shape.loud || numbers.next().is_multiple_of(3));
             spikes.extend(chosen.map(|channel| InputSpike { tick, channel }));
         }
         let ticks = program.ticks as usize;
@@ -469,7 +475,7 @@ fn same_program(shape: &Shape, program: &Program) -> usize {
     let mut spikes = 0;
     for pass in [Pass::Train, Pass::Forward, Pass::Train, Pass::Gradient] {
         let given: Vec<Given> = (0..=program.replicas)
-            .map(|_| Given::new(program, &mut numbers))
+            .map(|_| Given::new(shape, program, &mut numbers))
             .collect();
         let samples: Vec<Sample<'_>> = given.iter().map(Given::sample).collect();
         let ran = |executor: &mut dyn Executor| {
@@ -493,6 +499,7 @@ fn shape(parts: &[(Kind, usize)], links: &[Link], outputs: &[usize]) -> Shape {
     Shape {
         ticks: 17,
         bound: 17,
+        loud: false,
         first_tick: 1,
         replicas: 2,
         parts: parts.to_vec(),
@@ -554,6 +561,31 @@ fn recurrence() {
         link(3, 3, 1),
     ];
     same(&shape(&parts, &links, &[1, 3]));
+}
+
+/// The widest bursts that can be, between populations that are not equally slow.
+#[test]
+fn rings_hold_the_worst_case() {
+    let parts = [(Spikes, 20), (Lif, 3), (Lif, 45), (Lif, 8), (Li, 24)];
+    for delay in [1, 2, 5, 9] {
+        let links = [
+            link(0, 1, 1),
+            link(2, 1, delay),
+            link(0, 2, delay),
+            link(1, 2, 1),
+            link(2, 2, 1),
+            link(4, 2, delay),
+            link(2, 3, delay),
+            link(3, 3, 1),
+            link(2, 4, 1),
+            link(4, 4, delay),
+        ];
+        let shape = Shape {
+            loud: true,
+            ..shape(&parts, &links, &[3, 4])
+        };
+        assert!(same(&shape) > 5000);
+    }
 }
 
 #[test]

@@ -392,6 +392,9 @@ impl<D: Device> Executor for Session<D> {
         if let Some(spikes) = stream.and_then(|s| s.spikes(replica, proc)) {
             return Ok(spikes.to_vec());
         }
+        if self.program.processes[proc].output == Output::Given {
+            return Ok(Vec::new());
+        }
         let Some(Some(tape)) = self.layout.tapes.get(proc) else {
             let message = format!("{proc} records no spikes");
             return Err(Diagnostic::error(BUNDLE, &self.program.name, message));

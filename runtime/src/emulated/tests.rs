@@ -251,6 +251,31 @@ fn training_is_bit_identical_to_the_interpreter() {
 }
 
 #[test]
+fn what_is_recurrent_and_delayed_trains_as_the_interpreter_does() {
+    let mut network = connected(&[16, OUTPUTS as usize], &[(0, 1), (1, 1), (2, 1), (1, 2)]);
+    for (projection, delay) in network.projections.values_mut().zip([2, 1, 3, 1]) {
+        projection.delay = delay;
+    }
+    let program = lower(&network, &options(2)).expect("a small network");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(5);
+    let mut fired = 0;
+    for size in [2, 5, 3] {
+        let batch = Batch::new(&mut numbers, size);
+        let outcomes = run(&mut chip, Pass::Train, &batch);
+        assert_eq!(outcomes, run(&mut reference, Pass::Train, &batch));
+        assert_same(&chip, &reference, 2);
+        fired += outcomes
+            .iter()
+            .flat_map(|o| &o.first_spike)
+            .filter(|&&t| t < TICKS as f32)
+            .count();
+    }
+    assert!(fired > 5, "the outputs are silent: nothing was tested");
+}
+
+#[test]
 fn results_do_not_depend_on_threads() {
     let program = training(&[16], 5);
     let (mut one, mut two) = (emulated(&program, 1), emulated(&program, 2));

@@ -11,6 +11,7 @@
 //! * Nothing unreachable is emitted.
 //! * What does not fit is an error that lists everything that takes room.
 
+mod adjoint;
 mod axes;
 mod buffers;
 mod comms;
@@ -19,6 +20,7 @@ mod driver;
 mod error;
 mod graph;
 mod hardware;
+mod lags;
 mod lanes;
 mod math;
 mod memory;

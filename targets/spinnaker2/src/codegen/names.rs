@@ -81,6 +81,22 @@ pub(super) fn error_cursor(process: &Process, chan: Chan) -> [String; 3] {
     ["next", "end", "bin"].map(|part| format!("{}.{part}", error(&process.name, chan)))
 }
 
+/// Errors of the values that went over a channel.
+pub(super) fn value_errors(process: &Process, chan: Chan) -> String {
+    format!("{}.errors.{chan}", process.name)
+}
+
+/// The slot of the errors that are dealt with next.
+pub(super) fn value_errors_read(process: &Process, chan: Chan) -> String {
+    format!("{}.read", value_errors(process, chan))
+}
+
+/// Where the next error goes, and the slot of those that are dealt with next.
+pub(super) fn value_errors_cursors(process: &Process, chan: Chan) -> [String; 2] {
+    let next = format!("{}.next", value_errors(process, chan));
+    [next, value_errors_read(process, chan)]
+}
+
 /// The part of a symbol behind the process: `tick`, `adjoint.gradient.chan1`.
 pub(super) fn handler(kind: HandlerKind) -> String {
     match kind {
@@ -109,9 +125,13 @@ pub(super) fn coef(process: &Process, coef: Coef) -> String {
     format!("{}.{coef}.{}", process.name, process.coefs[coef].name)
 }
 
-/// The symbol of a table of an axis of a channel.
-pub(super) fn axis(process: &Process, chan: Chan, axis: usize, part: &str) -> String {
-    format!("{}.{chan}.axis{axis}.{part}", process.name)
+/// The symbol of a table of an axis, as a handler needs it.
+pub(super) fn axis(process: &Process, kind: HandlerKind, axis: usize, part: &str) -> String {
+    let of = match kind {
+        HandlerKind::Event(chan) => chan.to_string(),
+        kind => handler(kind),
+    };
+    format!("{}.{of}.axis{axis}.{part}", process.name)
 }
 
 /// The symbol of what the loops over a channel's synapses keep in memory.

@@ -2,7 +2,7 @@
 
 use nirc_emulator::Machine;
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{Array, ArrayKind, Domain, Handler, HandlerKind, Proc, Program, Role};
+use nirc_ir::event::{Array, ArrayKind, Chan, Domain, Handler, HandlerKind, Proc, Program, Role};
 use nirc_ir::executor::Executor;
 use nirc_ir::interpreter::{Event, Interpreter, Payload};
 use nirc_spinnaker2::abi::tape;
@@ -167,7 +167,10 @@ pub(crate) fn try_handler(
     if handler.kind == HandlerKind::Tick {
         bench.poke_word(&tape::count(&process.name), 0);
     }
-    if let HandlerKind::Event(chan) = handler.kind
+    if handler.kind == HandlerKind::Value {
+        event.payload = Payload::PerLane(own_values(bench, numbers));
+    }
+    if let HandlerKind::Event(chan) | HandlerKind::Gradient(chan) = handler.kind
         && program.carries_values(chan)
     {
         let value = numbers.unit();
@@ -213,6 +216,27 @@ pub(crate) fn try_handler(
             "{context} {name}: sends {sent:e}, not {expected:e}"
         );
     }
+}
+
+/// Puts errors of values where the last ones came; returns their sums.
+fn own_values(bench: &mut Bench<'_>, numbers: &mut Numbers) -> Vec<f32> {
+    let process = &bench.program.processes[bench.proc];
+    let channels = bench.program.outgoing(bench.proc);
+    let channels = channels.filter(|(chan, _)| bench.program.carries_errors(*chan));
+    let channels: Vec<Chan> = channels.map(|(chan, _)| chan).collect();
+    let mut sums: Option<Vec<f32>> = None;
+    for chan in channels {
+        let errors = numbers.floats(process.lanes, 0.0, 1.0);
+        let symbol = format!("{}.errors.{chan}", process.name);
+        let addr = bench.addr(&symbol);
+        bench.poke_at(addr, &errors);
+        bench.poke_word(&format!("{symbol}.read"), addr);
+        sums = Some(match sums {
+            None => errors,
+            Some(sums) => sums.iter().zip(&errors).map(|(a, b)| a + b).collect(),
+        });
+    }
+    sums.expect("somebody sends errors")
 }
 
 /// Puts a spike on the tape; returns its entry.

@@ -9,6 +9,8 @@ use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
     PopulationKind, Port, Projection, Reset, Synapse,
 };
+use nirc_ir::text::{Externals, parse_program};
+use nirc_ir::verify::verify;
 
 /// Numbers that look random and are always the same.
 pub(crate) struct Numbers(u64);
@@ -235,7 +237,16 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         ("heterogeneous", odd.program()),
         ("lif", lif.program()),
         ("given", given.program()),
+        ("general", general()),
     ]
+}
+
+/// What no network of feed-forward layers has: shared weights, values, cycles, delays, neurons from bin 0 on.
+fn general() -> Program {
+    let program = parse_program(include_str!("general.nirp"), &Externals::new());
+    let program = program.unwrap_or_else(|e| panic!("{e}"));
+    verify(&program).unwrap_or_else(|e| panic!("{e}"));
+    program
 }
 
 /// The processes of each PE.

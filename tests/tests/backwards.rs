@@ -80,6 +80,7 @@ fn program(seed: u64) -> Option<Program> {
         spike_bound: None,
         loss: Some(losses[rng.below(losses.len())]),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: (rng.below(3) > 0).then_some(Optimiser {
             rule: Rule::Sgd,
             learning_rate: 1e-3,

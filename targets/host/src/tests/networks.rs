@@ -104,6 +104,7 @@ fn options(ticks: u32, replicas: usize, loss: Loss, rule: Rule, record: bool) ->
         spike_bound: None,
         loss: Some(loss),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
             rule,
             learning_rate: 1e-2,

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use nirc_compiler::options::Schedule;
 use nirc_ir::network::{Convention, Reset};
 use nirc_ir::{Diagnostics, codes};
-use nirc_runtime::config::{Config, Data, Rule, Tree};
+use nirc_runtime::config::{Config, Data, Moments, Rule, Tree};
 
 const GOOD: &str = r#"
 [model]
@@ -71,16 +72,19 @@ fn a_good_one_is_read_with_its_defaults() {
     let optimiser = config.optimiser.expect("there");
     assert_eq!(
         optimiser.rule,
-        Rule::Adam {
+        Rule::Adam(Moments {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8
-        }
+        })
     );
     assert!(config.training.expect("there").shuffle);
     // The published schedule: gamma^((k-1)/n) after batch k of n an epoch.
-    let lowered = optimiser.lowered(227);
-    assert!((lowered.decay_per_batch.powi(227) - 0.95).abs() < 1e-12);
+    let lowered = optimiser.lowered(227, 39).expect("short");
+    let Schedule::Exponential { factor } = lowered.schedule else {
+        panic!("{:?}", lowered.schedule);
+    };
+    assert!((factor.powi(227) - 0.95).abs() < 1e-12);
 }
 
 #[test]

@@ -111,6 +111,9 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
             "leave the loss out, or give the network one Output",
         );
     }
+    if let Some(optimiser) = &options.optimiser {
+        problems.0.extend(optimiser::check(optimiser).0);
+    }
     for projection in network.projections.values() {
         if let Link::Path(nodes) = &projection.link {
             let message = format!("a path of {} nodes is no synapses yet", nodes.len());

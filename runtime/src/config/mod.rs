@@ -3,6 +3,7 @@
 //! Reading collects every problem before it fails, each with the key's path and a remedy. `--set`
 //! overrides work on the TOML tree, so that they pass the same checks as the file.
 
+mod optimiser;
 mod parse;
 mod section;
 mod tree;
@@ -16,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 use crate::reading::Reading;
 
+pub use optimiser::{Clip, Moments, Optimiser, Rule, Schedule, WarmUp};
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -152,37 +154,6 @@ pub enum Loss {
     },
 }
 
-/// `[optimiser]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Optimiser {
-    /// Update rule.
-    #[serde(flatten)]
-    pub rule: Rule,
-    /// Learning rate of the first batch.
-    pub learning_rate: f64,
-    /// L2 weight decay, added to the gradient.
-    pub weight_decay: f64,
-    /// Factor on the learning rate over an epoch, applied smoothly after each batch.
-    pub decay_per_epoch: f64,
-}
-
-/// `optimiser.kind`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Rule {
-    /// Plain gradient descent.
-    Sgd,
-    /// Adam with bias correction.
-    Adam {
-        /// Decay of the first moment.
-        beta1: f64,
-        /// Decay of the second moment.
-        beta2: f64,
-        /// Added to the denominator.
-        epsilon: f64,
-    },
-}
-
 /// `[training]`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Training {
@@ -257,30 +228,6 @@ impl Loss {
                 alpha,
                 tau_1,
             },
-        }
-    }
-}
-
-impl Optimiser {
-    /// The compiler's notion of it, for this many batches an epoch.
-    pub fn lowered(self, batches: usize) -> options::Optimiser {
-        options::Optimiser {
-            rule: match self.rule {
-                Rule::Sgd => options::Rule::Sgd,
-                Rule::Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                } => options::Rule::Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                },
-            },
-            learning_rate: self.learning_rate,
-            weight_decay: self.weight_decay,
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^53 batches")]
-            decay_per_batch: self.decay_per_epoch.powf(1.0 / batches as f64),
         }
     }
 }

@@ -9,8 +9,8 @@ use nirc_ir::{Diagnostics, codes};
 
 use super::section::Section;
 use super::{
-    ArrayFiles, Config, Data, Generated, Init, Loss, Mapping, Optimiser, Rule, Style, Time,
-    Training, Tree,
+    ArrayFiles, Config, Data, Generated, Init, Loss, Mapping, Style, Time, Training, Tree,
+    optimiser,
 };
 
 /// Seconds between checkpoints unless the configuration says otherwise.
@@ -50,7 +50,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
     let data = optional(root, "data", |section| data(section, directory));
     let init = init(root);
     let loss = optional(root, "loss", loss);
-    let optimiser = optional(root, "optimiser", optimiser);
+    let optimiser = optional(root, "optimiser", optimiser::read);
     let training = optional(root, "training", training);
     let mapping = match root.section("mapping") {
         Some(section) => mapping(&section),
@@ -141,11 +141,11 @@ fn convention(section: &Section<'_>) -> Option<(Convention, Vec<Change>)> {
 }
 
 /// Positive and finite.
-const POSITIVE: std::ops::RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
+pub(super) const POSITIVE: std::ops::RangeInclusive<f64> = f64::MIN_POSITIVE..=f64::MAX;
 /// Finite.
 const FINITE: std::ops::RangeInclusive<f64> = f64::MIN..=f64::MAX;
 /// Zero or more, finite.
-const NOT_NEGATIVE: std::ops::RangeInclusive<f64> = 0.0..=f64::MAX;
+pub(super) const NOT_NEGATIVE: std::ops::RangeInclusive<f64> = 0.0..=f64::MAX;
 
 fn time(section: &Section<'_>) -> Option<Time> {
     let ticks = section.required_integer("ticks", "a number of bins, 2 to 65535", 2..=MOST_TICKS);
@@ -288,41 +288,6 @@ fn loss(section: &Section<'_>) -> Option<Loss> {
             alpha,
             tau_1: regular,
         },
-    })
-}
-
-fn optimiser(section: &Section<'_>) -> Option<Optimiser> {
-    let adam = section.required_choice("kind", &[("sgd", false), ("adam", true)])?;
-    let rule = if adam {
-        let decay = "a number from 0 to below 1";
-        let beta1 = section.float_or("beta1", 0.9, decay, 0.0..1.0);
-        let beta2 = section.float_or("beta2", 0.999, decay, 0.0..1.0);
-        let epsilon = section.float_or("epsilon", 1e-8, "a positive number", POSITIVE);
-        match (beta1, beta2, epsilon) {
-            (Some(beta1), Some(beta2), Some(epsilon)) => Some(Rule::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }),
-            _ => None,
-        }
-    } else {
-        Some(Rule::Sgd)
-    };
-    let rate = section.required_float("learning_rate", "a positive number", POSITIVE);
-    let weight_decay = section.float_or("weight_decay", 0.0, "a number of 0 or more", NOT_NEGATIVE);
-    let decay = section.float_or(
-        "decay_per_epoch",
-        1.0,
-        "a factor above 0, at most 1",
-        f64::MIN_POSITIVE..=1.0,
-    );
-    section.finish();
-    Some(Optimiser {
-        rule: rule?,
-        learning_rate: rate?,
-        weight_decay: weight_decay?,
-        decay_per_epoch: decay?,
     })
 }
 

@@ -7,7 +7,7 @@
 )]
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Rule, Schedule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::executor::InputSpike;
@@ -86,14 +86,16 @@ pub fn program(batch: usize, replicas: usize) -> Program {
         }),
         adjoint: true,
         optimiser: Some(Optimiser {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            learning_rate: 5e-3,
             weight_decay: 1e-6,
-            decay_per_batch: 0.99,
+            schedule: Schedule::Exponential { factor: 0.99 },
+            ..Optimiser::new(
+                Rule::Adam {
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                },
+                5e-3,
+            )
         }),
         record: Vec::new(),
     };

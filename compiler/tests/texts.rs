@@ -1,7 +1,7 @@
 //! Texts of both IRs: they read back to the same value; and programs that the verifier must refuse.
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule, Schedule};
+use nirc_compiler::options::{Clip, Loss, Optimiser, Options, Rule, Schedule};
 use nirc_ir::connection::{Axis, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{HandlerKind, Program};
@@ -80,6 +80,7 @@ fn options() -> Options {
         optimiser: Some(Optimiser {
             weight_decay: 1e-6,
             schedule: Schedule::Exponential { factor: 0.99 },
+            clip: Some(Clip::Norm(1.0)),
             ..Optimiser::new(
                 Rule::Adam {
                     beta1: 0.9,

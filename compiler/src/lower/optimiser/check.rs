@@ -107,3 +107,73 @@ impl Check {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    fn places(optimiser: &Optimiser) -> Vec<String> {
+        let problems = check(optimiser).0;
+        assert!(problems.iter().all(|p| p.help.is_some()), "{problems:?}");
+        problems.into_iter().map(|problem| problem.place).collect()
+    }
+
+    #[test]
+    fn every_number_without_a_meaning_is_told() {
+        let momentum = Rule::Sgd {
+            momentum: 0.9,
+            nesterov: true,
+        };
+        assert!(places(&Optimiser::new(momentum, 0.1)).is_empty());
+        let bad = Optimiser {
+            weight_decay: -1.0,
+            warm_up: NonZeroU32::new(MOST_BATCHES + 1),
+            schedule: Schedule::Cosine {
+                batches: NonZeroU32::MAX,
+                last: 1.0,
+            },
+            clip: Some(Clip::Norm(0.0)),
+            ..Optimiser::new(
+                Rule::AdaMax {
+                    beta1: 1.0,
+                    beta2: f64::NAN,
+                    epsilon: 1e-60,
+                },
+                f64::INFINITY,
+            )
+        };
+        let expected = [
+            "learning_rate",
+            "weight_decay",
+            "beta1",
+            "beta2",
+            "epsilon",
+            "schedule.warm_up",
+            "clip.norm",
+        ];
+        assert_eq!(places(&bad), expected.map(|key| format!("optimiser.{key}")));
+        let bad = Optimiser {
+            schedule: Schedule::Step {
+                batches: NonZeroU32::MAX,
+                factor: 1.5,
+            },
+            clip: Some(Clip::Value(f64::NAN)),
+            ..Optimiser::new(
+                Rule::Sgd {
+                    momentum: 0.0,
+                    nesterov: true,
+                },
+                0.1,
+            )
+        };
+        let expected = [
+            "nesterov",
+            "schedule.step_size",
+            "schedule.gamma",
+            "clip.value",
+        ];
+        assert_eq!(places(&bad), expected.map(|key| format!("optimiser.{key}")));
+    }
+}

@@ -1,7 +1,7 @@
 //! Texts of both IRs: they read back to the same value; and programs that the verifier must refuse.
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_compiler::options::{Clip, Loss, Optimiser, Options, Rule, Schedule};
 use nirc_ir::connection::{Axis, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{HandlerKind, Program};
@@ -79,14 +79,17 @@ fn options() -> Options {
         adjoint: true,
         regularise: Vec::new(),
         optimiser: Some(Optimiser {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            learning_rate: 1e-3,
             weight_decay: 1e-6,
-            decay_per_batch: 0.99,
+            schedule: Schedule::Exponential { factor: 0.99 },
+            clip: Some(Clip::Norm(1.0)),
+            ..Optimiser::new(
+                Rule::Adam {
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                },
+                1e-3,
+            )
         }),
         record: Vec::new(),
     }

@@ -36,7 +36,7 @@
 //!   are lanes.
 //! * **Places**: the scalar of a fold stands nowhere else in its body; a body names an array either with
 //!   rows or without.
-//! * **Messages** send exactly once. **Spikes** stand once in a `tick`, and record as many numbers as the
+//! * **Messages** and **measures** send exactly once, and nothing else does. **Spikes** stand once in a `tick`, and record as many numbers as the
 //!   tape has fields.
 
 mod access;
@@ -217,7 +217,7 @@ fn role_has(role: Role, kind: HandlerKind) -> bool {
                 | K::GradientTick
         ),
         Role::Loss => matches!(kind, K::Event(_) | K::Turn | K::Message(_)),
-        Role::Optimiser(_) => matches!(kind, K::Gather | K::Schedule | K::Update),
+        Role::Optimiser(_) => matches!(kind, K::Gather | K::Measure | K::Schedule | K::Update),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::config::{Config, Regularise, Training};
 pub enum Job {
     /// Forward pass, adjoint pass, loss and optimiser.
     Train {
-        /// Training samples of an epoch, from which the learning rate's decay a batch follows.
+        /// Training samples of an epoch, from which the learning rate of a batch follows.
         samples: usize,
     },
     /// Forward and adjoint pass over a batch of so many samples.
@@ -73,7 +73,8 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
             options.batch = training.batch;
             options.loss = Some(loss(config)?);
             options.regularise = regularise(config);
-            options.optimiser = Some(optimiser.lowered((samples / training.batch).max(1)));
+            let batches = (samples / training.batch).max(1);
+            options.optimiser = Some(optimiser.lowered(batches, training.epochs)?);
         }
         Job::Gradient {
             batch,

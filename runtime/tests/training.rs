@@ -2,43 +2,11 @@
 
 mod common;
 
-use common::{program, samples, settings};
+use common::{Stopper, program, samples, settings, timeless};
+use nirc_ir::codes;
 use nirc_ir::interpreter::Interpreter;
-use nirc_ir::{Diagnostic, codes};
 use nirc_runtime::checkpoint::{Checkpoint, Origin};
-use nirc_runtime::training::{Ended, Epoch, Evaluation, Observer, Snapshot, Trainer};
-
-/// Counts batches and stops after some.
-struct Stopper {
-    batches: usize,
-    stop_after: usize,
-    epochs: Vec<Epoch>,
-}
-
-impl Stopper {
-    fn after(stop_after: usize) -> Self {
-        Self {
-            batches: 0,
-            stop_after,
-            epochs: Vec::new(),
-        }
-    }
-}
-
-impl Observer<Interpreter> for Stopper {
-    fn batch(&mut self, _: &Trainer<'_, Interpreter>) -> Result<(), Diagnostic> {
-        self.batches += 1;
-        Ok(())
-    }
-    fn evaluated(&mut self, _: &Evaluation) {}
-    fn epoch(&mut self, epoch: &Epoch, _: &Trainer<'_, Interpreter>) -> Result<(), Diagnostic> {
-        self.epochs.push(epoch.clone());
-        Ok(())
-    }
-    fn stop(&self) -> bool {
-        self.batches >= self.stop_after
-    }
-}
+use nirc_runtime::training::{Ended, Snapshot, Trainer};
 
 /// Trains three epochs, from a snapshot if there is one, and stops after so many batches.
 fn run(from: Option<&Snapshot>, stop_after: usize) -> (Ended, Snapshot) {
@@ -52,15 +20,6 @@ fn run(from: Option<&Snapshot>, stop_after: usize) -> (Ended, Snapshot) {
     let mut observer = Stopper::after(stop_after);
     let ended = trainer.run(&mut observer).expect("it runs");
     (ended, trainer.snapshot().expect("readable"))
-}
-
-/// Everything but the wall clock.
-fn timeless(mut snapshot: Snapshot) -> Snapshot {
-    for epoch in &mut snapshot.progress.epochs {
-        (epoch.seconds, epoch.test_seconds) = (0.0, 0.0);
-    }
-    (snapshot.progress.seconds, snapshot.progress.test_seconds) = (0.0, 0.0);
-    snapshot
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Writer {
             program.processes.push(process);
         }
         for (tensor, decl) in program.tensors.clone().iter() {
-            let process = self.optimiser(tensor, decl.rows * decl.lanes);
+            let process = self.optimiser(tensor, decl.rows * decl.lanes, &program);
             program.processes.push(process);
         }
         program
@@ -179,7 +179,7 @@ impl Writer {
         }
     }
 
-    fn optimiser(&mut self, tensor: Tensor, lanes: usize) -> Process {
+    fn optimiser(&mut self, tensor: Tensor, lanes: usize, program: &Program) -> Process {
         let init = self.rng.normal();
         let mut process = Process {
             name: format!("optimiser{}", tensor.index()),
@@ -197,22 +197,16 @@ impl Writer {
             tape: None,
             handlers: Vec::new(),
         };
-        let nothing = Program {
-            name: String::new(),
-            ticks: self.ticks,
-            dt: 1.0,
-            first_tick: 1,
-            replicas: 1,
-            tensors: PrimaryMap::new(),
-            processes: PrimaryMap::new(),
-            channels: PrimaryMap::new(),
-        };
-        for (kind, domain) in [
+        let mut kinds = vec![
             (HandlerKind::Gather, Domain::Lanes),
             (HandlerKind::Schedule, Domain::Scalar),
             (HandlerKind::Update, Domain::Lanes),
-        ] {
-            self.handler(&mut process, kind, domain, 1, &nothing);
+        ];
+        if self.rng.below(2) == 0 {
+            kinds.insert(1, (HandlerKind::Measure, Domain::Lanes));
+        }
+        for (kind, domain) in kinds {
+            self.handler(&mut process, kind, domain, 1, program);
         }
         process
     }
@@ -320,7 +314,7 @@ impl<'a> BodyWriter<'a> {
             }
         }
         match self.kind {
-            HandlerKind::Message(_) => self.send(),
+            HandlerKind::Message(_) | HandlerKind::Measure => self.send(),
             HandlerKind::Tick if self.process.tape.is_some() => self.spike(),
             _ => {}
         }
@@ -334,7 +328,11 @@ impl<'a> BodyWriter<'a> {
     fn has_bin(&self) -> bool {
         !matches!(
             self.kind,
-            HandlerKind::Turn | HandlerKind::Gather | HandlerKind::Schedule | HandlerKind::Update
+            HandlerKind::Turn
+                | HandlerKind::Gather
+                | HandlerKind::Measure
+                | HandlerKind::Schedule
+                | HandlerKind::Update
         )
     }
 
@@ -342,6 +340,10 @@ impl<'a> BodyWriter<'a> {
     fn has_payload(&self) -> bool {
         match self.kind {
             HandlerKind::Spike | HandlerKind::Gather => true,
+            // The process is not part of the program yet.
+            HandlerKind::Schedule => {
+                self.process.handler(HandlerKind::Measure).is_some() || self.program.has_measures()
+            }
             HandlerKind::Event(chan) => {
                 let from = self.program.channels[chan].from;
                 let producer = self.program.processes.get(from);

@@ -1,8 +1,10 @@
 //! One suite for every executor: the interpreter says what is right, the others agree to the bit, with
 //! any number of threads.
 
+use std::num::NonZeroU32;
+
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_compiler::options::{Clip, Loss, Optimiser, Options, Rule, Schedule};
 use nirc_host::HostSimulator;
 use nirc_ir::codes;
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -182,20 +184,60 @@ fn options(n: &mut Numbers) -> Options {
         ])),
         adjoint: true,
         regularise: Vec::new(),
-        optimiser: Some(Optimiser {
-            rule: n.choose(&[
-                Rule::Sgd,
-                Rule::Adam {
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    epsilon: 1e-8,
-                },
-            ]),
-            learning_rate: 0.01,
-            weight_decay: n.choose(&[0.0, 1e-5]),
-            decay_per_batch: n.choose(&[1.0, 0.9]),
-        }),
+        optimiser: Some(optimiser(n)),
         record: Vec::new(),
+    }
+}
+
+fn optimiser(n: &mut Numbers) -> Optimiser {
+    let batches = |n: &mut Numbers| NonZeroU32::new(1 + n.below(3) as u32);
+    let (beta1, beta2, epsilon) = (n.choose(&[0.9, 0.4]), 0.999, 1e-8);
+    Optimiser {
+        rule: n.choose(&[
+            Rule::Sgd {
+                momentum: 0.0,
+                nesterov: false,
+            },
+            Rule::Sgd {
+                momentum: 0.9,
+                nesterov: false,
+            },
+            Rule::Sgd {
+                momentum: 0.5,
+                nesterov: true,
+            },
+            Rule::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            },
+            Rule::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+            },
+            Rule::AdaMax {
+                beta1,
+                beta2,
+                epsilon,
+            },
+        ]),
+        learning_rate: 0.01,
+        weight_decay: n.choose(&[0.0, 1e-5]),
+        warm_up: batches(n).filter(|_| n.below(2) == 0),
+        schedule: match (n.below(4), batches(n)) {
+            (1, Some(batches)) => Schedule::Step {
+                batches,
+                factor: 0.1,
+            },
+            (2, Some(batches)) => Schedule::Cosine {
+                batches,
+                last: n.choose(&[0.0, 1e-4]),
+            },
+            (3, _) => Schedule::Exponential { factor: 0.9 },
+            _ => Schedule::Constant,
+        },
+        clip: n.choose(&[None, Some(Clip::Value(1e-3)), Some(Clip::Norm(1e-2))]),
     }
 }
 

@@ -129,6 +129,9 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
                 .push(Diagnostic::error(codes::CONFIG_CONTRADICTION, "loss", message).help(help));
         }
     }
+    if let Some(optimiser) = &options.optimiser {
+        problems.0.extend(optimiser::check(optimiser).0);
+    }
     for projection in network.projections.values() {
         if let Link::Path(nodes) = &projection.link {
             let message = format!("a path of {} nodes is no synapses yet", nodes.len());

@@ -149,6 +149,7 @@ fn kind_text(kind: HandlerKind) -> String {
         HandlerKind::Gradient(chan) => format!("gradient {chan}"),
         HandlerKind::GradientTick => "gradient_tick".into(),
         HandlerKind::Gather => "gather".into(),
+        HandlerKind::Measure => "measure".into(),
         HandlerKind::Schedule => "schedule".into(),
         HandlerKind::Update => "update".into(),
     }
@@ -450,6 +451,7 @@ impl Parser<'_> {
                 "gradient" => HandlerKind::Gradient(line.entity("chan")?),
                 "gradient_tick" => HandlerKind::GradientTick,
                 "gather" => HandlerKind::Gather,
+                "measure" => HandlerKind::Measure,
                 "schedule" => HandlerKind::Schedule,
                 "update" => HandlerKind::Update,
                 other => return Err(format!("unknown handler `{other}`")),

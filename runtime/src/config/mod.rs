@@ -4,6 +4,7 @@
 //! overrides work on the TOML tree, so that they pass the same checks as the file.
 
 mod loss;
+mod optimiser;
 mod parse;
 mod regularise;
 mod section;
@@ -11,7 +12,6 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
-use nirc_compiler::options;
 use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use serde::{Serialize, Serializer};
@@ -19,6 +19,7 @@ use serde::{Serialize, Serializer};
 use crate::reading::Reading;
 
 pub use loss::{Loss, Score};
+pub use optimiser::{Clip, Moments, Optimiser, Rule, Schedule, WarmUp};
 pub use regularise::{Bounds, Regularise};
 pub use tree::Tree;
 
@@ -134,37 +135,6 @@ pub struct Init {
     pub std: f64,
 }
 
-/// `[optimiser]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Optimiser {
-    /// Update rule.
-    #[serde(flatten)]
-    pub rule: Rule,
-    /// Learning rate of the first batch.
-    pub learning_rate: f64,
-    /// L2 weight decay, added to the gradient.
-    pub weight_decay: f64,
-    /// Factor on the learning rate over an epoch, applied smoothly after each batch.
-    pub decay_per_epoch: f64,
-}
-
-/// `optimiser.kind`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Rule {
-    /// Plain gradient descent.
-    Sgd,
-    /// Adam with bias correction.
-    Adam {
-        /// Decay of the first moment.
-        beta1: f64,
-        /// Decay of the second moment.
-        beta2: f64,
-        /// Added to the denominator.
-        epsilon: f64,
-    },
-}
-
 /// `[training]`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Training {
@@ -222,30 +192,6 @@ impl Config {
             dt: Some(self.time.dt),
             changes: self.changes.clone(),
             ..Reading::under(self.convention.clone())
-        }
-    }
-}
-
-impl Optimiser {
-    /// The compiler's notion of it, for this many batches an epoch.
-    pub fn lowered(self, batches: usize) -> options::Optimiser {
-        options::Optimiser {
-            rule: match self.rule {
-                Rule::Sgd => options::Rule::Sgd,
-                Rule::Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                } => options::Rule::Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                },
-            },
-            learning_rate: self.learning_rate,
-            weight_decay: self.weight_decay,
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^53 batches")]
-            decay_per_batch: self.decay_per_epoch.powf(1.0 / batches as f64),
         }
     }
 }

@@ -11,8 +11,7 @@ use super::loss;
 use super::regularise;
 use super::section::Section;
 use super::{
-    ArrayFiles, Config, Data, Generated, Init, Mapping, Optimiser, Rule, Style, Time, Training,
-    Tree,
+    ArrayFiles, Config, Data, Generated, Init, Mapping, Style, Time, Training, Tree, optimiser,
 };
 
 /// Seconds between checkpoints unless the configuration says otherwise.
@@ -53,7 +52,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
     let init = init(root);
     let loss = optional(root, "loss", loss::read);
     let regularise = regularise::read(root);
-    let optimiser = optional(root, "optimiser", optimiser);
+    let optimiser = optional(root, "optimiser", optimiser::read);
     let training = optional(root, "training", training);
     let mapping = match root.section("mapping") {
         Some(section) => mapping(&section),
@@ -256,41 +255,6 @@ fn init(root: &Section<'_>) -> Option<Vec<Init>> {
         })
         .collect();
     rules.into_iter().collect()
-}
-
-fn optimiser(section: &Section<'_>) -> Option<Optimiser> {
-    let adam = section.required_choice("kind", &[("sgd", false), ("adam", true)])?;
-    let rule = if adam {
-        let decay = "a number from 0 to below 1";
-        let beta1 = section.float_or("beta1", 0.9, decay, 0.0..1.0);
-        let beta2 = section.float_or("beta2", 0.999, decay, 0.0..1.0);
-        let epsilon = section.float_or("epsilon", 1e-8, "a positive number", POSITIVE);
-        match (beta1, beta2, epsilon) {
-            (Some(beta1), Some(beta2), Some(epsilon)) => Some(Rule::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }),
-            _ => None,
-        }
-    } else {
-        Some(Rule::Sgd)
-    };
-    let rate = section.required_float("learning_rate", "a positive number", POSITIVE);
-    let weight_decay = section.float_or("weight_decay", 0.0, "a number of 0 or more", NOT_NEGATIVE);
-    let decay = section.float_or(
-        "decay_per_epoch",
-        1.0,
-        "a factor above 0, at most 1",
-        f64::MIN_POSITIVE..=1.0,
-    );
-    section.finish();
-    Some(Optimiser {
-        rule: rule?,
-        learning_rate: rate?,
-        weight_decay: weight_decay?,
-        decay_per_epoch: decay?,
-    })
 }
 
 fn training(section: &Section<'_>) -> Option<Training> {

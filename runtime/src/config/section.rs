@@ -108,11 +108,7 @@ impl<'a> Section<'a> {
         let value = self.get(key)?;
         let number = match value {
             Value::Float(number) => *number,
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a whole number written for a float"
-            )]
-            Value::Integer(number) => *number as f64,
+            Value::Integer(number) => whole(*number),
             other => {
                 self.wrong_type(key, expected, other);
                 return None;
@@ -146,6 +142,31 @@ impl<'a> Section<'a> {
             self.get(key);
             Some(default)
         }
+    }
+
+    /// So many numbers in a list that may be absent.
+    pub(super) fn floats<const N: usize>(
+        &self,
+        key: &str,
+        expected: &str,
+        range: impl RangeBounds<f64>,
+    ) -> Option<[f64; N]> {
+        let value = self.get(key)?;
+        let Value::Array(items) = value else {
+            self.wrong_type(key, expected, value);
+            return None;
+        };
+        let numbers = items.iter().map(|item| match item {
+            Value::Float(number) => Some(*number),
+            Value::Integer(number) => Some(whole(*number)),
+            _ => None,
+        });
+        let numbers: Option<Vec<f64>> = numbers.collect();
+        let numbers = numbers
+            .filter(|numbers| numbers.iter().all(|number| range.contains(number)))
+            .and_then(|numbers| <[f64; N]>::try_from(numbers).ok());
+        self.checked(key, expected, value, numbers.is_some())?;
+        numbers
     }
 
     /// A whole number that may be absent.
@@ -257,6 +278,12 @@ impl<'a> Section<'a> {
         );
         None
     }
+}
+
+/// A whole number written for a float.
+#[expect(clippy::cast_precision_loss, reason = "that is what is asked for")]
+fn whole(number: i64) -> f64 {
+    number as f64
 }
 
 /// Edit distance, for suggestions.

@@ -1,5 +1,5 @@
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule, Schedule};
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_FAULT, DEVICE_LOSS, DEVICE_TIMEOUT};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{ArrayDecl, ArrayKind, HandlerKind, Op, Program, Role, Stmt};
@@ -121,14 +121,16 @@ fn options(replicas: usize) -> Options {
         adjoint: true,
         regularise: Vec::new(),
         optimiser: Some(Optimiser {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            learning_rate: 2e-3,
             weight_decay: 6.5e-7,
-            decay_per_batch: 0.999,
+            schedule: Schedule::Exponential { factor: 0.999 },
+            ..Optimiser::new(
+                Rule::Adam {
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                },
+                2e-3,
+            )
         }),
         record: Vec::new(),
     }

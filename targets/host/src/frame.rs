@@ -10,7 +10,7 @@ use crate::space::Shape;
 pub(crate) const TICK: u32 = 0;
 /// Slot of what arrived with an event.
 pub(crate) const PAYLOAD: u32 = 1;
-/// Slot of what a message handler sends.
+/// Slot of what a message or measure handler sends.
 pub(crate) const SENT: u32 = 2;
 /// First slot of the fields of an own spike.
 pub(crate) const FIELDS: u32 = 16;

@@ -173,6 +173,7 @@ pub(crate) struct OptimiserPlan {
     /// The gradient in the arena of a replica.
     pub(crate) gradient: Option<usize>,
     pub(crate) gather: Option<Routine>,
+    pub(crate) measure: Option<Routine>,
     pub(crate) schedule: Option<Routine>,
     pub(crate) update: Option<Routine>,
 }
@@ -487,8 +488,9 @@ impl OptimiserPlan {
             .values()
             .map(|decl| find(decl.kind))
             .collect();
-        let [gather, schedule, update] = [
+        let [gather, measure, schedule, update] = [
             HandlerKind::Gather,
+            HandlerKind::Measure,
             HandlerKind::Schedule,
             HandlerKind::Update,
         ]
@@ -522,6 +524,7 @@ impl OptimiserPlan {
             parameter,
             gradient,
             gather,
+            measure,
             schedule,
             update,
         }

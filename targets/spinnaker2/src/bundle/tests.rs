@@ -74,12 +74,13 @@ fn program(hidden: usize, replicas: usize) -> Program {
         }),
         adjoint: true,
         regularise: Vec::new(),
-        optimiser: Some(Optimiser {
-            rule: Rule::Sgd,
-            learning_rate: 0.1,
-            weight_decay: 0.0,
-            decay_per_batch: 1.0,
-        }),
+        optimiser: Some(Optimiser::new(
+            Rule::Sgd {
+                momentum: 0.0,
+                nesterov: false,
+            },
+            0.1,
+        )),
         record: Vec::new(),
     };
     lower(&network, &options).expect("a small network")

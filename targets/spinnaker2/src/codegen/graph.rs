@@ -57,7 +57,7 @@ pub(super) enum Place {
     Error(Chan),
     /// The lane's element of the array that the caller points to.
     Remote,
-    /// The value that the event brought, where the caller points to.
+    /// The value that the event brought, or the sum of measures, where the caller points to.
     Payload,
 }
 
@@ -303,7 +303,9 @@ impl Builder<'_> {
     fn payload(&mut self) -> Id {
         match self.handler.kind {
             HandlerKind::Gather => return self.load(Place::Remote),
-            HandlerKind::Event(_) | HandlerKind::Gradient(_) => return self.load(Place::Payload),
+            HandlerKind::Event(_) | HandlerKind::Gradient(_) | HandlerKind::Schedule => {
+                return self.load(Place::Payload);
+            }
             _ => {}
         }
         let mut sum = None;

@@ -2,7 +2,7 @@
 //!
 //! # Calls
 //! A handler is a function: the source, the entry of the tape or the address of the replica's array in r0, the
-//! address of the value that an event brought, or a gradient is for, in r1, the error it sends in s0. It keeps r8 to
+//! address of the value that an event brought, or a gradient is for, in r1, what it sends in s0. It keeps r8 to
 //! r11 and the stack pointer; everything else may change. r12 is scratch throughout.
 //!
 //! # Lanes

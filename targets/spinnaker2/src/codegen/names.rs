@@ -19,6 +19,8 @@ pub(super) const COMMAND: &str = "command";
 pub(super) const FLAGS: &str = "flags";
 /// READY packets received.
 pub(super) const READY: &str = "ready";
+/// Sum of the measures of this batch.
+pub(super) const MEASURED: &str = "measured";
 /// Batches that the optimisers have finished.
 pub(super) const UPDATES: &str = "updates";
 /// The ring of packets without payload.
@@ -110,6 +112,7 @@ pub(super) fn handler(kind: HandlerKind) -> String {
         HandlerKind::Gradient(chan) => format!("adjoint.gradient.{chan}"),
         HandlerKind::GradientTick => "adjoint.gradient_tick".to_owned(),
         HandlerKind::Gather => "gather".to_owned(),
+        HandlerKind::Measure => "measure".to_owned(),
         HandlerKind::Schedule => "schedule".to_owned(),
         HandlerKind::Update => "update".to_owned(),
     }

@@ -245,6 +245,9 @@ pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, Code
     control(&mut plan);
     plan.values(names::READY, vec![0], "READY packets not yet used");
     plan.values(names::UPDATES, vec![0], "batches finished");
+    if program.has_measures() {
+        plan.values(names::MEASURED, vec![0], "sum of the measures of a batch");
+    }
     for &proc in group {
         check_ranges(program, proc)?;
         arrays(&mut plan, program, proc, 0);

@@ -12,7 +12,7 @@ use nirc_spinnaker2::target::Target;
 
 use nirc_tests::forward::{self, Limits};
 
-use crate::programs::{Numbers, all};
+use crate::programs::{Numbers, all, groups};
 
 const LIMIT: u64 = 1_000_000;
 
@@ -102,6 +102,7 @@ fn symbol(program: &Program, proc: Proc, index: usize) -> String {
         HandlerKind::Gradient(chan) => format!("adjoint.gradient.{chan}"),
         HandlerKind::GradientTick => "adjoint.gradient_tick".to_owned(),
         HandlerKind::Gather => "gather".to_owned(),
+        HandlerKind::Measure => "measure".to_owned(),
         HandlerKind::Schedule => "schedule".to_owned(),
         HandlerKind::Update => "update".to_owned(),
     };
@@ -170,9 +171,12 @@ pub(crate) fn try_handler(
     if handler.kind == HandlerKind::Value {
         event.payload = Payload::PerLane(own_values(bench, numbers));
     }
-    if let HandlerKind::Event(chan) | HandlerKind::Gradient(chan) = handler.kind
-        && program.carries_values(chan)
-    {
+    let given = match handler.kind {
+        HandlerKind::Event(chan) | HandlerKind::Gradient(chan) => program.carries_values(chan),
+        HandlerKind::Schedule => program.has_measures(),
+        _ => false,
+    };
+    if given {
         let value = numbers.unit();
         let addr = bench.firmware.sram_used().next_multiple_of(4);
         bench.poke_at(addr, &[value]);
@@ -273,12 +277,16 @@ fn handlers_do_what_the_interpreter_does() {
     let target = Target::spinnaker2();
     let mut numbers = Numbers::new(1);
     for (name, program) in all() {
-        for (proc, process) in program.processes.iter() {
+        for (proc, group) in groups(&program)
+            .iter()
+            .flat_map(|group| group.iter().map(move |&proc| (proc, group)))
+        {
+            let process = &program.processes[proc];
             if process.handlers.is_empty() {
                 continue;
             }
             let firmware =
-                compile(&program, &[proc], &target, Pacing::whole(&program)).expect("compiles");
+                compile(&program, group, &target, Pacing::whole(&program)).expect("compiles");
             for (index, handler) in process.handlers.iter().enumerate() {
                 for _ in 0..8 {
                     let mut bench = Bench::new(&program, proc, &firmware);

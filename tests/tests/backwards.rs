@@ -4,11 +4,11 @@
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::nir;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule, Score};
+use nirc_compiler::options::{Cost, Loss, Optimiser, Options, Regulariser, Rule, Score};
 use nirc_ir::codes;
 use nirc_ir::convention::Convention;
 use nirc_ir::event::Program;
-use nirc_ir::network::PopulationKind;
+use nirc_ir::network::{Network, Population, PopulationKind};
 use nirc_runtime::emulated::{Emulated, EmulatorOptions};
 use nirc_runtime::model::Model;
 use nirc_runtime::reading::Reading;
@@ -80,16 +80,40 @@ fn program(seed: u64) -> Option<Program> {
         spike_bound: None,
         loss: Some(losses[rng.below(losses.len())]),
         adjoint: true,
-        regularise: Vec::new(),
+        regularise: costs(&network, rng.below(3) == 0),
         optimiser: (rng.below(3) > 0).then_some(Optimiser {
-            rule: Rule::Sgd,
-            learning_rate: 1e-3,
             weight_decay: 1e-4,
-            decay_per_batch: 0.99,
+            ..Optimiser::new(
+                Rule::Sgd {
+                    momentum: 0.9,
+                    nesterov: false,
+                },
+                1e-3,
+            )
         }),
         record: Vec::new(),
     };
     lower(&network, &options).ok()
+}
+
+/// Costs of the numbers of spikes of all populations that have some.
+fn costs(network: &Network, any: bool) -> Vec<Regulariser> {
+    let spiking = network.populations.values().filter(|p| match &p.kind {
+        PopulationKind::Neurons(neuron) => any && neuron.firing.is_some(),
+        PopulationKind::Source | PopulationKind::Graded => false,
+    });
+    let of = |p: &Population| {
+        let bounds = Cost::Bounds {
+            least: 1.0,
+            most: 2.0,
+        };
+        [bounds, Cost::Silent].map(|cost| Regulariser {
+            population: p.name.clone(),
+            cost,
+            strength: 0.1,
+        })
+    };
+    spiking.flat_map(of).collect()
 }
 
 #[test]

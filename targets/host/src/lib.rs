@@ -35,6 +35,7 @@
 
 #![deny(unsafe_code)]
 
+mod adjoint;
 mod arena;
 mod code;
 mod compile;
@@ -52,6 +53,7 @@ mod scalar;
 mod simulator;
 mod space;
 mod synapses;
+mod tape;
 mod vector;
 
 pub use simulator::HostSimulator;

@@ -145,6 +145,8 @@ pub(crate) struct Space {
     constants: BTreeMap<u32, u32>,
     /// Constant arrays over lanes, by content.
     tables: BTreeMap<Vec<u32>, u32>,
+    /// Where the errors of a bin's values are added up, by length.
+    errors: BTreeMap<usize, u32>,
     scalar_temps: Vec<u32>,
     vector_temps: BTreeMap<usize, Vec<u32>>,
 }
@@ -222,6 +224,16 @@ impl Space {
         self.image[base as usize..base as usize + content.len()].copy_from_slice(&content);
         self.tables.insert(key, base);
         Addr::lanes(base)
+    }
+
+    /// The array of this length for the errors of a bin's values.
+    pub(crate) fn errors(&mut self, len: usize) -> u32 {
+        if let Some(base) = self.errors.get(&len) {
+            return *base;
+        }
+        let base = self.array(len, 0.0);
+        self.errors.insert(len, base);
+        base
     }
 
     /// The `k`-th scalar that any handler may use while it runs.

@@ -11,7 +11,7 @@
 use nirc_ir::connection::{Axis, Connection, Tap};
 
 use crate::code::{At, Offsets, Scalar, ScalarOp};
-use crate::frame::{Frame, PAYLOAD};
+use crate::frame::{Events, Frame, PAYLOAD, SENT};
 use crate::scalar;
 
 /// A handler over the synapses of a connection.
@@ -21,6 +21,8 @@ pub(crate) struct SynapseCode {
     outer: Box<[Axis]>,
     inner: Axis,
     body: Body,
+    /// What the fold that is sent starts from, if one is.
+    identity: Option<f32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +65,13 @@ struct Run {
 }
 
 impl SynapseCode {
-    /// The code of a handler whose body is `steps`; `None` where the connection names no synapses.
-    pub(crate) fn new(connection: &Connection, steps: Box<[Scalar]>) -> Option<Self> {
+    /// The code of a handler whose body is `steps`, and which sends a fold that starts from `identity`; `None`
+    /// where the connection names no synapses.
+    pub(crate) fn new(
+        connection: &Connection,
+        steps: Box<[Scalar]>,
+        identity: Option<f32>,
+    ) -> Option<Self> {
         let Connection::Taps(axes) = connection else {
             return None;
         };
@@ -77,6 +84,7 @@ impl SynapseCode {
             outer: outer.into(),
             inner: inner.clone(),
             body,
+            identity,
         })
     }
 
@@ -202,13 +210,16 @@ impl Run {
     }
 }
 
-/// Runs `code` for some sources of a bin, in order, with the value of each if there are any.
+/// Runs `code` for some events of a bin, in order.
 #[inline(always)]
-pub(crate) fn run(code: &SynapseCode, sources: &[u32], values: &[f32], frame: &mut Frame<'_>) {
+pub(crate) fn run(code: &SynapseCode, events: &mut Events<'_>, frame: &mut Frame<'_>) {
     let mut taps = std::mem::take(&mut frame.scratch.taps);
-    for (k, source) in sources.iter().enumerate() {
-        if let Some(value) = values.get(k) {
+    for (k, source) in events.sources.iter().enumerate() {
+        if let Some(value) = events.values.get(k) {
             frame.mem[PAYLOAD as usize] = *value;
+        }
+        if let Some(identity) = code.identity {
+            frame.mem[SENT as usize] = identity;
         }
         let place = code.expand(*source, &mut taps);
         match &code.body {
@@ -220,6 +231,9 @@ pub(crate) fn run(code: &SynapseCode, sources: &[u32], values: &[f32], frame: &m
                     }
                 }
             }
+        }
+        if let Some(sent) = events.sent.get_mut(k * events.step) {
+            *sent = frame.mem[SENT as usize];
         }
     }
     frame.scratch.taps = taps;

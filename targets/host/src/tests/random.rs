@@ -1,6 +1,7 @@
 //! Programs that no compiler would write.
 
 use nirc_ir::verify::verify;
+use nirc_tests::forward::Limits;
 use nirc_tests::random::{Shape, program};
 
 use super::assert_agrees;
@@ -20,4 +21,9 @@ fn check(seeds: std::ops::Range<u64>, shape: Shape) {
 #[test]
 fn random_plain_programs() {
     check(0..200, Shape::Plain);
+}
+
+#[test]
+fn random_programs_of_any_shape() {
+    check(0..200, Shape::Any(Limits::HOST));
 }

@@ -68,15 +68,17 @@ impl Adjoint<'_> {
 
     fn errors_of_values(&mut self, bin: u32) {
         for input in &self.process.inputs {
-            self.errors_of_input(input, bin);
+            if let Some(lanes) = input.values {
+                self.errors_of_input(input, lanes, bin);
+            }
         }
     }
 
-    /// Sends an error for each value that a channel brought in `bin`.
-    fn errors_of_input(&mut self, input: &Input, bin: u32) {
+    /// Sends an error for each of the values that a channel brought in `bin`.
+    fn errors_of_input(&mut self, input: &Input, lanes: usize, bin: u32) {
         let first = self.plan.program.first_tick;
         let sends = sent(input, bin).filter(|(_, emitted)| *emitted >= first);
-        let Some(((message, emitted), lanes)) = sends.zip(input.values) else {
+        let Some((message, emitted)) = sends else {
             return;
         };
         let channels = self.plan.processes[input.from].errors.len();
@@ -165,22 +167,29 @@ impl Adjoint<'_> {
     #[inline(always)]
     fn gradients(&mut self, bin: u32) {
         for input in &self.process.inputs {
-            let Some(emitted) = bin.checked_sub(input.delay) else {
+            if let Some(lanes) = input.values {
+                self.gradients_of_values(input, lanes, bin);
+                self.errors_of_input(input, lanes, bin);
+                continue;
+            }
+            let brought = input.gradient.as_ref().zip(bin.checked_sub(input.delay));
+            let Some((gradient, emitted)) = brought else {
                 continue;
             };
             let tape = &self.tapes[input.from];
-            if let Some(gradient) = &input.gradient {
-                if let Some(lanes) = input.values {
-                    let values = &tape.values[emitted as usize * lanes..][..lanes];
-                    let sources = &self.plan.lanes[..lanes];
-                    gradient.run_values(sources, values, emitted, &mut self.frame);
-                } else {
-                    let sources = &tape.spikes.lanes[tape.range(emitted)];
-                    gradient.run_spikes(sources, emitted, &mut self.frame);
-                }
-            }
-            self.errors_of_input(input, bin);
+            let sources = &tape.spikes.lanes[tape.range(emitted)];
+            gradient.run_spikes(sources, emitted, &mut self.frame);
         }
+    }
+
+    fn gradients_of_values(&mut self, input: &Input, lanes: usize, bin: u32) {
+        let brought = input.gradient.as_ref().zip(bin.checked_sub(input.delay));
+        let Some((gradient, emitted)) = brought else {
+            return;
+        };
+        let values = &self.tapes[input.from].values[emitted as usize * lanes..][..lanes];
+        let sources = &self.plan.lanes[..lanes];
+        gradient.run_values(sources, values, emitted, &mut self.frame);
     }
 
     #[inline(always)]

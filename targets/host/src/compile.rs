@@ -298,7 +298,7 @@ impl Compiler<'_, '_, '_> {
                 self.weight(at, v, Addr::lanes(0));
             }
             Op::Payload if self.kind == HandlerKind::Value => {
-                let errors = self.context.space.errors(self.context.shape.padded);
+                let errors = self.context.space.passed(self.context.shape.padded, 0);
                 self.put(v, Addr::lanes(errors));
             }
             Op::Payload => self.put(v, Addr::fixed(PAYLOAD)),

@@ -41,6 +41,7 @@ mod code;
 mod compile;
 mod facts;
 mod frame;
+mod hoist;
 mod isa;
 mod optimiser;
 mod order;

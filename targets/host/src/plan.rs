@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use nirc_ir::Diagnostic;
+use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
     Array, ArrayKind, Chan, Channel, Domain, Handler, HandlerKind, Outgoing, Output, Proc, Process,
@@ -14,6 +15,7 @@ use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::facts;
 use crate::frame::FIELDS;
+use crate::hoist::Split;
 use crate::isa::Isa;
 use crate::order;
 use crate::rest;
@@ -378,8 +380,12 @@ impl ProcessPlan {
                 homes: &homes,
                 space: &mut *space,
             };
-            let routine = compile::compile(&mut context, handler);
-            by_synapses(program, handler, routine)
+            match channel_of(handler.kind) {
+                Some(chan) if handler.domain == Domain::Synapses => {
+                    over_synapses(&program.channels[chan].connection, &mut context, handler)
+                }
+                _ => compile::compile(&mut context, handler),
+            }
         };
         let mut routine = |kind| process.handler(kind).filter(|_| network).map(&mut compile);
         let inputs = program
@@ -424,7 +430,7 @@ impl ProcessPlan {
             tick,
             turn,
             adjoint_tick,
-            value: value.map(|routine| (space.errors(shape.padded) as usize, routine)),
+            value: value.map(|routine| (space.passed(shape.padded, 0) as usize, routine)),
             spike,
             gradient_tick,
             tick_rests: false,
@@ -439,19 +445,38 @@ impl ProcessPlan {
     }
 }
 
-/// A routine for one lane as one for the synapses of a source, where that is what the handler runs over.
-fn by_synapses(program: &Program, handler: &Handler, routine: Routine) -> Routine {
-    let (Some(chan), Domain::Synapses) = (channel_of(handler.kind), handler.domain) else {
-        return routine;
-    };
-    let Routine::Lane(steps) = routine else {
-        return routine;
-    };
+/// Compiles a handler over the synapses of a connection.
+fn over_synapses(connection: &Connection, context: &mut Context<'_>, handler: &Handler) -> Routine {
     let sent = handler.body.stmts.iter().find_map(|stmt| match stmt {
         Stmt::Send(Outgoing::Fold(fold)) => Some(facts::identity(*fold)),
         _ => None,
     });
-    SynapseCode::new(&program.channels[chan].connection, steps, sent).map_or_else(
+    let padded = context.shape.padded;
+    let split = Split::new(context.process, context.homes, handler, |k| {
+        context.space.passed(padded, k)
+    });
+    let (before, each) = match split {
+        None => (None, compile::compile(context, handler)),
+        Some(split) => {
+            let mut context = Context {
+                process: &split.process,
+                homes: &split.homes,
+                shape: context.shape,
+                space: &mut *context.space,
+            };
+            let before = compile::compile(&mut context, &split.before);
+            (Some(before), compile::compile(&mut context, &split.each))
+        }
+    };
+    let before = before.and_then(|routine| match routine {
+        Routine::Vector(code) => Some(code),
+        _ => None,
+    });
+    let code = match each {
+        Routine::Lane(steps) => SynapseCode::new(connection, before, steps, sent),
+        _ => None,
+    };
+    code.map_or_else(
         || Routine::Lane(Box::default()),
         |code| Routine::Synapses(Box::new(code)),
     )

@@ -1,6 +1,6 @@
 //! Running a routine for events.
 
-use crate::code::Routine;
+use crate::code::{Routine, VectorCode};
 use crate::frame::{Event, Events, Frame, PAYLOAD, SENT};
 use crate::space::Width;
 
@@ -58,11 +58,17 @@ impl Routine {
     pub(crate) fn run_all(&self, events: &mut Events<'_>, frame: &mut Frame<'_>) {
         let isa = frame.isa;
         match self {
-            Self::Vector(code) => match frame.shape.width {
-                Width::Narrow => isa.vector::<{ Width::Narrow as usize }>(code, events, frame),
-                Width::Wide => isa.vector::<{ Width::Wide as usize }>(code, events, frame),
-            },
-            Self::Synapses(code) => isa.synapses(code, events, frame),
+            Self::Vector(code) => vector(code, events, frame),
+            Self::Synapses(code) => {
+                if let Some(before) = &code.before {
+                    let mut once = Events {
+                        sources: &[0],
+                        ..Events::in_bin(events.tick)
+                    };
+                    vector(before, &mut once, frame);
+                }
+                isa.synapses(code, events, frame);
+            }
             Self::Lane(steps) => {
                 for (k, source) in events.sources.iter().enumerate() {
                     let event = Event::at(*source, events.tick);
@@ -73,5 +79,14 @@ impl Routine {
                 }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn vector(code: &VectorCode, events: &mut Events<'_>, frame: &mut Frame<'_>) {
+    let isa = frame.isa;
+    match frame.shape.width {
+        Width::Narrow => isa.vector::<{ Width::Narrow as usize }>(code, events, frame),
+        Width::Wide => isa.vector::<{ Width::Wide as usize }>(code, events, frame),
     }
 }

@@ -145,8 +145,8 @@ pub(crate) struct Space {
     constants: BTreeMap<u32, u32>,
     /// Constant arrays over lanes, by content.
     tables: BTreeMap<Vec<u32>, u32>,
-    /// Where the errors of a bin's values are added up, by length.
-    errors: BTreeMap<usize, u32>,
+    /// Arrays in which handlers find what was computed for them, by length and number.
+    passed: BTreeMap<(usize, usize), u32>,
     scalar_temps: Vec<u32>,
     vector_temps: BTreeMap<usize, Vec<u32>>,
 }
@@ -226,13 +226,13 @@ impl Space {
         Addr::lanes(base)
     }
 
-    /// The array of this length for the errors of a bin's values.
-    pub(crate) fn errors(&mut self, len: usize) -> u32 {
-        if let Some(base) = self.errors.get(&len) {
+    /// The `k`-th array of this length in which any handler finds what was computed for it.
+    pub(crate) fn passed(&mut self, len: usize, k: usize) -> u32 {
+        if let Some(base) = self.passed.get(&(len, k)) {
             return *base;
         }
         let base = self.array(len, 0.0);
-        self.errors.insert(len, base);
+        self.passed.insert((len, k), base);
         base
     }
 

@@ -19,7 +19,7 @@ use nirc_ir::verify::verify;
 use nirc_runtime::emulated::{Emulated, EmulatorOptions};
 use nirc_spinnaker2::target::Target;
 use nirc_tests::agreement::assert_agrees;
-use nirc_tests::random::Writer;
+use nirc_tests::random::{self, Shape};
 
 /// A small generator of reproducible numbers (SplitMix64).
 struct Numbers(u64);
@@ -402,7 +402,7 @@ fn small(mut program: Program) -> Program {
 fn programs_that_no_compiler_writes_agree_on_the_chip() {
     let mut ran = 0;
     for seed in 0..150 {
-        let program = small(Writer::new(seed).program());
+        let program = small(random::program(seed, Shape::Plain));
         verify(&program).expect("the writer keeps the rules");
         let options = EmulatorOptions {
             threads: 1 + (seed % 2) as usize,

@@ -35,11 +35,13 @@
 
 #![deny(unsafe_code)]
 
+mod adjoint;
 mod arena;
 mod code;
 mod compile;
 mod facts;
 mod frame;
+mod hoist;
 mod isa;
 mod optimiser;
 mod order;
@@ -52,6 +54,7 @@ mod scalar;
 mod simulator;
 mod space;
 mod synapses;
+mod tape;
 mod vector;
 
 pub use simulator::HostSimulator;

@@ -55,7 +55,7 @@ fn optimisers() -> [(Optimiser, &'static [&'static str]); 3] {
             batches: batches(14),
             last: 1e-4,
         },
-        clip: Some(Clip::Norm(1e-3)),
+        clip: Some(Clip::Norm(1e-4)),
         ..Optimiser::new(
             Rule::Sgd {
                 momentum: 0.9,
@@ -70,7 +70,7 @@ fn optimisers() -> [(Optimiser, &'static [&'static str]); 3] {
             batches: batches(5),
             factor: 0.5,
         },
-        clip: Some(Clip::Value(1e-4)),
+        clip: Some(Clip::Value(1e-5)),
         ..Optimiser::new(
             Rule::AdamW {
                 beta1: 0.9,
@@ -137,6 +137,11 @@ fn what_optimisers_keep_outlives_stops_on_every_executor() {
             .collect();
         for array in kept {
             assert!(names.contains(array), "{array} is not in {names:?}");
+        }
+        if let Some(Clip::Norm(_)) = optimiser.clip {
+            let scale = resumed.arrays["fc1.weight.clip"][0];
+            assert!(scale < 1.0, "the last gradient was clipped: {scale}");
+            assert_eq!(resumed.arrays["fc2.weight.clip"], [scale]);
         }
     }
 }

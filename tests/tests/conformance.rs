@@ -237,7 +237,7 @@ fn optimiser(n: &mut Numbers) -> Optimiser {
             (3, _) => Schedule::Exponential { factor: 0.9 },
             _ => Schedule::Constant,
         },
-        clip: n.choose(&[None, Some(Clip::Value(1e-3)), Some(Clip::Norm(1e-2))]),
+        clip: n.choose(&[None, Some(Clip::Value(1e-5)), Some(Clip::Norm(1e-4))]),
     }
 }
 
@@ -349,7 +349,8 @@ fn assert_same(seed: u64, name: &str, got: &[(String, Vec<u32>)], expected: &[(S
     }
 }
 
-fn check(seed: u64) {
+/// Whether a gradient was clipped by its norm.
+fn check(seed: u64) -> bool {
     let mut n = Numbers(seed);
     let network = network(&mut n);
     let options = options(&mut n);
@@ -374,13 +375,18 @@ fn check(seed: u64) {
         &fingerprint(&mut emulator, &batches),
         &expected,
     );
+    expected.iter().any(|(what, bits)| {
+        what.contains(".clip ") && bits.iter().any(|bits| f32::from_bits(*bits) < 1.0)
+    })
 }
 
 #[test]
 fn random_networks_train_with_the_same_bits_everywhere() {
-    for seed in 0..60 {
-        check(seed);
-    }
+    let clipped = (0..60).filter(|seed| check(*seed)).count();
+    assert!(
+        clipped >= 5,
+        "only {clipped} networks had gradients to clip"
+    );
 }
 
 /// With tapes that fit a PE; some samples then overflow them, which every executor has to notice.

@@ -15,8 +15,10 @@
 //!   list of synapses.
 //! * `replica` runs a sample. Work follows spikes: a process does something in a bin because the bin
 //!   ends or because something came. All bins of a process run before those of the next, but for
-//!   processes that lie on a way back, which run bin by bin (`order`). Values that a process emits are
-//!   kept for the whole sample, 4 bytes a lane and bin.
+//!   processes that lie on a way back, which run bin by bin (`order`).
+//! * `adjoint` runs the same groups backwards, the last one first.
+//! * `tape` holds what a process emitted in a sample, and the errors that come back for it. Values are kept for
+//!   the whole sample, 4 bytes a lane and bin, and their errors as long, 4 bytes a lane, bin and channel.
 //! * `rest` finds ticks that need not run before something has happened.
 //! * `pool` spreads the replicas over threads, and `optimiser` adds up what they found, replica by
 //!   replica.

@@ -25,5 +25,5 @@ fn random_plain_programs() {
 
 #[test]
 fn random_programs_of_any_shape() {
-    check(0..60, Shape::Any(Limits::HOST));
+    check(0..150, Shape::Any(Limits::HOST));
 }

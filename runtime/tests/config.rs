@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nirc_ir::network::{Convention, Reset};
 use nirc_ir::{Diagnostics, codes};
-use nirc_runtime::config::{Config, Data, Rule, Tree};
+use nirc_runtime::config::{Config, Rule, Source, Tree};
 
 const GOOD: &str = r#"
 [model]
@@ -100,7 +100,8 @@ fn overrides_pass_through_the_same_checks() {
     assert_eq!(config.convention.reset, Reset::Subtract);
     assert_eq!(config.mapping.replicas, Some(4));
     assert_eq!(config.model.as_deref(), Some(Path::new("/else/where.nir")));
-    assert!(matches!(config.data, Some(Data::YinYang { train, .. }) if train.samples == 300));
+    let source = config.data.expect("there").source;
+    assert!(matches!(source, Source::YinYang { parts, .. } if parts.train.samples == 300));
     assert_eq!(
         problems(GOOD, &["training.batch=\"many\"", "training.bacth=3"]),
         [

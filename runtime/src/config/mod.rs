@@ -3,6 +3,7 @@
 //! Reading collects every problem before it fails, each with the key's path and a remedy. `--set`
 //! overrides work on the TOML tree, so that they pass the same checks as the file.
 
+mod data;
 mod loss;
 mod parse;
 mod section;
@@ -17,6 +18,10 @@ use serde::{Serialize, Serializer};
 
 use crate::reading::Reading;
 
+pub use data::{
+    Data, Encoding, FeatureFiles, Generated, Late, LatencyCode, Parts, Range, Scale, Source,
+    SpikeFiles,
+};
 pub use loss::Loss;
 pub use tree::Tree;
 
@@ -70,52 +75,6 @@ pub struct Time {
     pub ticks: u32,
     /// Length of a bin in seconds.
     pub dt: f64,
-}
-
-/// `[data]`
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Data {
-    /// Generated points of the Yin-Yang set, latency-coded.
-    YinYang {
-        /// Training set.
-        train: Generated,
-        /// Test set.
-        test: Generated,
-        /// Bin of the earliest spike of a coded value.
-        t_min: u32,
-        /// Turn of the plane about the disc's centre, anticlockwise.
-        rotation_degrees: f64,
-    },
-    /// Rasters and labels in `.npy` files.
-    Arrays {
-        /// Training set.
-        train: ArrayFiles,
-        /// Test set.
-        test: ArrayFiles,
-    },
-}
-
-/// A generated data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Generated {
-    /// Number of samples.
-    pub samples: usize,
-    /// Seed of NumPy's legacy generator.
-    pub seed: u32,
-}
-
-/// A data set in files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ArrayFiles {
-    /// Spikes, (T, B, J) of `u8`.
-    #[serde(serialize_with = "path")]
-    pub spikes: PathBuf,
-    /// Classes, (B,) of an integer type.
-    #[serde(serialize_with = "path")]
-    pub labels: PathBuf,
-    /// Only the first so many samples.
-    pub samples: Option<usize>,
 }
 
 /// `[init.NODE]`: normally distributed weights, drawn node by node from NumPy's legacy generator

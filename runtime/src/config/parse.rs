@@ -7,17 +7,14 @@ use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
-use super::loss;
 use super::section::Section;
-use super::{
-    ArrayFiles, Config, Data, Generated, Init, Mapping, Optimiser, Rule, Style, Time, Training,
-    Tree,
-};
+use super::{Config, Init, Mapping, Optimiser, Rule, Style, Time, Training, Tree};
+use super::{data, loss};
 
 /// Seconds between checkpoints unless the configuration says otherwise.
 const CHECKPOINT_SECONDS: f64 = 10.0;
 /// Most bins of a sample: bins are kept in 16 bits on the chip.
-const MOST_TICKS: u32 = 65_535;
+pub(super) const MOST_TICKS: u32 = 65_535;
 
 impl Config {
     /// Reads a tree.
@@ -48,7 +45,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
     let time = root
         .required_section("time")
         .and_then(|section| time(&section));
-    let data = optional(root, "data", |section| data(section, directory));
+    let data = optional(root, "data", |section| data::read(section, directory));
     let init = init(root);
     let loss = optional(root, "loss", loss::read);
     let optimiser = optional(root, "optimiser", optimiser);
@@ -158,81 +155,12 @@ fn time(section: &Section<'_>) -> Option<Time> {
     })
 }
 
-#[derive(Clone, Copy)]
-enum DataKind {
-    YinYang,
-    Arrays,
-}
-
-fn data(section: &Section<'_>, directory: &Path) -> Option<Data> {
-    let kind = section.required_choice(
-        "kind",
-        &[
-            ("yin-yang", DataKind::YinYang),
-            ("arrays", DataKind::Arrays),
-        ],
-    )?;
-    match kind {
-        DataKind::YinYang => {
-            let train = section
-                .required_section("train")
-                .and_then(|s| generated(&s));
-            let test = section.required_section("test").and_then(|s| generated(&s));
-            let t_min = section.required_integer("t_min", "a bin", 0..=MOST_TICKS);
-            let rotation = section.float_or("rotation_degrees", 0.0, "an angle", FINITE);
-            section.finish();
-            Some(Data::YinYang {
-                train: train?,
-                test: test?,
-                t_min: t_min?,
-                rotation_degrees: rotation?,
-            })
-        }
-        DataKind::Arrays => {
-            let train = section
-                .required_section("train")
-                .and_then(|s| array_files(&s, directory));
-            let test = section
-                .required_section("test")
-                .and_then(|s| array_files(&s, directory));
-            section.finish();
-            Some(Data::Arrays {
-                train: train?,
-                test: test?,
-            })
-        }
-    }
-}
-
-fn generated(section: &Section<'_>) -> Option<Generated> {
-    let samples = section.required_integer("samples", SAMPLES, MANY);
-    let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
-    section.finish();
-    Some(Generated {
-        samples: samples?,
-        seed: seed?,
-    })
-}
-
-const SAMPLES: &str = "a number of samples, 1 to 100000000";
-const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
-const SEED: &str = "a seed, 0 to 4294967295";
-
-fn array_files(section: &Section<'_>, directory: &Path) -> Option<ArrayFiles> {
-    let path = |key| -> Option<PathBuf> {
-        let text = section.required_text(key, "the path of a .npy file")?;
-        Some(directory.join(text))
-    };
-    let spikes = path("spikes");
-    let labels = path("labels");
-    let samples = section.integer("samples", SAMPLES, MANY);
-    section.finish();
-    Some(ArrayFiles {
-        spikes: spikes?,
-        labels: labels?,
-        samples,
-    })
-}
+/// A number of samples, for messages.
+pub(super) const SAMPLES: &str = "a number of samples, 1 to 100000000";
+/// As many.
+pub(super) const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
+/// A seed, for messages.
+pub(super) const SEED: &str = "a seed, 0 to 4294967295";
 
 fn init(root: &Section<'_>) -> Option<Vec<Init>> {
     let Some(section) = root.section("init") else {
@@ -333,31 +261,23 @@ fn mapping(section: &Section<'_>) -> Option<Mapping> {
 /// What is right key by key, but not together.
 fn check(config: &Config, root: &Section<'_>) {
     let contradiction = |key: &str, message: String, help: &str| {
-        root.problem(codes::CONFIG_CONTRADICTION, key, &message, help);
+        root.contradiction(key, &message, help);
     };
-    if let (Some(training), Some(Data::YinYang { train, .. })) = (&config.training, &config.data)
-        && training.batch > train.samples
+    if let (Some(training), Some(data)) = (&config.training, &config.data)
+        && let Some(samples) = data.training_samples()
+        && training.batch > samples
     {
         contradiction(
             "training.batch",
             format!(
-                "a batch of {} samples cannot be drawn from data.train.samples = {}",
-                training.batch, train.samples
+                "a batch of {} samples cannot be drawn from data.train.samples = {samples}",
+                training.batch
             ),
             "use a smaller batch or more samples",
         );
     }
-    if let Some(Data::YinYang { t_min, .. }) = &config.data
-        && t_min + 2 > config.time.ticks
-    {
-        contradiction(
-            "data.t_min",
-            format!(
-                "the earliest spike in bin {t_min} leaves no room for a later one in time.ticks = {}",
-                config.time.ticks
-            ),
-            "t_min must be at least 2 below ticks",
-        );
+    if let Some(data) = &config.data {
+        data::check(data, config.time, root);
     }
     if config.convention.delay >= config.time.ticks {
         contradiction(

@@ -35,6 +35,11 @@ impl<'a> Section<'a> {
         self.problems.borrow_mut().push(diagnostic);
     }
 
+    /// Notes that a key does not go with others.
+    pub(super) fn contradiction(&self, key: &str, message: &str, help: &str) {
+        self.problem(codes::CONFIG_CONTRADICTION, key, message, help);
+    }
+
     /// Names of all keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.table.keys().map(String::as_str)
@@ -176,6 +181,23 @@ impl<'a> Section<'a> {
         self.integer(key, expected, range)
     }
 
+    /// A whole number with a default: `None` only after a problem.
+    pub(super) fn integer_or<T: TryFrom<i64> + PartialOrd + Display + Copy>(
+        &self,
+        key: &str,
+        default: T,
+        expected: &str,
+        range: impl RangeBounds<T>,
+    ) -> Option<T> {
+        match self.has(key) {
+            true => self.integer(key, expected, range),
+            false => {
+                self.get(key);
+                Some(default)
+            }
+        }
+    }
+
     /// A truth value with a default: `None` only after a problem.
     pub(super) fn boolean_or(&self, key: &str, default: bool) -> Option<bool> {
         match self.get(key) {
@@ -213,6 +235,22 @@ impl<'a> Section<'a> {
         let found = choices.iter().find(|(name, _)| *name == text);
         self.checked(key, &expected, format!("`{text}`"), found.is_some())?;
         found.map(|(_, value)| *value)
+    }
+
+    /// One of some named values, with a default: `None` only after a problem.
+    pub(super) fn choice_or<T: Copy>(
+        &self,
+        key: &str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        match self.has(key) {
+            true => self.choice(key, choices),
+            false => {
+                self.get(key);
+                Some(default)
+            }
+        }
     }
 
     /// One of some named values.

@@ -118,7 +118,7 @@ pub fn train(
     for note in &model.notes.0 {
         watcher.note(note);
     }
-    let sets = Sets::load(data, config.time.ticks)?;
+    let sets = Sets::load(data, config.time)?;
     check_samples(&model, &sets, config.time.ticks)?;
     let target = Target::spinnaker2();
     let job_of = Job::Train {

@@ -198,6 +198,9 @@ fn contradictions_are_errors() {
     };
     contradiction(&["data.train.samples=21"], "training.batch");
     contradiction(&["data.t_min=26"], "data.t_min");
+    let watched = "training.early_stopping={patience = 3}";
+    contradiction(&[watched], "training.early_stopping");
+    read(GOOD, &[watched, "data.split={seed = 1, validation = 0.1}"]).expect("good");
     contradiction(&["convention.delay=27"], "convention.delay");
     let without = |section: &str| {
         let start = GOOD.find(&format!("[{section}")).expect("there");

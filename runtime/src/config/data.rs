@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::Time;
 use super::parse::{FINITE, MANY, MOST_TICKS, POSITIVE, SAMPLES, SEED};
 use super::section::Section;
+use super::split::Split;
+use super::temporal::{self, Episode, Task};
 
 /// `[data]`
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,6 +16,9 @@ pub struct Data {
     /// What the samples are.
     #[serde(flatten)]
     pub source: Source,
+    /// What is held out of the training samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
 }
 
 /// `data.kind`
@@ -46,6 +51,19 @@ pub enum Source {
         /// How numbers become spikes.
         encoding: Encoding,
     },
+    /// Generated samples of a task that needs a memory.
+    #[serde(untagged)]
+    Temporal {
+        /// The sets.
+        #[serde(flatten)]
+        parts: Parts<Generated>,
+        /// What is asked.
+        #[serde(flatten)]
+        task: Task,
+        /// What a sample looks like.
+        #[serde(flatten)]
+        episode: Episode,
+    },
 }
 
 /// The sets of a source.
@@ -53,8 +71,12 @@ pub enum Source {
 pub struct Parts<T> {
     /// What is trained on.
     pub train: T,
-    /// What is tested on.
-    pub test: T,
+    /// What early stopping watches; it may also be held out of what is trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<T>,
+    /// What is tested on; none: it is held out of what is trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<T>,
 }
 
 /// A generated data set.
@@ -195,6 +217,7 @@ enum Kind {
     YinYang,
     Spikes,
     Features,
+    Temporal(temporal::Kind),
 }
 
 /// Reads the section.
@@ -207,27 +230,64 @@ pub(super) fn read(section: &Section<'_>, directory: &Path) -> Option<Data> {
             // The name that it had when there were only arrays.
             ("arrays", Kind::Spikes),
             ("features", Kind::Features),
+            (
+                "pattern-order",
+                Kind::Temporal(temporal::Kind::PatternOrder),
+            ),
+            (
+                "delayed-match",
+                Kind::Temporal(temporal::Kind::DelayedMatch),
+            ),
+            ("store-recall", Kind::Temporal(temporal::Kind::StoreRecall)),
         ],
     )?;
     let source = match kind {
         Kind::YinYang => yin_yang(section),
         Kind::Spikes => spikes(section, directory),
         Kind::Features => features(section, directory),
+        Kind::Temporal(kind) => temporal::read(section, kind),
+    };
+    let split = match section.section("split") {
+        Some(split) => Split::read(&split).map(Some),
+        None => (!section.has("split")).then_some(None),
     };
     section.finish();
-    Some(Data { source: source? })
+    Some(Data {
+        source: source?,
+        split: split?,
+    })
 }
 
-fn parts<T>(section: &Section<'_>, read: impl Fn(&Section<'_>) -> Option<T>) -> Option<Parts<T>> {
+/// Reads the sets. One that is held out of the training samples has no section of its own.
+pub(super) fn parts<T>(
+    section: &Section<'_>,
+    read: impl Fn(&Section<'_>) -> Option<T>,
+) -> Option<Parts<T>> {
     let part = |key| {
         let section = section.required_section(key)?;
         let part = read(&section);
         section.finish();
         part
     };
-    let (train, test) = (part("train"), part("test"));
+    let optional = |key, is_needed: bool| {
+        let held_out = section.has_within("split", key);
+        if held_out && section.has(key) {
+            section.contradiction(
+                key,
+                "it is a set of its own, and held out of the training samples by `split`, too",
+                "remove one of the two",
+            );
+        }
+        match section.has(key) || (is_needed && !held_out) {
+            true => part(key).map(Some),
+            false => Some(None),
+        }
+    };
+    let train = part("train");
+    let (validation, test) = (optional("validation", false), optional("test", true));
     Some(Parts {
         train: train?,
+        validation: validation?,
         test: test?,
     })
 }
@@ -243,7 +303,7 @@ fn yin_yang(section: &Section<'_>) -> Option<Source> {
     })
 }
 
-fn generated(section: &Section<'_>) -> Option<Generated> {
+pub(super) fn generated(section: &Section<'_>) -> Option<Generated> {
     let samples = section.required_integer("samples", SAMPLES, MANY);
     let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
     Some(Generated {
@@ -397,13 +457,27 @@ fn rate(section: &Section<'_>) -> Option<Encoding> {
 const SHARE: std::ops::RangeInclusive<f64> = f64::MIN_POSITIVE..=1.0;
 
 impl Data {
-    /// Number of training samples, where the configuration says it.
+    /// Number of training samples before any are held out, where the configuration says it.
     pub(super) fn training_samples(&self) -> Option<usize> {
         match &self.source {
-            Source::YinYang { parts, .. } => Some(parts.train.samples),
+            Source::YinYang { parts, .. } | Source::Temporal { parts, .. } => {
+                Some(parts.train.samples)
+            }
             Source::Spikes { parts, .. } => parts.train.samples,
             Source::Features { parts, .. } => parts.train.samples,
         }
+    }
+
+    /// Whether there is a validation set.
+    pub(super) fn has_validation(&self) -> bool {
+        let is_own = match &self.source {
+            Source::YinYang { parts, .. } | Source::Temporal { parts, .. } => {
+                parts.validation.is_some()
+            }
+            Source::Spikes { parts, .. } => parts.validation.is_some(),
+            Source::Features { parts, .. } => parts.validation.is_some(),
+        };
+        is_own || self.split.is_some_and(|split| split.validation.is_some())
     }
 }
 
@@ -415,6 +489,9 @@ pub(super) fn check(data: &Data, time: Time, root: &Section<'_>) {
             encoding: Encoding::Latency { code, .. },
             ..
         } => ("data.encoding.first", code.first),
+        Source::Temporal { task, episode, .. } => {
+            return temporal::check(*task, *episode, time, root);
+        }
         _ => return,
     };
     if u64::from(first) + 2 > u64::from(time.ticks) {

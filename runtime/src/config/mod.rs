@@ -7,6 +7,8 @@ mod data;
 mod loss;
 mod parse;
 mod section;
+mod split;
+mod temporal;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +25,8 @@ pub use data::{
     SpikeFiles,
 };
 pub use loss::Loss;
+pub use split::{Amount, Sizes, Split};
+pub use temporal::{Episode, GROUPS, Task};
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -131,10 +135,37 @@ pub struct Training {
     pub seed: u32,
     /// Whether each epoch takes the samples in a new order.
     pub shuffle: bool,
+    /// Whether every batch has as many samples of each class, one more or less.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub balanced: bool,
+    /// When to end before the last epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// Besides at the end of epochs, test before training and each time so many samples were seen.
     pub evaluate_every: Option<usize>,
     /// Longest time between checkpoints, seconds.
     pub checkpoint_seconds: f64,
+}
+
+/// `[training.early_stopping]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EarlyStopping {
+    /// What of the validation set is watched.
+    pub metric: Metric,
+    /// Epochs without an improvement after which training ends.
+    pub patience: usize,
+    /// By how much more than this the metric has to be better to count as an improvement.
+    pub min_delta: f64,
+}
+
+/// `training.early_stopping.metric`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// The mean cross entropy; less is better.
+    Loss,
+    /// The share classified rightly; more is better.
+    Accuracy,
 }
 
 /// `[mapping]`

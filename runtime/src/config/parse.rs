@@ -8,7 +8,9 @@ use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
 use super::section::Section;
-use super::{Config, Init, Mapping, Optimiser, Rule, Style, Time, Training, Tree};
+use super::{
+    Config, EarlyStopping, Init, Mapping, Metric, Optimiser, Rule, Style, Time, Training, Tree,
+};
 use super::{data, loss};
 
 /// Seconds between checkpoints unless the configuration says otherwise.
@@ -224,6 +226,8 @@ fn training(section: &Section<'_>) -> Option<Training> {
     let batch = section.required_integer("batch", "a number of samples, 1 or more", MANY);
     let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
     let shuffle = section.boolean_or("shuffle", true);
+    let balanced = section.boolean_or("balanced", false);
+    let early_stopping = optional(section, "early_stopping", early_stopping);
     let evaluate_every = section.integer("evaluate_every", SAMPLES, MANY);
     let checkpoint_seconds = section.float_or(
         "checkpoint_seconds",
@@ -237,8 +241,23 @@ fn training(section: &Section<'_>) -> Option<Training> {
         batch: batch?,
         seed: seed?,
         shuffle: shuffle?,
+        balanced: balanced?,
+        early_stopping: early_stopping?,
         evaluate_every,
         checkpoint_seconds: checkpoint_seconds?,
+    })
+}
+
+fn early_stopping(section: &Section<'_>) -> Option<EarlyStopping> {
+    let metrics = [("loss", Metric::Loss), ("accuracy", Metric::Accuracy)];
+    let metric = section.choice_or("metric", Metric::Loss, &metrics);
+    let patience = section.required_integer("patience", "a number of epochs, 1 or more", MANY);
+    let min_delta = section.float_or("min_delta", 0.0, "a number of 0 or more", NOT_NEGATIVE);
+    section.finish();
+    Some(EarlyStopping {
+        metric: metric?,
+        patience: patience?,
+        min_delta: min_delta?,
     })
 }
 
@@ -278,6 +297,14 @@ fn check(config: &Config, root: &Section<'_>) {
     }
     if let Some(data) = &config.data {
         data::check(data, config.time, root);
+        let is_watched = config.training.is_some_and(|t| t.early_stopping.is_some());
+        if is_watched && !data.has_validation() {
+            contradiction(
+                "training.early_stopping",
+                "there is no validation set to watch".to_owned(),
+                "add `data.validation`, or `validation` to `[data.split]`",
+            );
+        }
     }
     if config.convention.delay >= config.time.ticks {
         contradiction(

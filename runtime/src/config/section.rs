@@ -8,6 +8,8 @@ use std::ops::RangeBounds;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use toml::{Table, Value};
 
+use super::split::Amount;
+
 /// One table. Every reader returns `None` after noting the problem, or where an optional key is absent.
 pub(super) struct Section<'a> {
     /// File and path of the table, such as `full.toml: training.`.
@@ -72,6 +74,12 @@ impl<'a> Section<'a> {
     /// Whether the key is there.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether the key is there in a section.
+    pub(super) fn has_within(&self, section: &str, key: &str) -> bool {
+        let section = self.table.get(section).and_then(Value::as_table);
+        section.is_some_and(|section| section.contains_key(key))
     }
 
     /// A section that may be absent.
@@ -195,6 +203,17 @@ impl<'a> Section<'a> {
                 self.get(key);
                 Some(default)
             }
+        }
+    }
+
+    /// A number of samples, or a share of them, that may be absent.
+    pub(super) fn amount(&self, key: &str) -> Option<Amount> {
+        let expected = "a number of samples, or a share above 0 and below 1";
+        match self.table.get(key) {
+            Some(Value::Float(_)) => self
+                .float(key, expected, f64::MIN_POSITIVE..1.0)
+                .map(Amount::Share),
+            _ => self.integer(key, expected, 1..).map(Amount::Count),
         }
     }
 

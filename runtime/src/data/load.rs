@@ -6,14 +6,17 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 use sha2::{Digest, Sha256};
 
 use super::encoder::{Encoder, bias_spike, timed};
-use super::{DataSet, Latency, features, labels, spikes, yin_yang};
-use crate::config::{Data, Generated, Parts, Source, Time};
+use super::{DataSet, Latency, features, labels, spikes, temporal, yin_yang};
+use crate::config::{Data, Generated, Parts, Source, Split, Time};
+use crate::random::{Mt19937, permutation};
 
 /// Training and test samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sets {
     /// What is trained on.
     pub train: DataSet,
+    /// What early stopping watches.
+    pub validation: Option<DataSet>,
     /// What is tested on.
     pub test: DataSet,
 }
@@ -25,7 +28,7 @@ impl Sets {
     /// When a file cannot be read or does not fit the configuration.
     pub fn load(data: &Data, time: Time) -> Result<Self, Diagnostics> {
         let ticks = time.ticks;
-        let Parts { train, test } = match &data.source {
+        let parts = match &data.source {
             Source::YinYang {
                 parts,
                 t_min,
@@ -45,14 +48,53 @@ impl Sets {
                     features::read(files, &encoder, ticks, part)
                 })
             }
+            Source::Temporal {
+                parts,
+                task,
+                episode,
+            } => load(parts, |_, what| {
+                Ok(temporal::generate(*what, *task, *episode, ticks))
+            }),
         }?;
-        Ok(Self { train, test })
+        Ok(Self::of(parts, data.split)?)
+    }
+
+    /// The sets, after those without samples of their own were held out of the training samples.
+    fn of(parts: Parts<DataSet>, split: Option<Split>) -> Result<Self, Diagnostic> {
+        let (mut train, mut validation, mut test) = (parts.train, parts.validation, parts.test);
+        if let Some(split) = split {
+            let sizes = split.sizes(train.len())?;
+            let order = permutation(&mut Mt19937::new(split.seed), train.len());
+            let mut order = order.into_iter();
+            let mut take = |samples: usize| train.select(order.by_ref().take(samples));
+            test = sizes.test.map(&mut take).or(test);
+            validation = sizes.validation.map(&mut take).or(validation);
+            train = take(sizes.train);
+        }
+        let test = test.ok_or_else(|| {
+            Diagnostic::error(codes::CONFIG_CONTRADICTION, "data", "there is no test set")
+                .help("add `data.test`, or `test` to `[data.split]`")
+        })?;
+        Ok(Self {
+            train,
+            validation,
+            test,
+        })
+    }
+
+    /// The sets with the keys under which the configuration has them.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &DataSet)> {
+        let validation = self.validation.as_ref();
+        [("data.train", &self.train)]
+            .into_iter()
+            .chain(validation.map(|set| ("data.validation", set)))
+            .chain([("data.test", &self.test)])
     }
 
     /// SHA-256 over every spike's bin and channel and over every label.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
-        for set in [&self.train, &self.test] {
+        for (_, set) in self.named() {
             hash.update((set.len() as u64).to_le_bytes());
             for (k, label) in set.labels().iter().enumerate() {
                 hash.update(label.to_le_bytes());
@@ -72,18 +114,23 @@ impl Sets {
 /// # Errors
 /// When a file is needed for that and cannot be read.
 pub fn training_samples(data: &Data) -> Result<usize, Diagnostic> {
-    let (labels, asked, place) = match &data.source {
-        Source::YinYang { parts, .. } => return Ok(parts.train.samples),
+    let samples = match &data.source {
+        Source::YinYang { parts, .. } | Source::Temporal { parts, .. } => parts.train.samples,
         Source::Spikes { parts, .. } => {
             let files = &parts.train;
-            (spikes::labels(files)?, files.samples, &files.spikes)
+            let place = files.spikes.display().to_string();
+            labels::first(spikes::labels(files)?.len(), files.samples, &place)?
         }
         Source::Features { parts, .. } => {
             let files = &parts.train;
-            (features::labels(files)?, files.samples, &files.file)
+            let place = files.file.display().to_string();
+            labels::first(features::labels(files)?.len(), files.samples, &place)?
         }
     };
-    labels::first(labels.len(), asked, &place.display().to_string())
+    match &data.split {
+        Some(split) => split.sizes(samples).map(|sizes| sizes.train),
+        None => Ok(samples),
+    }
 }
 
 /// Loads every set; `read` gets a number that tells them apart.
@@ -100,7 +147,8 @@ fn load<T>(
     };
     let sets = Parts {
         train: set(0, &parts.train),
-        test: set(1, &parts.test),
+        test: parts.test.as_ref().map(|part| set(1, part)),
+        validation: parts.validation.as_ref().map(|part| set(2, part)),
     };
     problems.into_result(sets)
 }

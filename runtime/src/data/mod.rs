@@ -19,6 +19,7 @@ mod npy;
 mod rate;
 pub mod signal;
 mod spikes;
+mod temporal;
 mod yin_yang;
 
 pub use arrays::{Archive, read_errors, read_spikes};

@@ -127,6 +127,8 @@ pub fn settings(epochs: usize, batch: usize) -> Training {
         batch,
         seed: 42,
         shuffle: true,
+        balanced: false,
+        early_stopping: None,
         evaluate_every: Some(20),
         checkpoint_seconds: 10.0,
     }

@@ -330,3 +330,153 @@ fn features_that_do_not_fit_are_refused_with_numbers() {
     check(&named("samples = 7"), "7 samples asked for, the file has 6");
     check(&named("sample = 7"), "did you mean `samples`");
 }
+
+#[test]
+fn splits_are_seeded_and_share_no_sample() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // Every sample has a label of its own, by which it is known again.
+    let (features, labels) = (
+        Array2::<f32>::from_elem((40, 1), 0.5),
+        Array1::from_iter(0..40_u32),
+    );
+    Npz::new(&directory.path().join("f.npz"))
+        .with("features", &features)
+        .with("labels", &labels)
+        .finish();
+    let split = |split: &str| {
+        let data = format!(
+            "kind = \"features\"\ntrain = {{ file = \"f.npz\" }}\nsplit = {{ {split} }}
+            encoding = {{ kind = \"latency\" }}"
+        );
+        load(directory.path(), &data).expect("read")
+    };
+    let sets = split("seed = 1, validation = 0.25, test = 12");
+    let sizes: Vec<(&str, usize)> = sets.named().map(|(name, set)| (name, set.len())).collect();
+    let expected = [
+        ("data.train", 18),
+        ("data.validation", 10),
+        ("data.test", 12),
+    ];
+    assert_eq!(sizes, expected);
+    let mut all: Vec<u32> = sets
+        .named()
+        .flat_map(|(_, set)| set.labels().to_vec())
+        .collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..40));
+    assert_eq!(split("seed = 1, validation = 0.25, test = 12"), sets);
+    assert_ne!(split("seed = 2, validation = 0.25, test = 12"), sets);
+    // Fewer training samples leave the other sets as they are.
+    let few = split("seed = 1, train = 5, validation = 0.25, test = 12");
+    assert_eq!((few.train, few.test), (sets.train.select(0..5), sets.test));
+}
+
+#[test]
+fn splits_that_cannot_be_are_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let check = |split: &str, expected: &str| {
+        let data = format!(
+            "kind = \"yin-yang\"\nt_min = 2\ntrain = {{ samples = 10, seed = 1 }}\n{split}"
+        );
+        let problems = refused(directory.path(), &data);
+        assert!(problems.contains(expected), "{problems}");
+        assert_eq!(problems.matches("[N").count(), 1, "{problems}");
+    };
+    check("split = { seed = 1, validation = 2 }", "data.test");
+    check("split = { seed = 1, test = 10 }", "into 0 training");
+    check("split = { seed = 1, test = 0.01 }", "0 test samples");
+    check("split = { seed = 1, test = 2, train = 9 }", "9 training");
+    check(
+        "split = { seed = 1, test = 1.5 }",
+        "a share above 0 and below 1",
+    );
+    check("split = { seed = 1, test = 0 }", "a number of samples");
+    check("split = { test = 2 }", "data.split.seed");
+    check(
+        "split = { seed = 1, test = 2, tests = 2 }",
+        "did you mean `test`",
+    );
+    let both = "split = { seed = 1, test = 2 }\ntest = { samples = 3, seed = 2 }";
+    check(both, "held out of the training samples");
+}
+
+#[test]
+fn temporal_tasks_are_configured_and_fit_into_their_samples() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let task = |kind: &str, more: &str| {
+        format!(
+            "kind = {kind:?}\ntrain = {{ samples = 20, seed = 1 }}\nvalidation = {{ samples = 6, seed = 2 }}
+            test = {{ samples = 10, seed = 3 }}\nchannels = 10\npattern_ticks = 3\n{more}"
+        )
+    };
+    for (kind, gap) in [
+        ("pattern-order", 4),
+        ("delayed-match", 4),
+        ("store-recall", 0),
+    ] {
+        let sets = load(
+            directory.path(),
+            &task(kind, &format!("gap = {gap}\njitter = 0")),
+        );
+        let sets = sets.expect("generated");
+        let sizes: Vec<usize> = sets.named().map(|(_, set)| set.len()).collect();
+        assert_eq!(sizes, [20, 6, 10]);
+        assert!(
+            sets.named()
+                .all(|(_, set)| set.channels() == 10 && set.last_tick() < Some(12))
+        );
+    }
+    let check = |data: &str, expected: &str| {
+        let problems = refused(directory.path(), data);
+        assert!(problems.contains(expected), "{problems}");
+    };
+    check(
+        &task("pattern-order", "gap = 7"),
+        "take 13 ticks, time.ticks is 12",
+    );
+    check(
+        &task("delayed-match", "gap = 3\njitter = 2"),
+        "take 13 ticks",
+    );
+    check(
+        &task("store-recall", "gap = 1"),
+        "4 patterns, gaps and jitter take 15 ticks",
+    );
+    check(&task("delayed-match", "gap = 3\npatterns = 1"), "2 to 1000");
+    check(&task("pattern-order", "gap = 3\nnoise_rate = 1"), "below 1");
+    check(
+        &task("pattern-order", "gap = 3\npatterns = 3"),
+        "unknown key",
+    );
+    let odd = task("store-recall", "gap = 0").replace("channels = 10", "channels = 12");
+    check(&odd, "12 channels cannot be shared among 5 groups");
+}
+
+/// The configuration that the example's README shows reads what the example holds.
+#[test]
+fn the_digits_are_ten_classes_of_which_a_third_is_held_out() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/digits-conv");
+    let readme = std::fs::read_to_string(example.join("README.md")).expect("read");
+    let data = readme
+        .split("```toml\n[data]\n")
+        .nth(1)
+        .expect("a configuration");
+    let data = data.split("```").next().expect("its end");
+    let sets = load(&example, data).expect("read");
+    assert_eq!((sets.train.len(), sets.test.len()), (200, 100));
+    for (name, set) in sets.named() {
+        assert_eq!(set.channels(), 64);
+        let classes: std::collections::BTreeSet<_> = set.labels().iter().collect();
+        assert!(classes.into_iter().copied().eq(0..10), "{name}");
+        // No digit is blank, and none is all ink: black pixels are silent.
+        assert!((0..set.len()).all(|k| (10..64).contains(&set.spikes(k).len())));
+    }
+    let held = load(
+        &example,
+        &format!("{data}[data.split]\nseed = 1\nvalidation = 0.2"),
+    );
+    assert_eq!(
+        held.expect("read").validation.map(|set| set.len()),
+        Some(40)
+    );
+}

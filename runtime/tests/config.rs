@@ -6,7 +6,9 @@ use nirc_compiler::options;
 use nirc_ir::network::{Convention, Reset};
 use nirc_ir::{Diagnostics, codes};
 use nirc_runtime::checkpoint::Origin;
-use nirc_runtime::config::{Clip, Config, Data, Moments, Optimiser, Rule, Schedule, Tree, WarmUp};
+use nirc_runtime::config::{
+    Clip, Config, Moments, Optimiser, Rule, Schedule, Source, Tree, WarmUp,
+};
 
 const GOOD: &str = r#"
 [model]
@@ -105,7 +107,8 @@ fn overrides_pass_through_the_same_checks() {
     assert_eq!(config.convention.reset, Reset::Subtract);
     assert_eq!(config.mapping.replicas, Some(4));
     assert_eq!(config.model.as_deref(), Some(Path::new("/else/where.nir")));
-    assert!(matches!(config.data, Some(Data::YinYang { train, .. }) if train.samples == 300));
+    let source = config.data.expect("there").source;
+    assert!(matches!(source, Source::YinYang { parts, .. } if parts.train.samples == 300));
     assert_eq!(
         problems(GOOD, &["training.batch=\"many\"", "training.bacth=3"]),
         [
@@ -202,6 +205,9 @@ fn contradictions_are_errors() {
     };
     contradiction(&["data.train.samples=21"], "training.batch");
     contradiction(&["data.t_min=26"], "data.t_min");
+    let watched = "training.early_stopping={patience = 3}";
+    contradiction(&[watched], "training.early_stopping");
+    read(GOOD, &[watched, "data.split={seed = 1, validation = 0.1}"]).expect("good");
     contradiction(&["convention.delay=27"], "convention.delay");
     let without = |section: &str| {
         let start = GOOD.find(&format!("[{section}")).expect("there");

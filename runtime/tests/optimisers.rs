@@ -9,6 +9,7 @@ use common::{Stopper, samples, settings, timeless, trained_by};
 use nirc_compiler::options::{Clip, Optimiser, Rule, Schedule};
 use nirc_ir::event::Program;
 use nirc_runtime::checkpoint::{Checkpoint, Origin};
+use nirc_runtime::data::Sets;
 use nirc_runtime::device::{Executors, Kind};
 use nirc_runtime::training::{Ended, Snapshot, Trainer};
 use nirc_spinnaker2::mapping::slice::Balance;
@@ -23,7 +24,11 @@ fn run(
     from: Option<&Snapshot>,
     stop_after: usize,
 ) -> (Ended, Snapshot) {
-    let (train, test) = (samples(1, 37), samples(2, 10));
+    let sets = Sets {
+        train: samples(1, 37),
+        validation: None,
+        test: samples(2, 10),
+    };
     let executors = Executors {
         kind,
         threads: 1,
@@ -32,8 +37,7 @@ fn run(
     let mut executor = executors
         .start(program, &Target::spinnaker2())
         .expect("it starts");
-    let mut trainer =
-        Trainer::new(&mut executor, &train, &test, settings(2, 4)).expect("enough samples");
+    let mut trainer = Trainer::new(&mut executor, &sets, settings(2, 4)).expect("enough samples");
     if let Some(snapshot) = from {
         trainer.restore(snapshot).expect("it fits");
     }

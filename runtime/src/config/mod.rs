@@ -3,11 +3,14 @@
 //! Reading collects every problem before it fails, each with the key's path and a remedy. `--set`
 //! overrides work on the TOML tree, so that they pass the same checks as the file.
 
+mod data;
 mod loss;
 mod optimiser;
 mod parse;
 mod regularise;
 mod section;
+mod split;
+mod temporal;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -18,9 +21,15 @@ use serde::{Serialize, Serializer};
 
 use crate::reading::Reading;
 
+pub use data::{
+    Data, Encoding, FeatureFiles, Generated, Late, LatencyCode, Parts, Range, Scale, Source,
+    SpikeFiles,
+};
 pub use loss::{Loss, Score};
 pub use optimiser::{Clip, Moments, Optimiser, Rule, Schedule, WarmUp};
 pub use regularise::{Bounds, Regularise};
+pub use split::{Amount, Sizes, Split};
+pub use temporal::{Episode, GROUPS, Task};
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -77,52 +86,6 @@ pub struct Time {
     pub dt: f64,
 }
 
-/// `[data]`
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Data {
-    /// Generated points of the Yin-Yang set, latency-coded.
-    YinYang {
-        /// Training set.
-        train: Generated,
-        /// Test set.
-        test: Generated,
-        /// Bin of the earliest spike of a coded value.
-        t_min: u32,
-        /// Turn of the plane about the disc's centre, anticlockwise.
-        rotation_degrees: f64,
-    },
-    /// Rasters and labels in `.npy` files.
-    Arrays {
-        /// Training set.
-        train: ArrayFiles,
-        /// Test set.
-        test: ArrayFiles,
-    },
-}
-
-/// A generated data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Generated {
-    /// Number of samples.
-    pub samples: usize,
-    /// Seed of NumPy's legacy generator.
-    pub seed: u32,
-}
-
-/// A data set in files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ArrayFiles {
-    /// Spikes, (T, B, J) of `u8`.
-    #[serde(serialize_with = "path")]
-    pub spikes: PathBuf,
-    /// Classes, (B,) of an integer type.
-    #[serde(serialize_with = "path")]
-    pub labels: PathBuf,
-    /// Only the first so many samples.
-    pub samples: Option<usize>,
-}
-
 /// `[init.NODE]`: normally distributed weights, drawn node by node from NumPy's legacy generator
 /// seeded with `training.seed`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -146,10 +109,37 @@ pub struct Training {
     pub seed: u32,
     /// Whether each epoch takes the samples in a new order.
     pub shuffle: bool,
+    /// Whether every batch has as many samples of each class, one more or less.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub balanced: bool,
+    /// When to end before the last epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// Besides at the end of epochs, test before training and each time so many samples were seen.
     pub evaluate_every: Option<usize>,
     /// Longest time between checkpoints, seconds.
     pub checkpoint_seconds: f64,
+}
+
+/// `[training.early_stopping]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EarlyStopping {
+    /// What of the validation set is watched.
+    pub metric: Metric,
+    /// Epochs without an improvement after which training ends.
+    pub patience: usize,
+    /// By how much more than this the metric has to be better to count as an improvement.
+    pub min_delta: f64,
+}
+
+/// `training.early_stopping.metric`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// The mean cross entropy; less is better.
+    Loss,
+    /// The share classified rightly; more is better.
+    Accuracy,
 }
 
 /// `[mapping]`

@@ -7,17 +7,17 @@ use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
-use super::loss;
-use super::regularise;
 use super::section::Section;
 use super::{
-    ArrayFiles, Config, Data, Generated, Init, Mapping, Style, Time, Training, Tree, optimiser,
+    Config, EarlyStopping, Init, Mapping, Metric, Style, Time, Training, Tree, optimiser,
+    regularise,
 };
+use super::{data, loss};
 
 /// Seconds between checkpoints unless the configuration says otherwise.
 const CHECKPOINT_SECONDS: f64 = 10.0;
 /// Most bins of a sample: bins are kept in 16 bits on the chip.
-const MOST_TICKS: u32 = 65_535;
+pub(super) const MOST_TICKS: u32 = 65_535;
 
 impl Config {
     /// Reads a tree.
@@ -48,7 +48,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
     let time = root
         .required_section("time")
         .and_then(|section| time(&section));
-    let data = optional(root, "data", |section| data(section, directory));
+    let data = optional(root, "data", |section| data::read(section, directory));
     let init = init(root);
     let loss = optional(root, "loss", loss::read);
     let regularise = regularise::read(root);
@@ -160,81 +160,12 @@ fn time(section: &Section<'_>) -> Option<Time> {
     })
 }
 
-#[derive(Clone, Copy)]
-enum DataKind {
-    YinYang,
-    Arrays,
-}
-
-fn data(section: &Section<'_>, directory: &Path) -> Option<Data> {
-    let kind = section.required_choice(
-        "kind",
-        &[
-            ("yin-yang", DataKind::YinYang),
-            ("arrays", DataKind::Arrays),
-        ],
-    )?;
-    match kind {
-        DataKind::YinYang => {
-            let train = section
-                .required_section("train")
-                .and_then(|s| generated(&s));
-            let test = section.required_section("test").and_then(|s| generated(&s));
-            let t_min = section.required_integer("t_min", "a bin", 0..=MOST_TICKS);
-            let rotation = section.float_or("rotation_degrees", 0.0, "an angle", FINITE);
-            section.finish();
-            Some(Data::YinYang {
-                train: train?,
-                test: test?,
-                t_min: t_min?,
-                rotation_degrees: rotation?,
-            })
-        }
-        DataKind::Arrays => {
-            let train = section
-                .required_section("train")
-                .and_then(|s| array_files(&s, directory));
-            let test = section
-                .required_section("test")
-                .and_then(|s| array_files(&s, directory));
-            section.finish();
-            Some(Data::Arrays {
-                train: train?,
-                test: test?,
-            })
-        }
-    }
-}
-
-fn generated(section: &Section<'_>) -> Option<Generated> {
-    let samples = section.required_integer("samples", SAMPLES, MANY);
-    let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
-    section.finish();
-    Some(Generated {
-        samples: samples?,
-        seed: seed?,
-    })
-}
-
-const SAMPLES: &str = "a number of samples, 1 to 100000000";
-const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
-const SEED: &str = "a seed, 0 to 4294967295";
-
-fn array_files(section: &Section<'_>, directory: &Path) -> Option<ArrayFiles> {
-    let path = |key| -> Option<PathBuf> {
-        let text = section.required_text(key, "the path of a .npy file")?;
-        Some(directory.join(text))
-    };
-    let spikes = path("spikes");
-    let labels = path("labels");
-    let samples = section.integer("samples", SAMPLES, MANY);
-    section.finish();
-    Some(ArrayFiles {
-        spikes: spikes?,
-        labels: labels?,
-        samples,
-    })
-}
+/// A number of samples, for messages.
+pub(super) const SAMPLES: &str = "a number of samples, 1 to 100000000";
+/// As many.
+pub(super) const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
+/// A seed, for messages.
+pub(super) const SEED: &str = "a seed, 0 to 4294967295";
 
 fn init(root: &Section<'_>) -> Option<Vec<Init>> {
     let Some(section) = root.section("init") else {
@@ -263,6 +194,8 @@ fn training(section: &Section<'_>) -> Option<Training> {
     let batch = section.required_integer("batch", "a number of samples, 1 or more", MANY);
     let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
     let shuffle = section.boolean_or("shuffle", true);
+    let balanced = section.boolean_or("balanced", false);
+    let early_stopping = optional(section, "early_stopping", early_stopping);
     let evaluate_every = section.integer("evaluate_every", SAMPLES, MANY);
     let checkpoint_seconds = section.float_or(
         "checkpoint_seconds",
@@ -276,8 +209,23 @@ fn training(section: &Section<'_>) -> Option<Training> {
         batch: batch?,
         seed: seed?,
         shuffle: shuffle?,
+        balanced: balanced?,
+        early_stopping: early_stopping?,
         evaluate_every,
         checkpoint_seconds: checkpoint_seconds?,
+    })
+}
+
+fn early_stopping(section: &Section<'_>) -> Option<EarlyStopping> {
+    let metrics = [("loss", Metric::Loss), ("accuracy", Metric::Accuracy)];
+    let metric = section.choice_or("metric", Metric::Loss, &metrics);
+    let patience = section.required_integer("patience", "a number of epochs, 1 or more", MANY);
+    let min_delta = section.float_or("min_delta", 0.0, "a number of 0 or more", NOT_NEGATIVE);
+    section.finish();
+    Some(EarlyStopping {
+        metric: metric?,
+        patience: patience?,
+        min_delta: min_delta?,
     })
 }
 
@@ -300,31 +248,31 @@ fn mapping(section: &Section<'_>) -> Option<Mapping> {
 /// What is right key by key, but not together.
 fn check(config: &Config, root: &Section<'_>) {
     let contradiction = |key: &str, message: String, help: &str| {
-        root.problem(codes::CONFIG_CONTRADICTION, key, &message, help);
+        root.contradiction(key, &message, help);
     };
-    if let (Some(training), Some(Data::YinYang { train, .. })) = (&config.training, &config.data)
-        && training.batch > train.samples
+    if let (Some(training), Some(data)) = (&config.training, &config.data)
+        && let Some(samples) = data.training_samples()
+        && training.batch > samples
     {
         contradiction(
             "training.batch",
             format!(
-                "a batch of {} samples cannot be drawn from data.train.samples = {}",
-                training.batch, train.samples
+                "a batch of {} samples cannot be drawn from data.train.samples = {samples}",
+                training.batch
             ),
             "use a smaller batch or more samples",
         );
     }
-    if let Some(Data::YinYang { t_min, .. }) = &config.data
-        && t_min + 2 > config.time.ticks
-    {
-        contradiction(
-            "data.t_min",
-            format!(
-                "the earliest spike in bin {t_min} leaves no room for a later one in time.ticks = {}",
-                config.time.ticks
-            ),
-            "t_min must be at least 2 below ticks",
-        );
+    if let Some(data) = &config.data {
+        data::check(data, config.time, root);
+        let is_watched = config.training.is_some_and(|t| t.early_stopping.is_some());
+        if is_watched && !data.has_validation() {
+            contradiction(
+                "training.early_stopping",
+                "there is no validation set to watch".to_owned(),
+                "add `data.validation`, or `validation` to `[data.split]`",
+            );
+        }
     }
     if config.convention.delay >= config.time.ticks {
         contradiction(

@@ -16,7 +16,7 @@ use super::raster::{Band, Lines, Raster, Verdict};
 use crate::config::Config;
 use crate::data::DataSet;
 use crate::jobs::ChipWork;
-use crate::training::{Epoch, Evaluation, Progress, Weights};
+use crate::training::{Epoch, Evaluation, Measured, Progress, Weights};
 
 /// Everything that a report tells.
 pub struct Report<'a> {
@@ -28,6 +28,8 @@ pub struct Report<'a> {
     pub program: &'a Program,
     /// Where training stands.
     pub progress: &'a Progress,
+    /// The epoch whose weights early stopping restored.
+    pub best: Option<usize>,
     /// The test samples, of which some are shown.
     pub test: &'a DataSet,
     /// The weights at the end.
@@ -98,8 +100,23 @@ impl Report<'_> {
         let tile = Tile::new;
         let epochs = &self.progress.epochs;
         let mut tiles = Vec::new();
+        let shown = match self.best {
+            Some(best) => epochs.iter().find(|e| e.epoch == best),
+            None => epochs.last(),
+        };
+        if let Some(shown) = shown {
+            tiles.push(tile(percent(shown.test_accuracy), "test accuracy"));
+            if let Some(validation) = shown.validation {
+                tiles.push(tile(percent(validation.accuracy), "validation accuracy"));
+            }
+        }
+        if let Some(best) = self.best {
+            tiles.push(tile(
+                best.to_string(),
+                "best epoch, whose weights these are",
+            ));
+        }
         if let Some(last) = epochs.last() {
-            tiles.push(tile(percent(last.test_accuracy), "test accuracy"));
             tiles.push(tile(
                 percent(last.train_accuracy),
                 "training accuracy, last epoch",
@@ -157,24 +174,36 @@ impl Report<'_> {
         if !evaluations.is_empty() {
             charts.push(self.curve(&evaluations));
         }
+        let validation = |value: fn(Measured) -> f64| {
+            let measured = epochs.iter().filter_map(|e| Some((e.epoch, e.validation?)));
+            #[expect(clippy::cast_precision_loss, reason = "small counts")]
+            let points: Vec<_> = measured.map(|(k, m)| (k as f64, value(m))).collect();
+            (!points.is_empty()).then(|| series("validation", "c", points))
+        };
         if epochs.len() > 1 || evaluations.is_empty() {
             charts.push(Chart {
                 title: "Accuracy",
                 x: "epoch",
                 percent: true,
-                series: vec![
+                series: [
                     series("training", "a", over(|e| e.train_accuracy)),
                     series("test", "b", over(|e| e.test_accuracy)),
-                ],
+                ]
+                .into_iter()
+                .chain(validation(|m| m.accuracy))
+                .collect(),
             });
             charts.push(Chart {
                 title: "Loss",
                 x: "epoch",
                 percent: false,
-                series: vec![
+                series: [
                     series("training", "a", over(|e| e.train_loss)),
                     series("test, cross entropy", "b", over(|e| e.test_loss)),
-                ],
+                ]
+                .into_iter()
+                .chain(validation(|m| m.loss))
+                .collect(),
             });
         } else {
             #[expect(clippy::cast_precision_loss, reason = "small counts")]

@@ -136,6 +136,8 @@ pub fn settings(epochs: usize, batch: usize) -> Training {
         batch,
         seed: 42,
         shuffle: true,
+        balanced: false,
+        early_stopping: None,
         evaluate_every: Some(20),
         checkpoint_seconds: 10.0,
     }
@@ -145,7 +147,7 @@ pub fn settings(epochs: usize, batch: usize) -> Training {
 pub struct Stopper {
     batches: usize,
     stop_after: usize,
-    epochs: Vec<Epoch>,
+    pub epochs: Vec<Epoch>,
 }
 
 impl Stopper {

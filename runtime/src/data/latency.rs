@@ -29,8 +29,8 @@ impl Latency {
     /// | linear | f + min(s (1 - x), s (1 - θ)) |
     /// | logarithmic | f + tau ln(x / (x - θ)), of x > θ |
     ///
-    /// The first is what the published encoding and snnTorch (`latency(…, linear=True, normalize=True)`)
-    /// compute, the second is snnTorch's `latency(…)`: a leaky membrane driven by x reaches θ then.
+    /// The first is what the published encoding and snnTorch's `latency(…, linear=True, normalize=True)`
+    /// compute. The second is snnTorch's `latency(…)` at f = 0: a leaky membrane driven by x reaches θ then.
     pub fn time(self, value: f64) -> Option<f64> {
         let LatencyCode {
             first,

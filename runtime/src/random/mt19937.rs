@@ -184,6 +184,17 @@ mod tests {
             first,
             [1_067_595_299, 955_945_823, 477_289_528, 4_107_218_783]
         );
+        // numpy.random.RandomState([7, 0, 3]).rand(3)
+        let mut generator = Mt19937::from_key(&[7, 0, 3]);
+        let doubles = [(); 3].map(|()| generator.uniform());
+        assert_eq!(
+            doubles,
+            [
+                0.341_249_655_206_099_73,
+                0.650_058_273_130_859,
+                0.505_080_944_884_531
+            ]
+        );
     }
 
     #[test]

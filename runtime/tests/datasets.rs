@@ -450,6 +450,14 @@ fn temporal_tasks_are_configured_and_fit_into_their_samples() {
     );
     let odd = task("store-recall", "gap = 0").replace("channels = 10", "channels = 12");
     check(&odd, "12 channels cannot be shared among 5 groups");
+    let alike = task("pattern-order", "gap = 3").replace("pattern_ticks = 3", "pattern_ticks = 1");
+    check(&alike, "make 1 patterns, the task has 3");
+    let few = |patterns: u32| {
+        let task = task("delayed-match", &format!("gap = 3\npatterns = {patterns}"));
+        task.replace("channels = 10", "channels = 2")
+    };
+    check(&few(10), "make 9 patterns, the task has 10");
+    load(directory.path(), &few(9)).expect("all nine that there are");
 }
 
 /// The configuration that the example's README shows reads what the example holds.

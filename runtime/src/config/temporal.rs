@@ -6,6 +6,7 @@ use super::Time;
 use super::data::{Generated, Parts, Source, generated, parts};
 use super::parse::{MOST_TICKS, SEED};
 use super::section::Section;
+use crate::data::RING;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -123,8 +124,27 @@ pub(super) fn read(section: &Section<'_>, kind: Kind) -> Option<Source> {
     })
 }
 
-/// Whether the patterns of a sample fit into it.
+/// Whether there are as many different patterns as the task has, and whether those of a sample fit into it.
 pub(super) fn check(task: Task, episode: Episode, time: Time, root: &Section<'_>) {
+    let wanted = match task {
+        Task::PatternOrder => RING,
+        Task::DelayedMatch { patterns } => patterns,
+        Task::StoreRecall { .. } => 1,
+    };
+    let there_are = episode
+        .pattern_ticks
+        .checked_pow(episode.channels)
+        .unwrap_or(u32::MAX);
+    if there_are < wanted {
+        root.contradiction(
+            "data.pattern_ticks",
+            &format!(
+                "{} channels that spike in one of {} ticks each make {there_are} patterns, the task has {wanted}",
+                episode.channels, episode.pattern_ticks
+            ),
+            "raise data.pattern_ticks or data.channels",
+        );
+    }
     let needed = episode.ticks(task.shown());
     if needed > u64::from(time.ticks) {
         root.contradiction(

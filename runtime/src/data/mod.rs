@@ -28,4 +28,5 @@ pub use labels::read_labels;
 pub use latency::{Latency, bin};
 pub(crate) use load::wrong_bins;
 pub use load::{Sets, training_samples};
+pub(crate) use temporal::RING;
 pub use yin_yang::{Point, yin_yang};

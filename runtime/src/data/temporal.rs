@@ -34,7 +34,7 @@ use crate::config::{Episode, GROUPS, Generated, Task};
 use crate::random::Mt19937;
 
 /// Patterns of the pattern order: one more than a sample shows.
-const RING: u32 = 3;
+pub(crate) const RING: u32 = 3;
 
 /// Generates the samples of a set.
 pub(super) fn generate(what: Generated, task: Task, episode: Episode, ticks: u32) -> DataSet {
@@ -93,11 +93,20 @@ impl Patterns {
                 })
                 .collect()
         };
-        let patterns = match task {
-            Task::PatternOrder => (0..RING).map(|_| draw(0, episode.channels)).collect(),
-            Task::DelayedMatch { patterns } => {
-                (0..patterns).map(|_| draw(0, episode.channels)).collect()
+        // The configuration has made sure that there are so many.
+        let mut different = |count: u32| {
+            let mut drawn: Vec<Vec<InputSpike>> = Vec::new();
+            while drawn.len() < count as usize {
+                let pattern = draw(0, episode.channels);
+                if !drawn.contains(&pattern) {
+                    drawn.push(pattern);
+                }
             }
+            drawn
+        };
+        let patterns = match task {
+            Task::PatternOrder => different(RING),
+            Task::DelayedMatch { patterns } => different(patterns),
             // Bits and cues have channels of their own.
             Task::StoreRecall { .. } => {
                 let size = episode.channels / GROUPS;

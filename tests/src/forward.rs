@@ -1,6 +1,6 @@
 //! Programs that only go forward, within the verifier's rules: any number of sources and populations, spikes
 //! and values, channels with any delay that lead forward, back or to themselves, over all lanes or over the
-//! synapses of random axes, with random bodies or with those of common neurons. With a way back ([`crate::backward`])
+//! synapses of random axes, with random bodies or with those of common neurons. With a way back (`backward`)
 //! they are programs that learn.
 
 use nirc_ir::connection::{Axis, Connection, Tap};

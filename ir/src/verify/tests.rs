@@ -100,7 +100,7 @@ fn bins_stand_where_there_are_some() {
 #[test]
 fn roles_hold_the_arrays_that_they_have() {
     let kind = "holds no such array";
-    for array in ["label", "given_error", "moment", "counter 0.0", "gathered"] {
+    for array in ["given_error", "moment", "counter 0.0", "gathered"] {
         let change = format!("array more : {array}\narray x : state 0.0");
         refused(&[("array x : state 0.0", &change)], kind);
     }

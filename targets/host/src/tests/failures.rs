@@ -86,9 +86,9 @@ fn spikes_that_nothing_is_left_to_take_count_towards_the_bound() {
         host.run(Pass::Forward, &[sample], &mut Vec::new())
             .expect("it fits");
         let spikes = host.spikes(0, Proc::new(1)).expect("readable");
-        // The last spike is one that is never taken, and not one of the last bin.
-        let Some(last) = spikes.last() else { continue };
-        if !(program.ticks - 3..program.ticks - 1).contains(&last.tick) {
+        // Some are never taken, though they are not of the last bin.
+        let ends = program.ticks - 3..program.ticks - 1;
+        if !spikes.iter().any(|s| ends.contains(&s.tick)) {
             continue;
         }
         late += 1;
@@ -106,7 +106,7 @@ fn spikes_that_nothing_is_left_to_take_count_towards_the_bound() {
             );
         }
     }
-    assert!(late > 0, "no sample ends with a late spike");
+    assert!(late > 0, "no sample has a late spike");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 """Writes model.nir: a small convolutional network for 8 x 8 digits.
 
-input 1 x 8 x 8 -> Conv2d 3 x 3, 12 channels -> CubaLIF 12 x 6 x 6 -> Flatten -> Linear -> LI, 10 outputs
+input 1 x 8 x 8 -> Conv2d 3 x 3, 16 channels -> CubaLIF 16 x 6 x 6 -> Flatten -> Linear -> LI, 10 outputs
 
 Weights are drawn here; without biases, since a convolution's is not trained. The scales of time and input are such that a
 spike of weight w raises a current, and an output's voltage, by w at a tick of 1 ms.
@@ -10,11 +10,11 @@ import nir
 import numpy as np
 
 TICK, TAU_MEM, TAU_SYN, TAU_OUT = 1e-3, 20e-3, 5e-3, 20e-3
-CHANNELS, SIDE = 12, 6
+CHANNELS, SIDE = 16, 6
 
 rng = np.random.RandomState(0)
-kernel = rng.normal(0.9, 1.2, (CHANNELS, 1, 3, 3)).astype(np.float32)
-readout = rng.normal(0.0, 0.12, (10, CHANNELS * SIDE * SIDE)).astype(np.float32)
+kernel = rng.normal(0.3, 1.5, (CHANNELS, 1, 3, 3)).astype(np.float32)
+readout = rng.normal(0.0, 0.1, (10, CHANNELS * SIDE * SIDE)).astype(np.float32)
 
 
 def full(value, *shape):

@@ -1,7 +1,6 @@
 //! The report of a training run.
 
-use nirc_ir::event::Program;
-use nirc_ir::event::Role;
+use nirc_ir::event::{Output, Program, Role};
 use nirc_ir::executor::{Executor, Outcome, Pass};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::{Diagnostic, Diagnostics};
@@ -271,11 +270,10 @@ impl Report<'_> {
     fn raster(&self, executor: &mut dyn Executor, sample: usize) -> Result<Raster, Diagnostic> {
         let mut outcomes = Vec::with_capacity(1);
         executor.run(Pass::Forward, &[self.test.sample(sample)], &mut outcomes)?;
-        let shown = self
-            .program
-            .processes
-            .iter()
-            .filter(|(_, process)| matches!(process.role, Role::Source | Role::Neurons));
+        // What emits values records none of them while it trains.
+        let shown = self.program.processes.iter().filter(|(_, process)| {
+            matches!(process.role, Role::Source | Role::Neurons) && process.output == Output::Spikes
+        });
         let bands = shown.map(|(proc, process)| {
             Ok(Band {
                 name: process.name.clone(),

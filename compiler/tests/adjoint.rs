@@ -206,6 +206,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
         regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
+        events: None,
     };
     let program = lower(&network(cell, convention, w), &options).expect("lowers");
     let spikes = [0, 1].map(|channel: u32| InputSpike {
@@ -216,6 +217,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
     let mut interpreter = Interpreter::new(&program);
     let run = |interpreter: &mut Interpreter, error: &[f32]| {
         let sample = Sample {
+            times: &[],
             spikes: &spikes,
             label: 0,
             error,
@@ -379,6 +381,7 @@ fn eventprop_comes_out_as_published() {
         regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
+        events: None,
     };
     let program = lower(&network, &options).expect("lowers");
     let operations = |kind| operations(&program, "second", kind);

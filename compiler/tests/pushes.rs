@@ -54,6 +54,7 @@ fn options(loss: Loss, regularise: &[(&str, Cost, f64)]) -> Options {
             strength: *strength,
         });
     Options {
+        events: None,
         ticks: 40,
         batch: 1,
         replicas: 1,
@@ -81,6 +82,7 @@ fn gradients(network: &Network, options: &Options) -> (Outcome, [Vec<f32>; 2]) {
         channel: 0,
     }];
     let sample = Sample {
+        times: &[],
         spikes: &spikes,
         values: &[],
         label: 1,

@@ -92,6 +92,7 @@ fn options() -> Options {
             )
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 

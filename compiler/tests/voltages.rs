@@ -121,6 +121,7 @@ impl Case {
             regularise: Vec::new(),
             optimiser: None,
             record: Vec::new(),
+            events: None,
         };
         lower(&self.network(dt, weights), &options).unwrap_or_else(|e| panic!("{}: {e}", self.name))
     }
@@ -206,6 +207,7 @@ fn run(interpreter: &mut Interpreter, dt: f64, pass: Pass) -> Outcome {
     };
     let spikes = [at(4e-3, 0), at(9e-3, 1), at(15e-3, 0)];
     let sample = Sample {
+        times: &[],
         spikes: &spikes,
         values: &[],
         label: 1,

@@ -66,6 +66,40 @@
 //!
 //! Where there are measures, no process schedules before all have measured. Otherwise optimiser processes
 //! know nothing of one another, and may run one after the other.
+//!
+//! # Exact event times
+//! A program with a [`Program::window`] has no ticks: spikes have times, numbers of bins that need not be whole,
+//! and neurons advance from arrival to arrival. `T` is the horizon. Time goes in windows of `W` bins, the
+//! last of which ends at `T`, and counts from the beginning of its window: what travels and what is
+//! exponentiated stays small, however long a sample is, and exponentials that states are multiplied with are
+//! taken back in time ([`HandlerKind::Window`]). A channel that leads to an earlier process, or to its own,
+//! has a delay of a window at least; so nothing that is emitted in a window is still to be taken by a process
+//! that is through with it.
+//!
+//! A spike with the time `t` in window `k` arrives at `t + delay`, one addition; then `W` is taken off, and the
+//! next window meant, while no less than `W` is left. What arrives at `T` or later does not arrive. Sources
+//! emit the sample's spikes at their [`crate::executor::Sample::times`], less the beginning of the window.
+//!
+//! **Forward.** Windows ascending, in each the processes in their order. First [`HandlerKind::Window`]
+//! runs, with [`Op::Tick`] = number of the window. Then the window's arrivals are taken, ascending by (time,
+//! channel, source): [`HandlerKind::Event`] runs for each, [`Op::Time`] = when it arrived. In front of an
+//! arrival that is later than what was before it (the beginning of the window, another arrival), and at
+//! the end of the window, [`HandlerKind::Cross`] runs lane by lane for the interval that lies between, from
+//! [`Op::Since`] to [`Op::Until`]; where a lane spikes it runs again, since that spike, until the lane spikes no
+//! more, or does so for the second time at the same instant. ([`Stmt::Skip`] ends a run early.) The time that the body gives
+//! is moved into the interval; a NaN is its beginning. The spikes of an interval are recorded and emitted
+//! ascending by (time, lane), those of one lane in the order in which they came about.
+//!
+//! The loss process knows no windows. It takes all arrivals of a sample at their times from its beginning: `k W`
+//! and the time, one addition.
+//!
+//! **Adjoint.** The loss sends its messages first, from the last of its arrivals to the first. Then, windows
+//! descending, in each consumers before producers, a process runs through its own spikes and arrivals in
+//! exactly the reversed order of the forward pass: [`HandlerKind::Spike`] for an own spike, with the sum
+//! of its errors as payload; [`HandlerKind::Message`], then [`HandlerKind::Gradient`] for an arrival;
+//! [`Op::Time`] is as it was forward. [`HandlerKind::AdjointWindow`] ends the window. Errors go to sources as well,
+//! if they are asked for: such an error is the derivative by the time of that input spike, and the sum
+//! of all that a channel carries is the derivative by its delay.
 
 use crate::connection::Connection;
 use crate::entity;
@@ -107,6 +141,8 @@ pub struct Program {
     pub dt: f64,
     /// The first bin in which neurons tick: 0, or 1 where nothing can have reached them in bin 0.
     pub first_tick: u32,
+    /// Bins of a window, `W`, in programs of exact event times; `None` where time goes in ticks.
+    pub window: Option<u32>,
     /// Replicas of the network that take the samples of a batch in turn, `R`.
     pub replicas: usize,
     /// Weights and biases.
@@ -313,6 +349,12 @@ pub enum HandlerKind {
     Gradient(Chan),
     /// Adjoint, once a bin, after the gradients of rows: gradients of biases.
     GradientTick,
+    /// Forward, exact times: finds a spike in the interval between two arrivals.
+    Cross,
+    /// Forward, exact times, at the beginning of a window: states as of now.
+    Window,
+    /// Adjoint, exact times, when a window has been gone through.
+    AdjointWindow,
     /// Optimiser, once a replica.
     Gather,
     /// Optimiser, once a batch, after the last replica: sends a fold over its lanes to all optimisers.
@@ -361,15 +403,19 @@ pub enum Stmt {
     /// The error sent to the producer of the spike in a `Message` handler, the measure of the process in a
     /// `Measure` handler. Only in these.
     Send(Outgoing),
-    /// Where `cond` holds: record an own spike with these tape fields and emit it. Only in `Tick`.
+    /// Where `cond` holds: record an own spike with these tape fields and emit it. Only in `Tick` and `Cross`.
     Spike {
         /// Boolean value.
         cond: Value,
+        /// When, in `Cross`.
+        time: Option<Value>,
         /// One per tape field; evaluated only where the spike happens.
         fields: Vec<Op>,
     },
     /// Writes the lane's element of a trace in the current bin.
     Probe(Array, Value),
+    /// Where it holds, nothing further happens on this lane. Only in `Cross`.
+    Skip(Value),
 }
 
 /// A fold over lanes.
@@ -422,6 +468,12 @@ pub enum Op {
     /// The current bin as a number; in `Event` handlers the spike's bin. Not between the passes (`Turn`)
     /// nor between batches (optimisers).
     Tick,
+    /// When the spike arrived that the handler is for, or when the own spike was. Exact times only.
+    Time,
+    /// The beginning of the interval that `Cross` looks at, or the lane's last spike in it.
+    Since,
+    /// The end of that interval.
+    Until,
     /// The lane's index as a number.
     Lane,
     /// One operand.
@@ -434,6 +486,32 @@ pub enum Op {
     Cmp(Cmp, Value, Value),
     /// `cond ? a : b`.
     Select(Value, Value, Value),
+    /// Where a sum of two exponentials crosses a threshold; see [`crate::math::root`].
+    Root {
+        /// Which exponentials.
+        curve: Curve,
+        /// Coefficient of the slow one.
+        p: Value,
+        /// Coefficient of the fast one, with the opposite sign.
+        q: Value,
+        /// The threshold.
+        threshold: Value,
+        /// The end of the interval at which to begin.
+        from: Value,
+    },
+}
+
+/// Two exponentials, by the ratio of their time constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Curve {
+    /// 3: [`crate::math::root::cubic`].
+    Cubic,
+    /// 4: [`crate::math::root::quartic`].
+    Quartic,
+    /// This number, more than 1: [`crate::math::root::general`].
+    Power(Value),
+    /// 1, with this rate: [`crate::math::root::equal`]. The root is a time.
+    Equal(Value),
 }
 
 /// Operations with one operand. `Exp` and `Ln` are [`crate::math::exp`] and [`crate::math::ln`].
@@ -513,6 +591,13 @@ impl Program {
         processes.any(|p| p.handler(HandlerKind::Measure).is_some())
     }
 
+    /// Number of windows, and where the last one ends; of exact event times.
+    pub fn windows(&self) -> Option<(u32, u32)> {
+        let window = self.window?.max(1);
+        let count = self.ticks.div_ceil(window).max(1);
+        Some((count, self.ticks - (count - 1) * window))
+    }
+
     /// Whether any process works backwards.
     pub fn has_adjoint(&self) -> bool {
         let mut handlers = self.processes.values().flat_map(|p| &p.handlers);
@@ -569,6 +654,7 @@ impl HandlerKind {
                 | Self::Spike
                 | Self::Gradient(_)
                 | Self::GradientTick
+                | Self::AdjointWindow
         )
     }
 }

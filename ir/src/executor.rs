@@ -18,8 +18,11 @@ pub struct InputSpike {
 /// One sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
-    /// Input spikes, strictly ascending by (bin, channel).
+    /// Input spikes, strictly ascending by (bin, channel), or by their times.
     pub spikes: &'a [InputSpike],
+    /// Their exact times in bins, one a spike, ascending by (time, channel), each in the bin of its spike; only
+    /// for programs of exact event times, else empty.
+    pub times: &'a [f32],
     /// Input values, `T * channels` of all sources of values together; empty where there are none.
     pub values: &'a [f32],
     /// Class index, below the outputs; read only by programs whose loss has a label.
@@ -37,6 +40,7 @@ pub fn check_sample(program: &Program, sample: &Sample<'_>) -> Result<(), Diagno
     let checks = [
         check_order,
         check_spikes,
+        check_times,
         check_values,
         check_label,
         check_errors,
@@ -61,7 +65,11 @@ pub fn check_batch(program: &Program, batch: &[Sample<'_>]) -> Result<(), Diagno
     })
 }
 
-fn check_order(_: &Program, sample: &Sample<'_>) -> Result<(), String> {
+fn check_order(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    if program.window.is_some() {
+        // Within a bin they ascend by their times.
+        return Ok(());
+    }
     match sample.spikes.windows(2).find(|pair| pair[0] >= pair[1]) {
         Some(pair) => Err(format!(
             "input spikes must ascend by bin and channel; found {:?} before {:?}",
@@ -78,6 +86,36 @@ fn check_spikes(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
     match sample.spikes.iter().find(outside) {
         Some(spike) => Err(format!(
             "{spike:?} is outside {ticks} bins of {channels} channels"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_times(program: &Program, sample: &Sample<'_>) -> Result<(), String> {
+    let (found, spikes) = (sample.times.len(), sample.spikes.len());
+    let expected = if program.window.is_some() { spikes } else { 0 };
+    if found != expected {
+        return Err(format!(
+            "{found} exact times for {spikes} input spikes, expected {expected}"
+        ));
+    }
+    let in_bin =
+        |(time, spike): (&f32, &InputSpike)| *time >= 0.0 && time.floor() == spike.tick as f32;
+    let timed = || sample.times.iter().zip(sample.spikes);
+    if let Some(at) = timed().position(|pair| !in_bin(pair)) {
+        return Err(format!(
+            "input spike {at} has the time {}, and is of bin {}",
+            sample.times[at], sample.spikes[at].tick
+        ));
+    }
+    let keys: Vec<_> = timed()
+        .map(|(time, spike)| (*time, spike.channel))
+        .collect();
+    match keys.windows(2).position(|pair| pair[0] >= pair[1]) {
+        Some(at) => Err(format!(
+            "input spikes must ascend by time and channel; {:?} stands before {:?}",
+            keys[at],
+            keys[at + 1]
         )),
         None => Ok(()),
     }
@@ -236,6 +274,39 @@ pub trait Executor {
     /// # Errors
     /// When the process keeps none, or the device cannot be read.
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic>;
+
+    /// Their exact times in bins, in programs that have such.
+    ///
+    /// # Errors
+    /// As [`Self::spikes`]; and of an executor that runs no such programs.
+    fn spike_times(&self, _replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
+        let program = self.program();
+        keeps_spikes(program, proc)?;
+        let message = format!(
+            "the executor `{}` has no exact times of spikes",
+            self.name()
+        );
+        Err(Diagnostic::error(
+            codes::RECORD_NAME,
+            &program.processes[proc].name,
+            message,
+        ))
+    }
+}
+
+/// Refuses a program of exact event times, for executors of ticks alone.
+///
+/// # Errors
+/// When it is one.
+pub fn only_ticks(program: &Program, executor: &str) -> Result<(), Diagnostic> {
+    match program.window {
+        None => Ok(()),
+        Some(_) => Err(Diagnostic::error(
+            codes::EXECUTOR_UNSUPPORTED,
+            &program.name,
+            format!("spikes have exact times, and the {executor} runs ticks"),
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -257,6 +328,7 @@ mod tests {
     fn sample(spikes: &[InputSpike]) -> Sample<'_> {
         Sample {
             spikes,
+            times: &[],
             values: &[],
             label: 2,
             error: &[],

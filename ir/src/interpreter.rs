@@ -1,7 +1,14 @@
 //! The interpreter: the meaning of an event program, lane by lane and operation by operation.
 //!
 //! It is written for reading, not for speed; the native simulator and the firmware have to agree with
-//! it to the bit. The order in which handlers run is the one of [`crate::event`]'s text.
+//! it to the bit. The order in which handlers run is the one of [`crate::event`]'s text; `exact` is its part on
+//! exact event times.
+//!
+//! Programs mean what they do in `f32`. `Interpreter<f64>` runs the same statements in `f64`, with
+//! coefficients, tensors and times that are never rounded to `f32`: that is for checking derivatives by
+//! differences, and no executor has to agree with it.
+
+mod exact;
 
 use std::collections::BTreeMap;
 
@@ -12,47 +19,60 @@ use crate::event::{
     Array, ArrayKind, Binary, Chan, Channel, Cmp, Domain, Fold, Handler, HandlerKind, Op, Outgoing,
     Output, Proc, Process, Program, Role, Row, Stmt, Tensor, Unary,
 };
+use crate::event::{CoefficientValue, Curve};
 use crate::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
-use crate::math;
+use crate::math::real::Real;
+use crate::math::root;
+use exact::Exact;
 
 /// Executes event programs by their definition.
-pub struct Interpreter {
+pub struct Interpreter<R: Real = f32> {
     program: Program,
-    tensors: PrimaryMap<Tensor, Vec<f32>>,
-    replicas: Vec<Replica>,
+    tensors: PrimaryMap<Tensor, Vec<R>>,
+    replicas: Vec<Replica<R>>,
     /// Arrays of optimiser processes, which exist once; empty for other processes.
-    shared: PrimaryMap<Proc, Arrays>,
+    shared: PrimaryMap<Proc, Arrays<R>>,
 }
 
-type Arrays = PrimaryMap<Array, Vec<f32>>;
+type Arrays<R> = PrimaryMap<Array, Vec<R>>;
 
-/// By bin, the errors of the values that a process emitted then, one a lane, with the channels they came over.
-type ValueErrors = BTreeMap<u32, Vec<(Chan, Vec<f32>)>>;
+/// Errors of values by bin: one a lane for each channel they came over.
+type ValueErrors<R> = BTreeMap<u32, Vec<(Chan, Vec<R>)>>;
 
 /// One replica of the network.
 #[derive(Clone)]
-struct Replica {
-    arrays: PrimaryMap<Proc, Arrays>,
-    own: PrimaryMap<Proc, OwnTape>,
+struct Replica<R> {
+    arrays: PrimaryMap<Proc, Arrays<R>>,
+    own: PrimaryMap<Proc, OwnTape<R>>,
     /// Values that a process emitted, `lanes` a bin; empty for one that spikes.
-    emitted: PrimaryMap<Proc, Vec<f32>>,
-    value_errors: PrimaryMap<Proc, ValueErrors>,
+    emitted: PrimaryMap<Proc, Vec<R>>,
+    /// Errors of the values that a process emitted in a bin, one a lane, with the channels they came over.
+    value_errors: PrimaryMap<Proc, ValueErrors<R>>,
     /// Number of spikes received per channel.
     received: PrimaryMap<Chan, usize>,
+    /// What a program of exact event times keeps beside.
+    exact: Exact<R>,
 }
 
 /// Own spikes of a process, in order of (bin, lane).
 #[derive(Clone, Default)]
-struct OwnTape {
+struct OwnTape<R> {
     spikes: Vec<LaneSpike>,
-    fields: Vec<Vec<f32>>,
+    fields: Vec<Vec<R>>,
     /// Errors received for each spike, with the channels they came over.
-    errors: Vec<Vec<(Chan, f32)>>,
+    errors: Vec<Vec<(Chan, R)>>,
 }
 
 impl Interpreter {
     /// An interpreter with the program's initial tensors.
     pub fn new(program: &Program) -> Self {
+        Self::computing(program)
+    }
+}
+
+impl<R: Real> Interpreter<R> {
+    /// An interpreter that computes with numbers of type `R`, with the program's initial tensors.
+    pub fn computing(program: &Program) -> Self {
         let fresh = |optimiser: bool| {
             program
                 .processes
@@ -64,7 +84,7 @@ impl Interpreter {
                         Arrays::new()
                     }
                 })
-                .collect::<PrimaryMap<Proc, Arrays>>()
+                .collect::<PrimaryMap<Proc, Arrays<R>>>()
         };
         let replica = Replica {
             arrays: fresh(false),
@@ -80,10 +100,15 @@ impl Interpreter {
                 .map(|_| BTreeMap::new())
                 .collect(),
             received: program.channels.values().map(|_| 0).collect(),
+            exact: Exact::new(program),
         };
         Self {
             program: program.clone(),
-            tensors: program.tensors.values().map(|t| t.values.clone()).collect(),
+            tensors: program
+                .tensors
+                .values()
+                .map(|t| t.values.iter().copied().map(R::from_f32).collect())
+                .collect(),
             replicas: vec![replica; program.replicas],
             shared: fresh(true),
         }
@@ -97,8 +122,8 @@ impl Interpreter {
         replica: usize,
         proc: Proc,
         handler: &Handler,
-        event: Event,
-    ) -> Option<f32> {
+        event: Event<R>,
+    ) -> Option<R> {
         let process = &self.program.processes[proc];
         let arrays = match process.role {
             Role::Optimiser(_) => &mut self.shared[proc],
@@ -117,7 +142,7 @@ impl Interpreter {
     }
 
     /// Overwrites an array of a replica, for tests that start from a given state.
-    pub fn poke(&mut self, replica: usize, proc: Proc, array: Array, values: &[f32]) {
+    pub fn poke(&mut self, replica: usize, proc: Proc, array: Array, values: &[R]) {
         let process = &self.program.processes[proc];
         match (process.role, process.arrays[array].kind) {
             (_, ArrayKind::Param(t)) => self.tensors[t].copy_from_slice(values),
@@ -131,20 +156,51 @@ impl Interpreter {
         replica: usize,
         pass: Pass,
         sample: &Sample<'_>,
+        times: &[R],
     ) -> Result<(), Diagnostic> {
         let mut run = SampleRun {
             program: &self.program,
             tensors: &mut self.tensors,
             replica: &mut self.replicas[replica],
             sample,
+            times,
         };
         run.start();
-        run.forward()?;
+        let exact = self.program.window.is_some();
+        match exact {
+            true => run.forward_exact()?,
+            false => run.forward()?,
+        }
         run.turn();
-        if pass != Pass::Forward {
-            run.adjoint();
+        match (pass, exact) {
+            (Pass::Forward, _) => {}
+            (_, true) => run.adjoint_exact(),
+            (_, false) => run.adjoint(),
         }
         Ok(())
+    }
+
+    /// Zeroes the gradients, as at the start of a batch.
+    fn clear_gradients(&mut self) {
+        for replica in &mut self.replicas {
+            for (id, process) in self.program.processes.iter() {
+                for (array, decl) in process.arrays.iter() {
+                    if matches!(decl.kind, ArrayKind::Gradient(_)) {
+                        replica.arrays[id][array].fill(zero());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads an array, as [`Executor::read`] does.
+    pub fn values(&self, replica: usize, proc: Proc, array: Array) -> Vec<R> {
+        let process = &self.program.processes[proc];
+        match (process.role, process.arrays[array].kind) {
+            (_, ArrayKind::Param(t)) => self.tensors[t].clone(),
+            (Role::Optimiser(_), _) => self.shared[proc][array].clone(),
+            _ => self.replicas[replica].arrays[proc][array].clone(),
+        }
     }
 
     fn update(&mut self, active: usize) {
@@ -167,7 +223,7 @@ impl Interpreter {
             };
         }
         for (id, _) in optimisers {
-            let payload = Payload::One(measured.unwrap_or(0.0));
+            let payload = Payload::One(measured.unwrap_or_else(zero));
             self.optimise(id, HandlerKind::Schedule, payload);
             self.optimise(id, HandlerKind::Update, Payload::default());
         }
@@ -177,7 +233,7 @@ impl Interpreter {
     fn gather(&mut self, id: Proc, tensor: Tensor, active: usize) {
         let processes = &self.program.processes;
         if let Some(array) = processes[id].array_of(ArrayKind::Gathered) {
-            self.shared[id][array].fill(0.0);
+            self.shared[id][array].fill(zero());
         }
         let owned = |(p, q): (Proc, &Process)| {
             let array = q.array_of(ArrayKind::Gradient(tensor))?;
@@ -193,7 +249,7 @@ impl Interpreter {
     }
 
     /// Runs a handler of an optimiser process, if it has it; returns what it sends.
-    fn optimise(&mut self, id: Proc, kind: HandlerKind, payload: Payload) -> Option<f32> {
+    fn optimise(&mut self, id: Proc, kind: HandlerKind, payload: Payload<R>) -> Option<R> {
         let process = &self.program.processes[id];
         let mut machine = Machine {
             program: &self.program,
@@ -216,7 +272,8 @@ impl Interpreter {
         };
         let process = &self.program.processes[loss];
         let arrays = &self.replicas[replica].arrays[loss];
-        let get = |name| process.array(name).map(|a| arrays[a].clone());
+        let numbers = |a| arrays[a].iter().copied().map(in_f32).collect();
+        let get = |name| process.array(name).map(numbers);
         Outcome {
             first_spike: get("first_spike").unwrap_or_default(),
             score: get("score").unwrap_or_default(),
@@ -242,19 +299,11 @@ impl Executor for Interpreter {
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), Diagnostic> {
         check_batch(&self.program, batch)?;
-        for replica in &mut self.replicas {
-            for (id, process) in self.program.processes.iter() {
-                for (array, decl) in process.arrays.iter() {
-                    if matches!(decl.kind, ArrayKind::Gradient(_)) {
-                        replica.arrays[id][array].fill(0.0);
-                    }
-                }
-            }
-        }
+        self.clear_gradients();
         let mut found = Vec::with_capacity(batch.len());
         for (k, sample) in batch.iter().enumerate() {
             let replica = k % self.program.replicas;
-            self.sample(replica, pass, sample)?;
+            self.sample(replica, pass, sample, sample.times)?;
             found.push(self.outcome(replica));
         }
         outcomes.append(&mut found);
@@ -265,12 +314,7 @@ impl Executor for Interpreter {
     }
 
     fn read(&self, replica: usize, proc: Proc, array: Array) -> Result<Vec<f32>, Diagnostic> {
-        let process = &self.program.processes[proc];
-        Ok(match (process.role, process.arrays[array].kind) {
-            (_, ArrayKind::Param(t)) => self.tensors[t].clone(),
-            (Role::Optimiser(_), _) => self.shared[proc][array].clone(),
-            _ => self.replicas[replica].arrays[proc][array].clone(),
-        })
+        Ok(self.values(replica, proc, array))
     }
 
     fn write(&mut self, proc: Proc, array: Array, values: &[f32]) -> Result<(), Diagnostic> {
@@ -282,9 +326,14 @@ impl Executor for Interpreter {
         keeps_spikes(&self.program, proc)?;
         Ok(self.replicas[replica].own[proc].spikes.clone())
     }
+
+    fn spike_times(&self, replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
+        keeps_spikes(&self.program, proc)?;
+        Ok(self.times(replica, proc))
+    }
 }
 
-fn initial_arrays(program: &Program, proc: Proc) -> Arrays {
+fn initial_arrays<R: Real>(program: &Program, proc: Proc) -> Arrays<R> {
     let process = &program.processes[proc];
     process
         .arrays
@@ -296,24 +345,45 @@ fn initial_arrays(program: &Program, proc: Proc) -> Arrays {
         .collect()
 }
 
-fn initial_value(kind: ArrayKind) -> f32 {
+fn initial_value<R: Real>(kind: ArrayKind) -> R {
     match kind {
         ArrayKind::State { init } | ArrayKind::Scalar { init } | ArrayKind::Counter { init } => {
-            init
+            R::from_f32(init)
         }
-        _ => 0.0,
+        _ => zero(),
     }
 }
 
-/// One sample on one replica.
-struct SampleRun<'a> {
-    program: &'a Program,
-    tensors: &'a mut PrimaryMap<Tensor, Vec<f32>>,
-    replica: &'a mut Replica,
-    sample: &'a Sample<'a>,
+fn zero<R: Real>() -> R {
+    R::from_f32(0.0)
 }
 
-impl<'a> SampleRun<'a> {
+/// A count or an index as a number.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bins, lanes and classes are below 2^24"
+)]
+fn whole<R: Real>(x: u32) -> R {
+    R::from_f32(x as f32)
+}
+
+/// A number for those who read `f32`.
+#[expect(clippy::cast_possible_truncation, reason = "the rounding is meant")]
+fn in_f32<R: Real>(x: R) -> f32 {
+    x.to_f64() as f32
+}
+
+/// One sample on one replica.
+struct SampleRun<'a, R: Real> {
+    program: &'a Program,
+    tensors: &'a mut PrimaryMap<Tensor, Vec<R>>,
+    replica: &'a mut Replica<R>,
+    sample: &'a Sample<'a>,
+    /// Exact times of the sample's spikes, where the program has such.
+    times: &'a [R],
+}
+
+impl<R: Real> SampleRun<'_, R> {
     fn start(&mut self) {
         for (id, process) in self.program.processes.iter() {
             if matches!(process.role, Role::Optimiser(_)) {
@@ -328,11 +398,16 @@ impl<'a> SampleRun<'a> {
             for (array, decl) in process.arrays.iter() {
                 let values = &mut self.replica.arrays[id][array];
                 match decl.kind {
-                    ArrayKind::State { init } | ArrayKind::Scalar { init } => values.fill(init),
-                    ArrayKind::Trace => values.fill(0.0),
-                    #[expect(clippy::cast_precision_loss, reason = "class indices are small")]
-                    ArrayKind::Label => values[0] = self.sample.label as f32,
-                    ArrayKind::GivenError => values.copy_from_slice(self.sample.error),
+                    ArrayKind::State { init } | ArrayKind::Scalar { init } => {
+                        values.fill(R::from_f32(init));
+                    }
+                    ArrayKind::Trace => values.fill(zero()),
+                    ArrayKind::Label => values[0] = whole(self.sample.label),
+                    ArrayKind::GivenError => {
+                        for (value, given) in values.iter_mut().zip(self.sample.error) {
+                            *value = R::from_f32(*given);
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -340,6 +415,7 @@ impl<'a> SampleRun<'a> {
         for count in self.replica.received.values_mut() {
             *count = 0;
         }
+        self.replica.exact.clear();
     }
 
     fn forward(&mut self) -> Result<(), Diagnostic> {
@@ -384,7 +460,7 @@ impl<'a> SampleRun<'a> {
         } else {
             let row = bin as usize * self.program.source_channels(Output::Given) + first;
             let values = &self.sample.values[row..row + process.lanes];
-            self.replica.emitted[proc].extend(values);
+            self.replica.emitted[proc].extend(values.iter().copied().map(R::from_f32));
         }
     }
 
@@ -449,17 +525,12 @@ impl<'a> SampleRun<'a> {
         let process = &self.program.processes[proc];
         let (_, spikes) = self.run(proc, HandlerKind::Tick, Event::at(0, bin));
         let own = &mut self.replica.own[proc];
-        for (lane, fields) in spikes {
-            if let Some(bound) = process.tape.as_ref().and_then(|tape| tape.bound)
-                && own.spikes.len() >= bound
-            {
-                return Err(overflow(process, "own spikes", bound));
-            }
-            own.spikes.push(LaneSpike { tick: bin, lane });
-            own.fields.push(fields);
-            own.errors.push(Vec::new());
-        }
-        Ok(())
+        let place = |fired: &Fired<R>| LaneSpike {
+            tick: bin,
+            lane: fired.lane,
+        };
+        let mut spikes = spikes.into_iter();
+        spikes.try_for_each(|fired| own.record(process, place(&fired), fired.fields))
     }
 
     fn turn(&mut self) {
@@ -547,7 +618,7 @@ impl<'a> SampleRun<'a> {
             .into_iter()
             .map(|(source, _)| {
                 let (sent, _) = self.run(proc, HandlerKind::Message(chan), Event::at(source, bin));
-                sent.unwrap_or(0.0)
+                sent.unwrap_or(zero())
             });
         let errors = errors.collect();
         let of_bin = self.replica.value_errors[channel.from]
@@ -621,14 +692,19 @@ impl<'a> SampleRun<'a> {
     }
 
     /// What every lane of a process emitted in a bin.
-    fn values_of(&self, proc: Proc, bin: u32) -> Vec<(u32, f32)> {
+    fn values_of(&self, proc: Proc, bin: u32) -> Vec<(u32, R)> {
         let lanes = self.program.processes[proc].lanes;
         let from = bin as usize * lanes;
         let values = &self.replica.emitted[proc][from..from + lanes];
         (0..).zip(values.iter().copied()).collect()
     }
 
-    fn run(&mut self, proc: Proc, kind: HandlerKind, event: Event) -> (Option<f32>, Vec<Fired>) {
+    fn run(
+        &mut self,
+        proc: Proc,
+        kind: HandlerKind,
+        event: Event<R>,
+    ) -> (Option<R>, Vec<Fired<R>>) {
         match self.program.processes[proc].handler(kind) {
             Some(handler) => self.run_one(proc, handler, event),
             None => (None, Vec::new()),
@@ -639,8 +715,8 @@ impl<'a> SampleRun<'a> {
         &mut self,
         proc: Proc,
         handler: &Handler,
-        event: Event,
-    ) -> (Option<f32>, Vec<Fired>) {
+        event: Event<R>,
+    ) -> (Option<R>, Vec<Fired<R>>) {
         let mut machine = Machine {
             program: self.program,
             process: &self.program.processes[proc],
@@ -656,11 +732,11 @@ impl<'a> SampleRun<'a> {
 }
 
 /// The errors of a spike, summed in ascending order of channels from the first one's value.
-fn sum_of_errors(errors: &[(Chan, f32)]) -> f32 {
+fn sum_of_errors<R: Real>(errors: &[(Chan, R)]) -> R {
     let mut errors = errors.to_vec();
     errors.sort_by_key(|(chan, _)| *chan);
     let values = errors.into_iter().map(|(_, error)| error);
-    values.reduce(|sum, error| sum + error).unwrap_or(0.0)
+    values.reduce(|sum, error| sum + error).unwrap_or(zero())
 }
 
 fn overflow(process: &Process, what: &str, bound: usize) -> Diagnostic {
@@ -672,38 +748,68 @@ fn overflow(process: &Process, what: &str, bound: usize) -> Diagnostic {
     .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
 }
 
-/// A lane that fired, with the tape's fields.
-type Fired = (u32, Vec<f32>);
+impl<R: Real> OwnTape<R> {
+    /// Records a spike, if the tape has room for it.
+    fn record(
+        &mut self,
+        process: &Process,
+        spike: LaneSpike,
+        fields: Vec<R>,
+    ) -> Result<(), Diagnostic> {
+        if let Some(bound) = process.tape.as_ref().and_then(|tape| tape.bound)
+            && self.spikes.len() >= bound
+        {
+            return Err(overflow(process, "own spikes", bound));
+        }
+        self.spikes.push(spike);
+        self.fields.push(fields);
+        self.errors.push(Vec::new());
+        Ok(())
+    }
+}
+
+/// A lane that fired.
+struct Fired<R> {
+    lane: u32,
+    /// When, of exact event times.
+    time: Option<R>,
+    /// The tape's fields.
+    fields: Vec<R>,
+}
 
 /// What a handler is told about why it runs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Event {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event<R = f32> {
     /// Source of the received spike, or lane of the own spike.
     pub source: u32,
-    /// Current bin.
+    /// Current bin; of exact event times, the window.
     pub bin: u32,
+    /// Exact time of the arrival or of the own spike; in `Cross`, the beginning of the interval.
+    pub time: R,
+    /// The end of the interval.
+    pub until: R,
     /// Fields of the own spike.
-    pub fields: Vec<f32>,
+    pub fields: Vec<R>,
     /// What arrived with it.
-    pub payload: Payload,
+    pub payload: Payload<R>,
 }
 
 /// What [`Op::Payload`] reads.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Payload {
+pub enum Payload<R = f32> {
     /// A value, or the error of a spike.
-    One(f32),
+    One(R),
     /// A replica's gradient.
-    PerLane(Vec<f32>),
+    PerLane(Vec<R>),
 }
 
-impl Default for Payload {
+impl<R: Real> Default for Payload<R> {
     fn default() -> Self {
-        Self::One(0.0)
+        Self::One(zero())
     }
 }
 
-impl Event {
+impl<R: Real> Event<R> {
     /// An event of `source` in `bin`.
     pub fn at(source: u32, bin: u32) -> Self {
         Self {
@@ -712,22 +818,44 @@ impl Event {
             ..Self::default()
         }
     }
+
+    /// An event of `source` at an exact time.
+    fn timed(source: u32, time: R) -> Self {
+        Self {
+            source,
+            time,
+            ..Self::default()
+        }
+    }
+}
+
+impl<R: Real> Default for Event<R> {
+    fn default() -> Self {
+        Self {
+            source: 0,
+            bin: 0,
+            time: zero(),
+            until: zero(),
+            fields: Vec::new(),
+            payload: Payload::default(),
+        }
+    }
 }
 
 /// Executes one handler of one process.
-struct Machine<'a> {
+struct Machine<'a, R: Real> {
     program: &'a Program,
     process: &'a Process,
-    arrays: &'a mut Arrays,
-    tensors: &'a mut PrimaryMap<Tensor, Vec<f32>>,
-    event: Event,
+    arrays: &'a mut Arrays<R>,
+    tensors: &'a mut PrimaryMap<Tensor, Vec<R>>,
+    event: Event<R>,
     /// The current synapse's element of a tensor.
     synapse: usize,
-    spikes: Vec<Fired>,
+    spikes: Vec<Fired<R>>,
 }
 
-impl Machine<'_> {
-    fn run(&mut self, handler: &Handler) -> Option<f32> {
+impl<R: Real> Machine<'_, R> {
+    fn run(&mut self, handler: &Handler) -> Option<R> {
         let mut sent = None;
         for stmt in &handler.body.stmts {
             match stmt {
@@ -746,23 +874,33 @@ impl Machine<'_> {
                 return sent;
             }
         };
-        let mut values = vec![0.0_f32; handler.body.values];
+        let mut values = vec![zero(); handler.body.values];
         for lane in lanes {
-            for stmt in &handler.body.stmts {
-                self.step(stmt, lane, &mut values, &mut sent);
-            }
+            self.lane(handler, lane, &mut values, &mut sent);
         }
         sent
     }
 
-    fn run_synapses(&mut self, handler: &Handler, sent: &mut Option<f32>) {
+    /// The body on one lane, up to a skip.
+    fn lane(&mut self, handler: &Handler, lane: usize, values: &mut [R], sent: &mut Option<R>) {
+        for stmt in &handler.body.stmts {
+            if let Stmt::Skip(cond) = stmt
+                && is_true(values[cond.index()])
+            {
+                break;
+            }
+            self.step(stmt, lane, values, sent);
+        }
+    }
+
+    fn run_synapses(&mut self, handler: &Handler, sent: &mut Option<R>) {
         let (HandlerKind::Event(chan) | HandlerKind::Message(chan) | HandlerKind::Gradient(chan)) =
             handler.kind
         else {
             return;
         };
         let connection = &self.program.channels[chan].connection;
-        let mut values = vec![0.0_f32; handler.body.values];
+        let mut values = vec![zero(); handler.body.values];
         for synapse in connection.synapses(self.event.source as usize) {
             self.synapse = synapse.weight as usize;
             for stmt in &handler.body.stmts {
@@ -771,7 +909,7 @@ impl Machine<'_> {
         }
     }
 
-    fn step(&mut self, stmt: &Stmt, lane: usize, values: &mut [f32], sent: &mut Option<f32>) {
+    fn step(&mut self, stmt: &Stmt, lane: usize, values: &mut [R], sent: &mut Option<R>) {
         match stmt {
             Stmt::Let(value, op) => values[value.index()] = self.eval(op, lane, values),
             Stmt::Store(array, value) => {
@@ -794,15 +932,19 @@ impl Machine<'_> {
             Stmt::Send(Outgoing::Fold(fold)) => {
                 *sent = sent.map(|acc| apply(*fold, acc, values));
             }
-            Stmt::Spike { cond, fields } => {
+            Stmt::Spike { cond, time, fields } => {
                 if is_true(values[cond.index()]) {
-                    let fields = fields
-                        .iter()
-                        .map(|op| self.eval(op, lane, values))
-                        .collect();
-                    self.spikes.push((index_u32(lane), fields));
+                    let fields = fields.iter().map(|op| self.eval(op, lane, values));
+                    let fired = Fired {
+                        lane: index_u32(lane),
+                        time: time.map(|time| values[time.index()]),
+                        fields: fields.collect(),
+                    };
+                    self.spikes.push(fired);
                 }
             }
+            // Who runs the body looks at it.
+            Stmt::Skip(_) => {}
             Stmt::Probe(array, value) => {
                 let index = self.event.bin as usize * self.process.lanes + lane;
                 self.arrays[*array][index] = values[value.index()];
@@ -810,11 +952,11 @@ impl Machine<'_> {
         }
     }
 
-    fn eval(&self, op: &Op, lane: usize, values: &[f32]) -> f32 {
+    fn eval(&self, op: &Op, lane: usize, values: &[R]) -> R {
         let v = |value: crate::event::Value| values[value.index()];
         match *op {
-            Op::Const(x) => x,
-            Op::Coef(c) => self.process.coefs[c].value.at(lane),
+            Op::Const(x) => R::from_f32(x),
+            Op::Coef(c) => coefficient(&self.process.coefs[c].value, lane),
             Op::Load(array) => {
                 let index = if self.process.arrays[array].kind.is_scalar() {
                     0
@@ -829,19 +971,34 @@ impl Machine<'_> {
                 Payload::One(value) => *value,
                 Payload::PerLane(values) => values[lane],
             },
-            #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-            Op::Tick => self.event.bin as f32,
-            #[expect(clippy::cast_precision_loss, reason = "lanes are below 2^24")]
-            Op::Lane => lane as f32,
+            Op::Tick => whole(self.event.bin),
+            Op::Time | Op::Since => self.event.time,
+            Op::Until => self.event.until,
+            Op::Lane => whole(index_u32(lane)),
             Op::Unary(op, a) => unary(op, v(a)),
             Op::Binary(op, a, b) => binary(op, v(a), v(b)),
             Op::Fma(a, b, c) => v(a).mul_add(v(b), v(c)),
-            Op::Cmp(op, a, b) => f32::from(u8::from(compare(op, v(a), v(b)))),
+            Op::Cmp(op, a, b) => whole(u32::from(compare(op, v(a), v(b)))),
             Op::Select(c, a, b) => {
                 if is_true(v(c)) {
                     v(a)
                 } else {
                     v(b)
+                }
+            }
+            Op::Root {
+                curve,
+                p,
+                q,
+                threshold,
+                from,
+            } => {
+                let (p, q, threshold, from) = (v(p), v(q), v(threshold), v(from));
+                match curve {
+                    Curve::Cubic => root::cubic(p, q, threshold, from),
+                    Curve::Quartic => root::quartic(p, q, threshold, from),
+                    Curve::Power(n) => root::general(v(n), p, q, threshold, from),
+                    Curve::Equal(rate) => root::equal(v(rate), p, q, threshold, from),
                 }
             }
         }
@@ -857,14 +1014,14 @@ impl Machine<'_> {
         }
     }
 
-    fn peek(&self, array: Array) -> &[f32] {
+    fn peek(&self, array: Array) -> &[R] {
         match self.process.arrays[array].kind {
             ArrayKind::Param(tensor) => &self.tensors[tensor],
             _ => &self.arrays[array],
         }
     }
 
-    fn slot(&mut self, array: Array) -> &mut [f32] {
+    fn slot(&mut self, array: Array) -> &mut [R] {
         match self.process.arrays[array].kind {
             ArrayKind::Param(tensor) => &mut self.tensors[tensor],
             _ => &mut self.arrays[array],
@@ -876,18 +1033,26 @@ fn index_u32(index: usize) -> u32 {
     u32::try_from(index).expect("lanes are below 2^24")
 }
 
-fn is_true(value: f32) -> bool {
-    value != 0.0
+/// A coefficient on a lane: kept in `f64`, rounded once.
+fn coefficient<R: Real>(value: &CoefficientValue, lane: usize) -> R {
+    R::from_f64(match value {
+        CoefficientValue::Uniform(v) => *v,
+        CoefficientValue::PerLane(v) => v[lane],
+    })
 }
 
-fn identity(fold: Fold) -> f32 {
+fn is_true<R: Real>(value: R) -> bool {
+    value != zero()
+}
+
+fn identity<R: Real>(fold: Fold) -> R {
     match fold {
-        Fold::Add(_) | Fold::Fma(..) => 0.0,
-        Fold::Max(_) => f32::NEG_INFINITY,
+        Fold::Add(_) | Fold::Fma(..) => zero(),
+        Fold::Max(_) => R::NEG_INFINITY,
     }
 }
 
-fn apply(fold: Fold, acc: f32, values: &[f32]) -> f32 {
+fn apply<R: Real>(fold: Fold, acc: R, values: &[R]) -> R {
     match fold {
         Fold::Add(x) => acc + values[x.index()],
         Fold::Max(x) => {
@@ -899,17 +1064,17 @@ fn apply(fold: Fold, acc: f32, values: &[f32]) -> f32 {
 }
 
 /// The meaning of an operation with one operand.
-pub fn unary(op: Unary, a: f32) -> f32 {
+pub fn unary<R: Real>(op: Unary, a: R) -> R {
     match op {
         Unary::Neg => -a,
         Unary::Sqrt => a.sqrt(),
-        Unary::Exp => math::exp(a),
-        Unary::Ln => math::ln(a),
+        Unary::Exp => a.exp(),
+        Unary::Ln => a.ln(),
     }
 }
 
 /// The meaning of an operation with two operands.
-pub fn binary(op: Binary, a: f32, b: f32) -> f32 {
+pub fn binary<R: Real>(op: Binary, a: R, b: R) -> R {
     match op {
         Binary::Add => a + b,
         Binary::Sub => a - b,
@@ -919,7 +1084,7 @@ pub fn binary(op: Binary, a: f32, b: f32) -> f32 {
 }
 
 /// The meaning of a comparison.
-pub fn compare(op: Cmp, a: f32, b: f32) -> bool {
+pub fn compare<R: Real>(op: Cmp, a: R, b: R) -> bool {
     match op {
         Cmp::Gt => a > b,
         Cmp::Ge => a >= b,

@@ -1,4 +1,4 @@
-//! `exp` and `ln` in single precision: the project's definition, to the bit.
+//! `exp` and `ln` in single precision, and the times of crossings ([`root`]): the project's definition, to the bit.
 //!
 //! Library functions differ from platform to platform, so a program that called them would not mean
 //! the same everywhere. Here each function *is* a fixed sequence of IEEE single precision additions,
@@ -22,6 +22,9 @@
 //! |---|---|---|---|
 //! | [`exp`] | 0.9876 ulp | `0x426D199B` = 59.275005 | 8 % of those with \|x\| > 0.015 |
 //! | [`ln`] | 0.6240 ulp | `0x3F334DD5` = 0.7004064 | 0.023 % |
+
+pub mod real;
+pub mod root;
 
 /// The result for every argument that has none: the quiet NaN that the Cortex-M4F makes by default.
 pub const NAN: f32 = f32::from_bits(0x7FC0_0000);

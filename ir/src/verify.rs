@@ -36,8 +36,13 @@
 //!   are lanes.
 //! * **Places**: the scalar of a fold stands nowhere else in its body; a body names an array either with
 //!   rows or without.
-//! * **Messages** and **measures** send exactly once, and nothing else does. **Spikes** stand once in a `tick`, and record as many numbers as the
+//! * **Messages** and **measures** send exactly once, and nothing else does. **Spikes** stand once in a `tick` or
+//!   `cross`, and record as many numbers as the
 //!   tape has fields.
+//! * **Exact event times**: in a program with a window, of 1 to T bins, only spikes travel; a channel that leads
+//!   to no later process has a delay of a window at least; `cross`, `window` and `adjoint_window` stand for all
+//!   that runs once a bin, in these programs alone; there are no tables by bin, and no first tick but 0. Spikes
+//!   have times, events `time`, a `cross` `since` and `until`, and only it `skip`. Errors go to sources, too.
 
 mod access;
 mod arrays;
@@ -100,6 +105,15 @@ impl Verifier<'_> {
             let message = format!("the first tick is {}, not 0 or 1", program.first_tick);
             self.problem("program", message);
         }
+        if let Some(window) = program.window
+            && (!(1..=program.ticks).contains(&window) || program.first_tick != 0)
+        {
+            let message = format!(
+                "windows of {window} bins and a first tick of {}; 1 to {} bins and 0",
+                program.first_tick, program.ticks
+            );
+            self.problem("program", message);
+        }
         if program.ticks as usize > LIMIT {
             let message = format!("{} bins; at most {LIMIT}", program.ticks);
             self.problem("program", message);
@@ -150,6 +164,11 @@ impl Verifier<'_> {
                 self.problem(&place, format!("two handlers for {kind}"));
             }
             let place = format!("{place}: {kind}");
+            let exact = self.program.window.is_some();
+            if !time_has(exact, handler.kind) {
+                let time = if exact { "exact event times" } else { "ticks" };
+                self.problem(&place, format!("a program of {time} has no such handler"));
+            }
             if !role_has(process.role, handler.kind) {
                 let message = format!("a process of role {:?} has no such handler", process.role);
                 self.problem(&place, message);
@@ -180,7 +199,10 @@ impl Verifier<'_> {
         let Some(producer) = self.producer(chan) else {
             return;
         };
-        let message = if producer.role != Role::Neurons {
+        let exact = self.program.window.is_some();
+        let message = if producer.role == Role::Source && exact {
+            return;
+        } else if producer.role != Role::Neurons {
             format!("errors go back to neurons, not to `{}`", producer.name)
         } else if self.program.carries_values(chan) {
             if producer.handler(HandlerKind::Value).is_some() {
@@ -215,9 +237,22 @@ fn role_has(role: Role, kind: HandlerKind) -> bool {
                 | K::Spike
                 | K::Gradient(_)
                 | K::GradientTick
+                | K::Cross
+                | K::Window
+                | K::AdjointWindow
         ),
         Role::Loss => matches!(kind, K::Event(_) | K::Turn | K::Message(_)),
         Role::Optimiser(_) => matches!(kind, K::Gather | K::Measure | K::Schedule | K::Update),
+    }
+}
+
+/// Whether programs of exact event times, or those of ticks, have handlers of this kind.
+fn time_has(exact: bool, kind: HandlerKind) -> bool {
+    use HandlerKind as K;
+    match kind {
+        K::Tick | K::AdjointTick | K::Value | K::GradientTick => !exact,
+        K::Cross | K::Window | K::AdjointWindow => exact,
+        _ => true,
     }
 }
 

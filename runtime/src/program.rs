@@ -66,6 +66,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
+        events: None,
     };
     match job {
         Job::Train { samples } => {

@@ -36,6 +36,7 @@ pub fn forward(
         regularise: Vec::new(),
         optimiser: None,
         record: record.to_vec(),
+        events: None,
     };
     let mut program = lower(network, &options)?;
     if replicas.is_none() {

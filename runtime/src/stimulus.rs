@@ -149,6 +149,7 @@ impl Drive {
     /// The sample; it has no label.
     pub fn sample(&self) -> Sample<'_> {
         Sample {
+            times: &[],
             spikes: &self.spikes,
             values: &self.values,
             label: 0,

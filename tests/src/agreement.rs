@@ -66,6 +66,7 @@ impl Batch {
         self.samples
             .iter()
             .map(|own| Sample {
+                times: &[],
                 spikes: &own.spikes,
                 values: &own.values,
                 label: own.label,

@@ -378,6 +378,10 @@ impl<'a> BodyWriter<'a> {
             }
         };
         let fields = (0..fields).map(|_| field(self)).collect();
-        self.body.stmts.push(Stmt::Spike { cond, fields });
+        self.body.stmts.push(Stmt::Spike {
+            cond,
+            time: None,
+            fields,
+        });
     }
 }

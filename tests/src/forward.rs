@@ -84,6 +84,7 @@ impl Writer {
             ticks: self.ticks(),
             dt: 0.001,
             first_tick: self.rng.below(2) as u32,
+            window: None,
             replicas: 1 + self.rng.below(3),
             tensors: PrimaryMap::new(),
             processes: PrimaryMap::new(),
@@ -483,6 +484,7 @@ fn tick(process: &Process) -> Body {
         let fields = fields.map(|_| Op::Binary(Binary::Sub, now, one)).collect();
         body.stmts.push(Stmt::Spike {
             cond: fires,
+            time: None,
             fields,
         });
     }

@@ -170,6 +170,7 @@ impl Golden {
             regularise: Vec::new(),
             optimiser: None,
             record,
+            events: None,
         }
     }
 

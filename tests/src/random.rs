@@ -61,6 +61,7 @@ impl Writer {
             ticks: self.ticks,
             dt: 0.001,
             first_tick: 1,
+            window: None,
             replicas: 1 + self.rng.below(4),
             tensors: tensors
                 .iter()

@@ -74,6 +74,7 @@ fn program(seed: u64) -> Option<Program> {
         PopulationKind::Source | PopulationKind::Graded => return None,
     };
     let options = Options {
+        events: None,
         ticks: 2 + u32::try_from(rng.below(18)).expect("small"),
         batch: 3,
         replicas: 1 + rng.below(2),

@@ -187,6 +187,7 @@ fn options(n: &mut Numbers) -> Options {
         regularise: Vec::new(),
         optimiser: Some(optimiser(n)),
         record: Vec::new(),
+        events: None,
     }
 }
 
@@ -279,6 +280,7 @@ fn fingerprint(executor: &mut dyn Executor, batches: &[Data]) -> Vec<(String, Ve
             .iter()
             .zip(&batch.labels)
             .map(|(spikes, label)| Sample {
+                times: &[],
                 spikes,
                 label: *label,
                 error: &[],

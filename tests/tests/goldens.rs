@@ -54,6 +54,7 @@ fn run(golden: &Golden, executor: &mut dyn Executor, given: bool) {
         .zip(&labels)
         .zip(&errors)
         .map(|((spikes, label), error)| Sample {
+            times: &[],
             spikes,
             label: *label,
             error: if given { error } else { &[] },
@@ -218,6 +219,7 @@ fn five_adam_steps_stay_within_1e7() {
                 .iter()
                 .zip(&labels)
                 .map(|(spikes, label)| Sample {
+                    times: &[],
                     spikes,
                     label: *label,
                     error: &[],

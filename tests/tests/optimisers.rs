@@ -57,6 +57,7 @@ fn program(optimiser: Optimiser) -> Program {
         }],
     };
     let options = Options {
+        events: None,
         ticks: 4,
         batch: 1,
         replicas: 1,

@@ -336,6 +336,7 @@ fn free_pes_make_it_faster() {
     });
     let spikes: Vec<InputSpike> = spikes.collect();
     let sample = Sample {
+        times: &[],
         spikes: &spikes,
         values: &[],
         label: 0,

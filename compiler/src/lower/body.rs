@@ -136,7 +136,25 @@ impl BodyBuilder {
 
     /// Records and emits a spike where `cond` holds.
     pub fn spike(&mut self, cond: Value, fields: Vec<Op>) {
-        self.body.stmts.push(Stmt::Spike { cond, fields });
+        self.body.stmts.push(Stmt::Spike {
+            cond,
+            time: None,
+            fields,
+        });
+    }
+
+    /// The same at an exact time.
+    pub fn spike_at(&mut self, cond: Value, time: Value, fields: Vec<Op>) {
+        self.body.stmts.push(Stmt::Spike {
+            cond,
+            time: Some(time),
+            fields,
+        });
+    }
+
+    /// Leaves the lane where `cond` holds.
+    pub fn skip(&mut self, cond: Value) {
+        self.body.stmts.push(Stmt::Skip(cond));
     }
 
     /// Writes a trace.

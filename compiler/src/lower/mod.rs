@@ -5,9 +5,12 @@
 //! 3. [`crate::adjoint`]: adjoint handlers are derived from the forward handlers.
 //! 4. `optimiser`: each trained tensor gets a process that updates it.
 //! 5. `probe`: traces.
+//!
+//! Where spikes have exact times, `event` takes the place of 1 and 3.
 
 mod body;
 pub(crate) mod coefficients;
+mod event;
 mod loss;
 mod neuron;
 mod optimiser;
@@ -45,9 +48,13 @@ pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostic
     let mut lowering = Lowering::new(network, options);
     lowering.tensors();
     lowering.channels();
+    if options.events.is_some() {
+        lowering.program.first_tick = 0;
+        lowering.program.window = Some(lowering.window()?);
+    }
     lowering.processes();
     let mut program = lowering.program;
-    if options.adjoint {
+    if options.adjoint && options.events.is_none() {
         // The loss sends errors already, which nobody takes before this.
         let pushes = pushes(network, options);
         let integrator = network.convention.integrator;
@@ -169,7 +176,9 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
             );
         }
     }
-    if options.adjoint {
+    if options.events.is_some() {
+        problems.0.extend(event::check(network, options).0);
+    } else if options.adjoint {
         problems.0.extend(untrainable(network).0);
         problems.0.extend(regularisers(network, options).0);
     }
@@ -345,6 +354,7 @@ impl<'a> Lowering<'a> {
                 ticks: options.ticks,
                 dt: network.dt,
                 first_tick: network.convention.first_tick,
+                window: None,
                 replicas: options.replicas,
                 tensors: PrimaryMap::new(),
                 processes: PrimaryMap::new(),
@@ -475,7 +485,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let (population, ticks) = (&self.network.populations[pop], self.options.ticks as usize);
-        let silent = self.network.convention.first_tick as usize;
+        let silent = self.program.first_tick as usize;
         Some(match population.kind {
             PopulationKind::Source | PopulationKind::Graded => population.size * ticks,
             PopulationKind::Neurons(_) => {
@@ -504,6 +514,12 @@ impl<'a> Lowering<'a> {
                 PopulationKind::Graded => source(Output::Given),
                 PopulationKind::Neurons(neuron) => {
                     let inputs = self.inputs(pop);
+                    let exact = self.options.events.as_ref();
+                    let exact = exact.and_then(|e| self.exact_process(pop, neuron, e, &inputs));
+                    if let Some(process) = exact {
+                        self.program.processes.push(process);
+                        continue;
+                    }
                     let (coefficients, constants) = (self.coefficients(pop), self.constants(pop));
                     let tape = self.tape(pop);
                     neuron::process(population, neuron, coefficients, &inputs, &constants, tape)

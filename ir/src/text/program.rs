@@ -9,8 +9,8 @@ use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
 use crate::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Coefficient,
-    CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process,
-    Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
+    CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc,
+    Process, Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
 };
 
 /// Prints a program.
@@ -18,12 +18,13 @@ pub fn print_program(program: &Program) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "program {} ticks = {} dt = {:?} first_tick = {} replicas = {} {{",
+        "program {} ticks = {} dt = {:?} first_tick = {} replicas = {}{} {{",
         name(&program.name),
         program.ticks,
         program.dt,
         program.first_tick,
-        program.replicas
+        program.replicas,
+        window(program.window)
     );
     for (id, tensor) in program.tensors.iter() {
         let _ = writeln!(
@@ -60,6 +61,10 @@ pub fn print_program(program: &Program) -> String {
     }
     out.push_str("}\n");
     out
+}
+
+fn window(window: Option<u32>) -> String {
+    window.map_or_else(String::new, |bins| format!(" window = {bins}"))
 }
 
 fn bound(bound: Option<usize>) -> String {
@@ -148,6 +153,9 @@ fn kind_text(kind: HandlerKind) -> String {
         HandlerKind::Spike => "spike".into(),
         HandlerKind::Gradient(chan) => format!("gradient {chan}"),
         HandlerKind::GradientTick => "gradient_tick".into(),
+        HandlerKind::Cross => "cross".into(),
+        HandlerKind::Window => "window".into(),
+        HandlerKind::AdjointWindow => "adjoint_window".into(),
         HandlerKind::Gather => "gather".into(),
         HandlerKind::Measure => "measure".into(),
         HandlerKind::Schedule => "schedule".into(),
@@ -189,10 +197,12 @@ fn stmt_text(process: &Process, stmt: &Stmt) -> String {
         Stmt::Reduce(a, fold) => format!("reduce {} = {}", array(*a), fold_text(*fold)),
         Stmt::Send(Outgoing::Value(v)) => format!("send {v}"),
         Stmt::Send(Outgoing::Fold(fold)) => format!("send sum {}", fold_text(*fold)),
-        Stmt::Spike { cond, fields } => {
+        Stmt::Spike { cond, time, fields } => {
             let fields: Vec<String> = fields.iter().map(|op| op_text(process, op)).collect();
-            format!("spike when {cond} record ({})", fields.join(") ("))
+            let time = time.map_or_else(String::new, |time| format!(" at {time}"));
+            format!("spike when {cond}{time} record ({})", fields.join(") ("))
         }
+        Stmt::Skip(cond) => format!("skip when {cond}"),
         Stmt::Probe(a, v) => format!("probe {} = {v}", array(*a)),
     }
 }
@@ -207,12 +217,31 @@ fn op_text(process: &Process, op: &Op) -> String {
         Op::Field(i) => format!("field {i}"),
         Op::Payload => "payload".into(),
         Op::Tick => "bin".into(),
+        Op::Time => "time".into(),
+        Op::Since => "since".into(),
+        Op::Until => "until".into(),
         Op::Lane => "lane".into(),
         Op::Unary(op, a) => format!("{} {a}", unary_text(op)),
         Op::Binary(op, a, b) => format!("{} {a}, {b}", binary_text(op)),
         Op::Fma(a, b, c) => format!("fma {a}, {b}, {c}"),
         Op::Cmp(op, a, b) => format!("cmp {} {a}, {b}", cmp_text(op)),
         Op::Select(c, a, b) => format!("select {c}, {a}, {b}"),
+        Op::Root {
+            curve,
+            p,
+            q,
+            threshold,
+            from,
+        } => format!("root {} {p}, {q}, {threshold}, {from}", curve_text(curve)),
+    }
+}
+
+fn curve_text(curve: Curve) -> String {
+    match curve {
+        Curve::Cubic => "cubic".into(),
+        Curve::Quartic => "quartic".into(),
+        Curve::Power(n) => format!("power {n}"),
+        Curve::Equal(rate) => format!("equal {rate}"),
     }
 }
 
@@ -284,6 +313,7 @@ impl Parser<'_> {
                 dt: line.field("dt")?,
                 first_tick: line.field("first_tick")?,
                 replicas: line.field("replicas")?,
+                window: window_field(line)?,
                 tensors: PrimaryMap::new(),
                 processes: PrimaryMap::new(),
                 channels: PrimaryMap::new(),
@@ -450,6 +480,9 @@ impl Parser<'_> {
                 "spike" => HandlerKind::Spike,
                 "gradient" => HandlerKind::Gradient(line.entity("chan")?),
                 "gradient_tick" => HandlerKind::GradientTick,
+                "cross" => HandlerKind::Cross,
+                "window" => HandlerKind::Window,
+                "adjoint_window" => HandlerKind::AdjointWindow,
                 "gather" => HandlerKind::Gather,
                 "measure" => HandlerKind::Measure,
                 "schedule" => HandlerKind::Schedule,
@@ -565,6 +598,15 @@ fn optional_bound(line: &mut Line) -> Parsed<Option<usize>> {
     }
 }
 
+fn window_field(line: &mut Line) -> Parsed<Option<u32>> {
+    if line.accept("window") {
+        line.expect("=")?;
+        Ok(Some(line.number()?))
+    } else {
+        Ok(None)
+    }
+}
+
 /// What leaves a process: sources have values of their own, neurons a state's.
 fn output(process: &Process, emits: Option<&str>) -> Parsed<Output> {
     match emits {
@@ -633,6 +675,10 @@ impl Names<'_> {
             "send" if line.accept("sum") => Ok(Stmt::Send(Outgoing::Fold(fold(line)?))),
             "send" => Ok(Stmt::Send(Outgoing::Value(line.entity("v")?))),
             "spike" => self.spike(line),
+            "skip" => {
+                line.expect("when")?;
+                Ok(Stmt::Skip(line.entity("v")?))
+            }
             "probe" => {
                 let (array, _) = self.array(line)?;
                 line.expect("=")?;
@@ -654,6 +700,10 @@ impl Names<'_> {
     fn spike(&self, line: &mut Line) -> Parsed<Stmt> {
         line.expect("when")?;
         let cond = line.entity("v")?;
+        let time = match line.accept("at") {
+            true => Some(line.entity("v")?),
+            false => None,
+        };
         line.expect("record")?;
         let mut fields = Vec::new();
         while !line.is_done() {
@@ -664,7 +714,7 @@ impl Names<'_> {
             fields.push(self.op(line)?);
             line.expect(")")?;
         }
-        Ok(Stmt::Spike { cond, fields })
+        Ok(Stmt::Spike { cond, time, fields })
     }
 
     fn op(&self, line: &mut Line) -> Parsed<Op> {
@@ -686,7 +736,11 @@ impl Names<'_> {
             "field" => Op::Field(line.number()?),
             "payload" => Op::Payload,
             "bin" => Op::Tick,
+            "time" => Op::Time,
+            "since" => Op::Since,
+            "until" => Op::Until,
             "lane" => Op::Lane,
+            "root" => root(line)?,
             "fma" => {
                 let (a, b) = pair(line)?;
                 line.expect(",")?;
@@ -714,6 +768,26 @@ impl Names<'_> {
 const UNARY: [Unary; 4] = [Unary::Neg, Unary::Sqrt, Unary::Exp, Unary::Ln];
 const BINARY: [Binary; 4] = [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div];
 const CMP: [Cmp; 4] = [Cmp::Gt, Cmp::Ge, Cmp::Lt, Cmp::Eq];
+
+fn root(line: &mut Line) -> Parsed<Op> {
+    let curve = match line.word()?.as_str() {
+        "cubic" => Curve::Cubic,
+        "quartic" => Curve::Quartic,
+        "power" => Curve::Power(line.entity("v")?),
+        "equal" => Curve::Equal(line.entity("v")?),
+        other => return Err(format!("unknown curve `{other}`")),
+    };
+    let (p, q) = pair(line)?;
+    line.expect(",")?;
+    let (threshold, from) = pair(line)?;
+    Ok(Op::Root {
+        curve,
+        p,
+        q,
+        threshold,
+        from,
+    })
+}
 
 fn pair(line: &mut Line) -> Parsed<(Value, Value)> {
     let a = line.entity("v")?;

@@ -61,7 +61,7 @@ fn accesses(stmt: &Stmt) -> Vec<(Array, Access)> {
         Stmt::Store(array, _) => vec![(*array, Access::Element)],
         Stmt::StoreRow(array, ..) | Stmt::Probe(array, _) => vec![(*array, Access::Row)],
         Stmt::Reduce(array, _) => vec![(*array, Access::Fold)],
-        Stmt::Send(_) => Vec::new(),
+        Stmt::Send(_) | Stmt::Skip(_) => Vec::new(),
     }
 }
 

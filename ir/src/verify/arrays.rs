@@ -67,6 +67,11 @@ impl Verifier<'_> {
                 }
                 ArrayKind::Gathered => alone.push(kind),
                 ArrayKind::GivenError | ArrayKind::Trace => {
+                    if self.program.window.is_some() {
+                        let message =
+                            format!("`{}` has a row a bin, of which there are none", array.name);
+                        self.problem(place, message);
+                    }
                     self.size(place, self.program.ticks as usize, process.lanes);
                 }
                 _ => {}

@@ -4,8 +4,8 @@ use super::{access, channel_of};
 use crate::connection::Connection;
 use crate::entity::Entity;
 use crate::event::{
-    Array, ArrayKind, Channel, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op,
-    Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor, Value,
+    Array, ArrayKind, Channel, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind,
+    Op, Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor, Value,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,9 +97,13 @@ impl BodyCheck<'_> {
         (*connection != Connection::All).then_some(connection)
     }
 
-    /// Whether there is a current bin: not between the passes, and not between batches.
+    /// Whether there is a current bin: not between the passes, and not between batches. Of exact event times,
+    /// windows are numbered.
     fn has_bin(&self) -> bool {
         use HandlerKind as K;
+        if self.program.window.is_some() {
+            return matches!(self.handler.kind, K::Window | K::AdjointWindow);
+        }
         !matches!(
             self.handler.kind,
             K::Turn | K::Gather | K::Measure | K::Schedule | K::Update
@@ -153,7 +157,10 @@ impl BodyCheck<'_> {
             Stmt::Reduce(array, fold) => {
                 self.fold(*fold)?;
                 let scalar = self.array(*array)?.is_scalar();
-                require(scalar && self.handler.domain == Domain::Lanes, || {
+                let lanes = self.handler.domain == Domain::Lanes;
+                // Lanes are searched for spikes one by one.
+                let all = self.handler.kind != HandlerKind::Cross;
+                require(scalar && lanes && all, || {
                     "a fold goes over lanes into a scalar".into()
                 })
             }
@@ -173,7 +180,13 @@ impl BodyCheck<'_> {
                     }
                 }
             }
-            Stmt::Spike { cond, fields } => self.spike(*cond, fields),
+            Stmt::Spike { cond, time, fields } => self.spike(*cond, *time, fields),
+            Stmt::Skip(cond) => {
+                require(self.handler.kind == HandlerKind::Cross, || {
+                    "only a search for spikes ends early".into()
+                })?;
+                self.truth(*cond)
+            }
             Stmt::Probe(array, value) => {
                 self.number(*value)?;
                 let probed = self.array(*array)? == ArrayKind::Trace;
@@ -185,14 +198,17 @@ impl BodyCheck<'_> {
         }
     }
 
-    fn spike(&mut self, cond: Value, fields: &[Op]) -> Checked {
+    fn spike(&mut self, cond: Value, time: Option<Value>, fields: &[Op]) -> Checked {
         self.spikes += 1;
-        require(self.handler.kind == HandlerKind::Tick, || {
-            "spikes happen in tick handlers".into()
+        let crosses = self.handler.kind == HandlerKind::Cross;
+        require(crosses || self.handler.kind == HandlerKind::Tick, || {
+            "spikes happen in tick and cross handlers".into()
         })?;
-        require(self.type_of(cond)? == Type::Truth, || {
-            format!("{cond} is no comparison")
+        require(time.is_some() == crosses, || {
+            "a spike has a time in a cross handler, and only there".into()
         })?;
+        time.map_or(Ok(()), |time| self.number(time))?;
+        self.truth(cond)?;
         let tape = self.process.tape.as_ref();
         let recorded = tape.map_or(0, |tape| tape.fields.len());
         require(fields.len() == recorded, || {
@@ -224,6 +240,12 @@ impl BodyCheck<'_> {
         match *op {
             Op::Const(_) => Ok(()),
             Op::Tick => self.bin(),
+            Op::Time => require(self.has_time(), || {
+                "there is no time of an event here".into()
+            }),
+            Op::Since | Op::Until => require(self.handler.kind == HandlerKind::Cross, || {
+                "there is no interval here".into()
+            }),
             Op::Lane => require(
                 matches!(self.handler.domain, Domain::Lanes | Domain::Lane),
                 || "there is no lane to number".into(),
@@ -250,12 +272,34 @@ impl BodyCheck<'_> {
             Op::Binary(_, a, b) | Op::Cmp(_, a, b) => self.number(a).and(self.number(b)),
             Op::Fma(a, b, c) => self.number(a).and(self.number(b)).and(self.number(c)),
             Op::Select(cond, a, b) => {
-                require(self.type_of(cond)? == Type::Truth, || {
-                    format!("{cond} is no comparison")
-                })?;
+                self.truth(cond)?;
                 self.number(a).and(self.number(b))
             }
+            Op::Root {
+                curve,
+                p,
+                q,
+                threshold,
+                from,
+            } => {
+                if let Curve::Power(x) | Curve::Equal(x) = curve {
+                    self.number(x)?;
+                }
+                [p, q, threshold, from]
+                    .into_iter()
+                    .try_for_each(|v| self.number(v))
+            }
         }
+    }
+
+    /// Whether the handler is for something that has an exact time.
+    fn has_time(&self) -> bool {
+        use HandlerKind as K;
+        let timed = matches!(
+            self.handler.kind,
+            K::Event(_) | K::Message(_) | K::Gradient(_) | K::Spike
+        );
+        timed && self.program.window.is_some()
     }
 
     fn has_payload(&self) -> bool {
@@ -359,6 +403,12 @@ impl BodyCheck<'_> {
     fn number(&self, value: Value) -> Checked {
         require(self.type_of(value)? == Type::Number, || {
             format!("{value} is a comparison, not a number")
+        })
+    }
+
+    fn truth(&self, value: Value) -> Checked {
+        require(self.type_of(value)? == Type::Truth, || {
+            format!("{value} is no comparison")
         })
     }
 

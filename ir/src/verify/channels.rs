@@ -38,7 +38,16 @@ impl Verifier<'_> {
     }
 
     fn delay(&mut self, place: &str, channel: &Channel, to: &Process) {
-        if channel.delay == 0 && channel.from >= channel.to {
+        if let Some(window) = self.program.window
+            && channel.delay < window
+            && channel.from >= channel.to
+        {
+            let message = format!(
+                "{} -> {}: a delay of {}, and within a window of {window} it leads to a later process",
+                channel.from, channel.to, channel.delay
+            );
+            self.problem(place, message);
+        } else if channel.delay == 0 && channel.from >= channel.to {
             let message = format!(
                 "{} -> {}: without a delay, it leads to a later process",
                 channel.from, channel.to
@@ -101,6 +110,12 @@ impl Verifier<'_> {
                 process.output, process.role
             );
             self.problem(place, message);
+        }
+        if process.output != Output::Spikes && self.program.window.is_some() {
+            self.problem(
+                place,
+                "it emits values, one a bin, in a program of exact event times",
+            );
         }
         if process.output != Output::Spikes && process.tape.is_some() {
             self.problem(place, "it emits values, and has a tape of spikes");

@@ -10,6 +10,8 @@ use crate::text::{Externals, parse_program};
 const SOUND: &str = include_str!("tests/sound.nirp");
 /// It does not.
 const FORWARD: &str = include_str!("tests/forward.nirp");
+/// Its spikes have exact times.
+const EXACT: &str = include_str!("tests/exact.nirp");
 
 /// The sound program with these changes.
 fn problems(changes: &[(&str, &str)]) -> String {
@@ -44,6 +46,7 @@ fn refused_of(text: &str, changes: &[(&str, &str)], expected: &str) {
 fn the_programs_that_the_others_are_made_of_are_sound() {
     assert_eq!(problems(&[]), "none");
     assert_eq!(problems_of(FORWARD, &[]), "none");
+    assert_eq!(problems_of(EXACT, &[]), "none");
 }
 
 #[test]
@@ -571,5 +574,149 @@ fn measures_are_sent_once_and_read_by_schedules() {
     assert!(
         found.contains("a process of role Loss has no such handler"),
         "{found}"
+    );
+}
+
+#[test]
+fn windows_lie_within_a_sample() {
+    let header = "replicas = 1 window = 4";
+    for bins in ["0", "11"] {
+        let other = format!("replicas = 1 window = {bins}");
+        let windows = format!("windows of {bins} bins");
+        let short = [(header, &*other), ("delay 5", "delay 12")];
+        refused_of(EXACT, &short, &windows);
+    }
+    let later = [
+        ("first_tick = 0", "first_tick = 1"),
+        ("delay 0 bound 20", "delay 1 bound 20"),
+    ];
+    refused_of(EXACT, &later, "a first tick of 1");
+}
+
+#[test]
+fn within_a_window_spikes_lead_to_later_processes() {
+    refused_of(
+        EXACT,
+        &[("delay 5", "delay 3")],
+        "within a window of 4 it leads to a later process",
+    );
+    assert_eq!(problems_of(EXACT, &[("delay 5", "delay 4")]), "none");
+}
+
+#[test]
+fn programs_have_the_handlers_of_their_time() {
+    let none = "has no such handler";
+    refused_of(
+        EXACT,
+        &[(
+            "on window lanes {\nv0 = bin\nv1 = load p\nv2 = add v0, v1\nstore p = v2",
+            "on tick lanes {\nv1 = load p\nstore p = v1"
+                .replace("v1", "v0")
+                .as_str(),
+        )],
+        none,
+    );
+    refused_of(
+        EXACT,
+        &[(
+            "on adjoint_window lanes {\nv0 = bin",
+            "on gradient_tick lanes {\nv0 = load p",
+        )],
+        none,
+    );
+    let window = "on window lanes {\n}\n\non tick lanes {\nv0 = load v";
+    refused_forward(&[("on tick lanes {\nv0 = load v", window)], none);
+    let window = "on adjoint_window lanes {\n}\n\non spike lane {";
+    refused(&[("on spike lane {", window)], none);
+}
+
+#[test]
+fn times_stand_where_something_has_one() {
+    refused_of(
+        EXACT,
+        &[("v0 = bin\nv1 = load p", "v0 = time\nv1 = load p")],
+        "no time of an event here",
+    );
+    refused_of(
+        EXACT,
+        &[(
+            "v0 = time\nv1 = load w[source]\nv2",
+            "v0 = since\nv1 = load w[source]\nv2",
+        )],
+        "no interval here",
+    );
+    refused_of(
+        EXACT,
+        &[(
+            "v0 = time\nv1 = load w[source]\nv2",
+            "v0 = bin\nv1 = load w[source]\nv2",
+        )],
+        "no current bin here",
+    );
+    refused_forward(
+        &[("v0 = load u[source]", "v0 = time")],
+        "no time of an event here",
+    );
+}
+
+#[test]
+fn crossings_have_a_time_and_end_early() {
+    let missing = "a spike has a time in a cross handler, and only there";
+    refused_of(
+        EXACT,
+        &[("spike when v11 at v9", "spike when v11")],
+        missing,
+    );
+    refused_forward(
+        &[("spike when v2 record", "spike when v2 at v1 record")],
+        missing,
+    );
+    refused_of(EXACT, &[("at v9", "at v11")], "v11 is a comparison");
+    refused_of(
+        EXACT,
+        &[("skip when v2", "skip when v1")],
+        "v1 is no comparison",
+    );
+    refused_forward(
+        &[("spike when v2 record", "skip when v2\nspike when v2 record")],
+        "only a search for spikes ends early",
+    );
+    refused_of(
+        EXACT,
+        &[
+            (
+                "v0 = load p\nv1 = const 1.0",
+                "v0 = load p\nreduce total = add v0\nv1 = const 1.0",
+            ),
+            ("array lambda", "array total : scalar 0.0\narray lambda"),
+        ],
+        "a fold goes over lanes",
+    );
+    refused_of(
+        EXACT,
+        &[("root cubic v0, v0, v1, v6", "root cubic v0, v2, v1, v6")],
+        "v2 is a comparison",
+    );
+    refused_of(
+        EXACT,
+        &[("root power v5", "root power v2")],
+        "v2 is a comparison",
+    );
+}
+
+#[test]
+fn exact_times_know_no_bins() {
+    refused_of(
+        EXACT,
+        &[(
+            "array label : label",
+            "array label : label\narray seen : trace",
+        )],
+        "has a row a bin",
+    );
+    refused_of(
+        EXACT,
+        &[("on window lanes", "on cross lanes {\n}\n\non window lanes")],
+        "two handlers for Cross",
     );
 }

@@ -156,6 +156,7 @@ impl DataSet {
     /// If there is no such sample.
     pub fn sample(&self, k: usize) -> Sample<'_> {
         Sample {
+            times: &[],
             spikes: self.spikes(k),
             label: self.labels[k],
             error: &[],

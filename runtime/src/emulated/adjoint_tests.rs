@@ -412,6 +412,7 @@ impl Given {
 
     fn sample(&self) -> Sample<'_> {
         Sample {
+            times: &[],
             spikes: &self.spikes,
             values: &self.values,
             label: 0,

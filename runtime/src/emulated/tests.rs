@@ -133,6 +133,7 @@ fn options(replicas: usize) -> Options {
             )
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 
@@ -170,6 +171,7 @@ impl Batch {
         self.0
             .iter()
             .map(|(spikes, label)| Sample {
+                times: &[],
                 spikes,
                 label: *label,
                 error: &[],

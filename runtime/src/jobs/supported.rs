@@ -125,6 +125,7 @@ const TRAINING: Options = Options {
     regularise: Vec::new(),
     optimiser: None,
     record: Vec::new(),
+    events: None,
 };
 
 /// A small network with the primitive: between an Input and a LIF population, or in its place.

@@ -105,6 +105,7 @@ pub fn trained_by(optimiser: Optimiser, batch: usize, replicas: usize) -> Progra
         regularise: Vec::new(),
         optimiser: Some(optimiser),
         record: Vec::new(),
+        events: None,
     };
     lower(&network, &options).expect("it lowers")
 }

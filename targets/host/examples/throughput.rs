@@ -280,6 +280,7 @@ fn options() -> Options {
             )
         }),
         record: Vec::new(),
+        events: None,
     }
 }
 
@@ -310,6 +311,7 @@ impl Data {
         let pairs = self.spikes.iter().zip(&self.labels);
         pairs
             .map(|(spikes, label)| Sample {
+                times: &[],
                 spikes,
                 label: *label,
                 error: &[],

@@ -162,7 +162,8 @@ impl Compiler<'_, '_, '_> {
             Stmt::Reduce(array, fold) => self.fold(at, self.element(*array), *fold),
             Stmt::Send(Outgoing::Fold(fold)) => self.fold(at, Addr::fixed(SENT), *fold),
             Stmt::Send(Outgoing::Value(v)) => self.copy(Addr::fixed(SENT), *v),
-            Stmt::Spike { cond, fields } => self.spike(at, *cond, fields),
+            Stmt::Spike { cond, fields, .. } => self.spike(at, *cond, fields),
+            Stmt::Skip(_) => unreachable!("exact event times were refused"),
         }
     }
 
@@ -632,6 +633,9 @@ impl Compiler<'_, '_, '_> {
             Op::Tick => copy(Addr::fixed(TICK)),
             Op::Payload => copy(Addr::fixed(PAYLOAD)),
             Op::Field(k) => copy(field(k)),
+            Op::Time | Op::Since | Op::Until | Op::Root { .. } => {
+                unreachable!("exact event times were refused")
+            }
         }
     }
 

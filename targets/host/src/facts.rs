@@ -112,7 +112,7 @@ impl<'a> Facts<'a> {
                     }
                     Op::Cmp(..) => self.users[v].iter().all(|at| match &self.stmts[*at] {
                         Stmt::Let(_, Op::Select(_, a, b)) => *a != value && *b != value,
-                        Stmt::Spike { cond, fields } => {
+                        Stmt::Spike { cond, fields, .. } => {
                             *cond == value && fields.iter().all(|f| !operands(f).contains(&value))
                         }
                         _ => false,
@@ -185,8 +185,8 @@ pub(crate) fn reads(stmt: &Stmt) -> Vec<Value> {
         Stmt::Let(_, op) => operands(op),
         Stmt::Store(_, v) | Stmt::StoreRow(_, _, v) | Stmt::Probe(_, v) => vec![*v],
         Stmt::Reduce(_, fold) | Stmt::Send(Outgoing::Fold(fold)) => folded(*fold),
-        Stmt::Send(Outgoing::Value(v)) => vec![*v],
-        Stmt::Spike { cond, fields } => {
+        Stmt::Send(Outgoing::Value(v)) | Stmt::Skip(v) => vec![*v],
+        Stmt::Spike { cond, fields, .. } => {
             let fields = fields.iter().flat_map(operands);
             std::iter::once(*cond).chain(fields).collect()
         }
@@ -207,7 +207,7 @@ pub(crate) fn writes(stmt: &Stmt) -> Option<Array> {
         Stmt::Store(a, _) | Stmt::StoreRow(a, _, _) | Stmt::Reduce(a, _) | Stmt::Probe(a, _) => {
             Some(*a)
         }
-        Stmt::Let(..) | Stmt::Send(_) | Stmt::Spike { .. } => None,
+        Stmt::Let(..) | Stmt::Send(_) | Stmt::Spike { .. } | Stmt::Skip(_) => None,
     }
 }
 

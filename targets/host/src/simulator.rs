@@ -4,7 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program};
-use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
+use nirc_ir::executor::{
+    Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes, only_ticks,
+};
 use nirc_ir::{Diagnostic, codes};
 
 use crate::compile::Home;
@@ -58,6 +60,7 @@ impl HostSimulator {
         threads: usize,
         isa: Isa,
     ) -> Result<Self, Diagnostic> {
+        only_ticks(program, "host")?;
         let plan = Plan::new(program, isa)?;
         let replicas = (0..program.replicas).map(|_| Mutex::new(Replica::new(&plan)));
         let optimisers = plan

@@ -163,6 +163,7 @@ fn synapses() -> Program {
         ticks: 5,
         dt: 1e-3,
         first_tick: 1,
+        window: None,
         replicas: 1,
         tensors: PrimaryMap::new(),
         processes: PrimaryMap::new(),
@@ -263,6 +264,7 @@ fn yin_yang() -> Program {
 
 fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
     Options {
+        events: None,
         ticks,
         batch: 4,
         replicas: 2,

@@ -11,7 +11,7 @@
 //! `d = x - max x` and `S = sum exp d`; then `q = p / B - delta / B` and `-(q / xi)`; dividing by `xi` and by
 //! `beta`, not multiplying with reciprocals.
 
-use nirc_ir::event::{Array, ArrayKind, Cmp, Coef, Domain, Fold, HandlerKind, Op, Outgoing, Value};
+use nirc_ir::event::{Array, ArrayKind, Cmp, Coef, Domain, Fold, HandlerKind, Outgoing, Value};
 
 use super::{Builder, FAR_BELOW, is_label, mean_over};
 use crate::lower::body::BodyBuilder;
@@ -32,7 +32,7 @@ impl Builder {
         #[expect(clippy::cast_precision_loss, reason = "bins are below 2^16")]
         let first = self.state("first_spike", ticks as f32);
         let mut b = BodyBuilder::new();
-        let bin = b.op(Op::Tick);
+        let bin = b.op(self.time());
         let old = b.load(first);
         let earlier = b.cmp(Cmp::Lt, bin, old);
         let new = b.select(earlier, bin, old);
@@ -176,7 +176,7 @@ impl Builder {
     /// The error goes to the first spike of an output; later ones get 0.
     fn first_spike_message(&mut self, first: Array, error: Array) {
         let mut b = BodyBuilder::new();
-        let bin = b.op(Op::Tick);
+        let bin = b.op(self.time());
         let first = b.load(first);
         let is_first = b.cmp(Cmp::Eq, bin, first);
         let error = b.load(error);

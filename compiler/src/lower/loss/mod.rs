@@ -46,6 +46,7 @@ pub(super) fn process(
             handlers: Vec::new(),
         },
         chan,
+        exact: options.events.is_some(),
     };
     builder.loss(loss, options, dt);
     builder.process
@@ -54,6 +55,8 @@ pub(super) fn process(
 struct Builder {
     process: Process,
     chan: Chan,
+    /// Whether spikes have exact times.
+    exact: bool,
 }
 
 /// A stand-in for minus infinity whose differences stay finite.
@@ -100,6 +103,11 @@ impl Builder {
                 }
             }
         }
+    }
+
+    /// When a spike was.
+    fn time(&self) -> Op {
+        if self.exact { Op::Time } else { Op::Tick }
     }
 
     /// The error of each spike stands in the sample.

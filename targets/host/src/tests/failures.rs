@@ -123,6 +123,7 @@ fn a_run_after_a_failure_is_like_any_other() {
     host.run(Pass::Train, &busy.samples(), &mut outcomes)
         .expect_err("it overflows");
     let silent = Sample {
+        times: &[],
         spikes: &[],
         label: 0,
         error: &[],
@@ -144,6 +145,7 @@ fn bad_samples_are_refused() {
         &[spike(3, 0), spike(3, 0)],
     ] {
         let sample = Sample {
+            times: &[],
             spikes,
             label: 0,
             error: &[],
@@ -154,6 +156,15 @@ fn bad_samples_are_refused() {
             .expect_err("refused");
         assert_eq!(problem.code, codes::DATA_ARRAY, "{problem}");
     }
+}
+
+#[test]
+fn exact_event_times_are_refused() {
+    let text = include_str!("../../../../ir/src/verify/tests/exact.nirp");
+    let program = nirc_ir::text::parse_program(text, &nirc_ir::text::Externals::new());
+    let host = HostSimulator::new(&program.expect("it parses"), 1);
+    let problem = host.map(|_| ()).expect_err("refused");
+    assert_eq!(problem.code, codes::EXECUTOR_UNSUPPORTED, "{problem}");
 }
 
 #[test]

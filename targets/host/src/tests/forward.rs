@@ -115,6 +115,7 @@ const fn spike(tick: u32, channel: u32) -> InputSpike {
 /// The spikes of `relay`, and `sums.seen` bin by bin, of the host; the definition says the same.
 fn run(program: &Program, spikes: &[InputSpike], values: &[f32]) -> (Vec<(u32, u32)>, Vec<f32>) {
     let sample = Sample {
+        times: &[],
         spikes,
         values,
         label: 0,

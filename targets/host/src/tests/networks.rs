@@ -111,6 +111,7 @@ fn options(ticks: u32, replicas: usize, loss: Loss, rule: Rule, record: bool) ->
             ..Optimiser::new(rule, 1e-2)
         }),
         record: record("pop1"),
+        events: None,
     }
 }
 

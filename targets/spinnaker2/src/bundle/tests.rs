@@ -4,7 +4,7 @@ use std::path::Path;
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
 use nirc_ir::Diagnostic;
-use nirc_ir::codes::{FILE_UNWRITABLE, MAP_SRAM};
+use nirc_ir::codes::{EXECUTOR_UNSUPPORTED, FILE_UNWRITABLE, MAP_SRAM};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::network::{
@@ -82,6 +82,7 @@ fn program(hidden: usize, replicas: usize) -> Program {
             0.1,
         )),
         record: Vec::new(),
+        events: None,
     };
     lower(&network, &options).expect("a small network")
 }
@@ -135,6 +136,15 @@ fn a_bundle_reads_back_as_it_was_written() {
 fn the_same_program_gives_the_same_bytes() {
     let first = bundle(&program(6, 3)).files().expect("files");
     assert_eq!(first, bundle(&program(6, 3)).files().expect("files"));
+}
+
+#[test]
+fn exact_event_times_are_refused() {
+    let text = include_str!("../../../../ir/src/verify/tests/exact.nirp");
+    let program = nirc_ir::text::parse_program(text, &nirc_ir::text::Externals::new());
+    let target = Target::spinnaker2();
+    let problems = Bundle::build(&program.expect("it parses"), &target).expect_err("refused");
+    assert_eq!(problems.0[0].code, EXECUTOR_UNSUPPORTED, "{problems}");
 }
 
 #[test]

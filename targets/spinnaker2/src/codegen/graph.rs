@@ -239,7 +239,8 @@ impl Builder<'_> {
             Stmt::Probe(array, value) => self.store(Place::Row(*array, Row::Tick), *value),
             Stmt::Reduce(array, fold) => self.reduce(*array, *fold),
             Stmt::Send(outgoing) => self.send(*outgoing),
-            Stmt::Spike { cond, fields } => self.spike(*cond, fields),
+            Stmt::Spike { cond, fields, .. } => self.spike(*cond, fields),
+            Stmt::Skip(_) => unreachable!("exact event times were refused"),
         }
     }
 
@@ -263,6 +264,9 @@ impl Builder<'_> {
             Op::Fma(a, b, c) => Node::Fma(self.value(a), self.value(b), self.value(c)),
             Op::Cmp(op, a, b) => Node::Cmp(op, self.value(a), self.value(b)),
             Op::Select(c, a, b) => Node::Select(self.value(c), self.value(a), self.value(b)),
+            Op::Time | Op::Since | Op::Until | Op::Root { .. } => {
+                unreachable!("exact event times were refused")
+            }
         };
         self.node(node)
     }

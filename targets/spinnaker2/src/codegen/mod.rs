@@ -169,6 +169,9 @@ impl<'a> Job<'a> {
         hardware: &'a Hardware,
         pacing: Pacing,
     ) -> Result<Self, CodegenError> {
+        if program.window.is_some() {
+            return Err(CodegenError::ExactTimes);
+        }
         let names = |group: &[Proc]| -> String {
             let names = group.iter().map(|p| program.processes[*p].name.as_str());
             names.collect::<Vec<&str>>().join(", ")

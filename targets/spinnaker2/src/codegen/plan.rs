@@ -363,7 +363,8 @@ fn uses(process: &Process, op: &Op) -> bool {
         | Stmt::Store(..)
         | Stmt::StoreRow(..)
         | Stmt::Send(_)
-        | Stmt::Probe(..) => false,
+        | Stmt::Probe(..)
+        | Stmt::Skip(_) => false,
     })
 }
 

@@ -16,6 +16,7 @@ fn chain(hidden: usize, replicas: usize, train: bool) -> Program {
         ticks: 10,
         dt: 1e-3,
         first_tick: 1,
+        window: None,
         replicas,
         tensors: PrimaryMap::new(),
         processes: PrimaryMap::new(),

@@ -338,6 +338,7 @@ impl Given {
 
     fn sample(&self) -> Sample<'_> {
         Sample {
+            times: &[],
             spikes: &self.spikes,
             label: self.label,
             error: &self.error,

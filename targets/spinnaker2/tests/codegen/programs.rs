@@ -96,6 +96,7 @@ impl Shape {
             regularise: Vec::new(),
             optimiser: Some(self.optimiser),
             record: quantities.map(|&q| record(q)).collect(),
+            events: None,
         }
     }
 

@@ -186,6 +186,7 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
         ticks: 3,
         dt: 1e-3,
         first_tick: 1,
+        window: None,
         replicas: 1,
         tensors,
         processes: [source, neurons].into_iter().collect(),

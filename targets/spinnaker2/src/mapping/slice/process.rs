@@ -309,8 +309,10 @@ impl<'s, 'a> SliceOf<'s, 'a> {
             Stmt::StoreRow(array, row, value) => Stmt::StoreRow(self.array(*array), *row, *value),
             Stmt::Reduce(array, fold) => Stmt::Reduce(self.array(*array), *fold),
             Stmt::Send(outgoing) => Stmt::Send(*outgoing),
-            Stmt::Spike { cond, fields } => Stmt::Spike {
+            Stmt::Skip(cond) => Stmt::Skip(*cond),
+            Stmt::Spike { cond, time, fields } => Stmt::Spike {
                 cond: *cond,
+                time: *time,
                 fields: fields.iter().map(|op| self.op(op, route)).collect(),
             },
             Stmt::Probe(array, value) => Stmt::Probe(self.array(*array), *value),

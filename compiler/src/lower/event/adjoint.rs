@@ -1,0 +1,219 @@
+//! Adjoint handlers: EventProp with exact times (Wunderlich & Pehle, Sci. Rep. 11:12829, 2021).
+//!
+//! The adjoint of a state that does not change between events does not change either. With
+//! `lp = dL/dp` and `lq = dL/dq`, in the same frame, the chain rule through each event is
+//!
+//! | event, forward | backward |
+//! |---|---|
+//! | arrival at `t`: `p += w a(t)`, `q += w b(t)` | `dL/dw += a lp + b lq`; `dL/dt = w (a' lp + b' lq)` |
+//! | spike at `p x(t) - q y(t) = threshold`, `U -= J` | `s = (J mu - tau e) / (tau dU/dt)`; `lp += s x`, `lq -= s y` |
+//! | window of `W`: `p x(W)`, `q y(W)` | `lp x(W)`, `lq y(W)` |
+//! | beginning: `p = p0 + p1 bias` | `dL/dbias += p1 lp + q1 lq` |
+//!
+//! with `e` the errors of the spike, `mu = dL/dU` after it (`lp / x` where the membrane is the slow one, else
+//! `-lq / y`), and `J` the height of the reset in units of `tau dU/dt`: of the membrane's own time constant `J`
+//! itself. That is `dj = (lV + g) / (tau dV/dt)`, `l += dj x`, `b -= kb dj y` of the frozen frame, with
+//! `l = tau lp`. A bias moves the threshold against the voltage, so each spike adds `s` times what a bias of 1 moves.
+//!
+//! A spike that only just reached the threshold has an adjoint without bound, true for tiny changes alone;
+//! `tau dU/dt` is taken as no less than a guard.
+
+use nirc_ir::event::{Array, ArrayKind, Cmp, Domain, Fold, HandlerKind, Op, Outgoing, Value};
+use nirc_ir::network::Parameter;
+
+use super::builder::Builder;
+use super::flow::Shape;
+use crate::lower::BodyBuilder;
+
+/// What is differentiated by.
+pub(super) struct Wanted<'a> {
+    /// By input: the tensor's gradient, if it is trained, and whether errors go back.
+    pub(super) inputs: &'a [(bool, bool)],
+    /// By bias.
+    pub(super) biases: &'a [bool],
+    /// Least `tau dU/dt`, in thresholds above the reset.
+    pub(super) guard: f64,
+}
+
+impl Builder<'_> {
+    pub(super) fn adjoint(&mut self, wanted: &Wanted<'_>) {
+        let state = ArrayKind::State { init: 0.0 };
+        let lambda = ["lambda_p", "lambda_q"].map(|name| self.array(name.to_owned(), state));
+        let mut biases = Vec::new();
+        for (at, trained) in wanted.biases.iter().enumerate() {
+            if *trained {
+                biases.push(self.gradient_of(self.biases[at]));
+            }
+        }
+        self.spike(lambda, &biases, wanted.guard);
+        for (at, (trained, back)) in wanted.inputs.iter().enumerate() {
+            if *back {
+                self.message(lambda, at);
+            }
+            if *trained {
+                self.gradient(lambda, at);
+            }
+        }
+        self.end(lambda, &biases);
+    }
+
+    fn gradient_of(&mut self, array: Array) -> Array {
+        let decl = &self.process.arrays[array];
+        let name = format!("{}.gradient", decl.name);
+        let kind = match decl.kind {
+            ArrayKind::Param(tensor) => ArrayKind::Gradient(tensor),
+            other => other,
+        };
+        self.array(name, kind)
+    }
+
+    fn spike(&mut self, lambda: [Array; 2], biases: &[Array], guard: f64) {
+        let mut b = BodyBuilder::new();
+        let flow = self.flow;
+        let time = b.op(Op::Time);
+        let at = self.at(&mut b, time);
+        let [lp, lq] = lambda.map(|array| b.load(array));
+        let tau = self.slope_time();
+        let tau = self.coef(
+            &mut b,
+            "slope_time",
+            "time that slopes are taken by, bins",
+            &tau,
+        );
+        let error = b.payload();
+        let pull = b.mul(tau, error);
+        let height = match flow.curve {
+            Shape::Pair {
+                membrane_slow: false,
+                ..
+            } => Some((b.div(lq, at.y), self.ratio().map(|ratio| -ratio))),
+            Shape::Integrating => None,
+            _ => Some((b.div(lp, at.x), Parameter::Uniform(1.0))),
+        };
+        let sum = match height {
+            None => b.neg(pull),
+            Some((mu, unit)) => {
+                let jump = flow.jump.zip(&unit, |jump, unit| jump * unit);
+                let mu = self.times(&mut b, mu, ("jump", "height of the reset"), &jump);
+                b.sub(mu, pull)
+            }
+        };
+        let slope = b.op(Op::Field(0));
+        let least = flow.jump.map(|jump| jump * guard);
+        let least = self.coef(&mut b, "guard", "least slope at a spike", &least);
+        let steep = b.cmp(Cmp::Gt, slope, least);
+        let slope = b.select(steep, slope, least);
+        let s = b.div(sum, slope);
+        let (of_p, of_q) = (b.mul(s, at.x), b.mul(s, at.y));
+        let (lp, lq) = (b.add(lp, of_p), b.sub(lq, of_q));
+        b.store(lambda[0], lp);
+        b.store(lambda[1], lq);
+        if !biases.is_empty() {
+            let step = self.times(
+                &mut b,
+                s,
+                ("threshold.bias", "what a bias of 1 moves it by"),
+                &flow.bias,
+            );
+            add_to(&mut b, biases, step);
+        }
+        self.push(HandlerKind::Spike, Domain::Lane, b);
+    }
+
+    /// Derivative by the time of an arrival: `sum_n w_n (a' lp + b' lq)_n`.
+    fn message(&mut self, lambda: [Array; 2], at: usize) {
+        let mut b = BodyBuilder::new();
+        let time = b.op(Op::Time);
+        let kicks = self.kicks(&mut b, time);
+        let [lp, lq] = lambda.map(|array| b.load(array));
+        let flow = self.flow;
+        let slow = flow.slow.map(|tau| 1.0 / tau);
+        let fast = flow.fast.map(|tau| 1.0 / tau);
+        let fast_name = ("fast", "1 / time constant of y, bins");
+        let slow_name = ("slow", "1 / time constant of x, bins");
+        let of_q = b.mul(kicks[1], lq);
+        let of_q = self.times(&mut b, of_q, fast_name, &fast);
+        let change = match flow.curve {
+            Shape::Integrating => of_q,
+            Shape::Pair { .. } => {
+                let of_p = b.mul(kicks[0], lp);
+                let of_p = self.times(&mut b, of_p, slow_name, &slow);
+                b.add(of_p, of_q)
+            }
+            // a = t b, so that a' = b + a / tau.
+            Shape::Equal => {
+                let of_p = self.times(&mut b, kicks[0], slow_name, &slow);
+                let of_p = b.add(of_p, kicks[1]);
+                let of_p = b.mul(of_p, lp);
+                b.add(of_p, of_q)
+            }
+        };
+        let input = &self.inputs[at];
+        let w = b.load_row(input.weight, input.row);
+        b.send(Outgoing::Fold(Fold::Fma(change, w)));
+        let (chan, domain) = (input.chan, input.domain);
+        self.push(HandlerKind::Message(chan), domain, b);
+    }
+
+    /// Derivative by the weight.
+    fn gradient(&mut self, lambda: [Array; 2], at: usize) {
+        let gradient = self.gradient_of(self.inputs[at].weight);
+        let mut b = BodyBuilder::new();
+        let time = b.op(Op::Time);
+        let kicks = self.kicks(&mut b, time);
+        let [lp, lq] = lambda.map(|array| b.load(array));
+        let of_q = b.mul(kicks[1], lq);
+        let step = b.fma(kicks[0], lp, of_q);
+        let input = &self.inputs[at];
+        let old = b.load_row(gradient, input.row);
+        let new = b.add(old, step);
+        b.store_row(gradient, input.row, new);
+        let (chan, domain) = (input.chan, input.domain);
+        self.push(HandlerKind::Gradient(chan), domain, b);
+    }
+
+    /// The frame of the window before, and what the beginning owes to biases.
+    fn end(&mut self, lambda: [Array; 2], biases: &[Array]) {
+        if !self.windows && biases.is_empty() {
+            return;
+        }
+        let mut b = BodyBuilder::new();
+        let [lp, lq] = lambda.map(|array| b.load(array));
+        if !biases.is_empty() {
+            let (number, zero) = (b.tick(), b.constant(0.0));
+            let first = b.cmp(Cmp::Eq, number, zero);
+            let [p, q] = &self.flow.bias_start;
+            let name = "what a bias of 1 moves it by";
+            let of_p = self.coef(&mut b, "start_p.bias", name, p);
+            let of_q = self.coef(&mut b, "start_q.bias", name, q);
+            let of_q = b.mul(of_q, lq);
+            let step = b.fma(of_p, lp, of_q);
+            let step = b.select(first, step, zero);
+            add_to(&mut b, biases, step);
+        }
+        if self.windows {
+            let [x, y] = self.window_decays(&mut b);
+            let (p, q) = match self.flow.curve {
+                Shape::Equal => {
+                    let w = b.constant(self.window as f32);
+                    let behind = b.mul(lp, w);
+                    let lq = b.sub(lq, behind);
+                    (b.mul(lp, x), b.mul(lq, x))
+                }
+                _ => (b.mul(lp, x), b.mul(lq, y)),
+            };
+            b.store(lambda[0], p);
+            b.store(lambda[1], q);
+        }
+        self.push(HandlerKind::AdjointWindow, Domain::Lanes, b);
+    }
+}
+
+/// Every bias of a neuron has the same derivative.
+fn add_to(b: &mut BodyBuilder, gradients: &[Array], step: Value) {
+    for gradient in gradients {
+        let old = b.load(*gradient);
+        let new = b.add(old, step);
+        b.store(*gradient, new);
+    }
+}

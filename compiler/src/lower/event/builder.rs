@@ -1,0 +1,363 @@
+//! A process of exact event times, while its handlers are written.
+
+use nirc_ir::entity::PrimaryMap;
+use nirc_ir::event::{
+    Array, ArrayDecl, ArrayKind, Chan, Cmp, Coefficient, CoefficientValue, Domain, Handler,
+    HandlerKind, Op, Output, Process, Role, Row, SpikeTape, Value,
+};
+use nirc_ir::network::{Parameter, Population};
+
+use super::flow::{Flow, Ratio, Shape};
+use crate::lower::BodyBuilder;
+use crate::lower::neuron::Input;
+
+/// Writes the handlers of a population.
+pub(super) struct Builder<'a> {
+    pub(super) process: Process,
+    pub(super) flow: &'a Flow,
+    pub(super) inputs: Vec<Arrives>,
+    /// Biases that are parameters.
+    pub(super) biases: Vec<Array>,
+    /// `p` and `q`.
+    pub(super) state: [Array; 2],
+    /// Bins of a window, and whether there is more than one.
+    pub(super) window: u32,
+    pub(super) windows: bool,
+}
+
+/// What arrives over one channel.
+pub(super) struct Arrives {
+    pub(super) chan: Chan,
+    pub(super) weight: Array,
+    pub(super) domain: Domain,
+    pub(super) row: Row,
+}
+
+/// The two exponentials at some time.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub(super) time: Value,
+    pub(super) x: Value,
+    pub(super) y: Value,
+}
+
+/// The two terms of the voltage at some time, their difference, and its slope.
+pub(super) struct Voltage {
+    pub(super) px: Value,
+    pub(super) qy: Value,
+    pub(super) u: Value,
+    /// The slope per [`Builder::slope_time`], as the operation that it ends in.
+    pub(super) slope: Op,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        population: &Population,
+        flow: &'a Flow,
+        inputs: &[Input],
+        tape: Option<SpikeTape>,
+        (window, ticks): (u32, u32),
+    ) -> Self {
+        let mut process = Process {
+            name: population.name.clone(),
+            role: Role::Neurons,
+            lanes: population.size,
+            coefs: PrimaryMap::new(),
+            arrays: PrimaryMap::new(),
+            output: Output::Spikes,
+            tape,
+            handlers: Vec::new(),
+        };
+        let mut array = |name: String, kind| process.arrays.push(ArrayDecl { name, kind });
+        let state = ["p", "q"].map(|name| array(name.to_owned(), ArrayKind::State { init: 0.0 }));
+        let arrives = inputs.iter().map(|input| Arrives {
+            chan: input.chan,
+            weight: array(
+                format!("{}.weight", input.projection),
+                ArrayKind::Param(input.weight),
+            ),
+            domain: if input.synapses {
+                Domain::Synapses
+            } else {
+                Domain::Lanes
+            },
+            row: if input.synapses {
+                Row::Synapse
+            } else {
+                Row::Source
+            },
+        });
+        let arrives = arrives.collect();
+        let biases = inputs.iter().filter_map(|input| {
+            let bias = input.bias?;
+            Some(array(
+                format!("{}.bias", input.projection),
+                ArrayKind::Param(bias),
+            ))
+        });
+        let biases = biases.collect();
+        Self {
+            process,
+            flow,
+            inputs: arrives,
+            biases,
+            state,
+            window,
+            windows: window < ticks,
+        }
+    }
+
+    pub(super) fn array(&mut self, name: String, kind: ArrayKind) -> Array {
+        self.process.arrays.push(ArrayDecl { name, kind })
+    }
+
+    pub(super) fn push(&mut self, kind: HandlerKind, domain: Domain, body: BodyBuilder) {
+        self.process.handlers.push(Handler {
+            kind,
+            domain,
+            body: body.finish(),
+        });
+    }
+
+    /// A coefficient, declared at its first use.
+    pub(super) fn coef(
+        &mut self,
+        b: &mut BodyBuilder,
+        name: &str,
+        formula: &str,
+        value: &Parameter,
+    ) -> Value {
+        let coefs = &mut self.process.coefs;
+        let known = coefs.iter().find(|(_, c)| c.name == name);
+        let known = known.map(|(id, _)| id);
+        let coef = known.unwrap_or_else(|| {
+            coefs.push(Coefficient {
+                name: name.to_owned(),
+                formula: formula.to_owned(),
+                value: match value {
+                    Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
+                    Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
+                },
+            })
+        });
+        b.coef(coef)
+    }
+
+    /// `v k`, without the operation where `k` is 1.
+    pub(super) fn times(
+        &mut self,
+        b: &mut BodyBuilder,
+        v: Value,
+        (name, formula): (&str, &str),
+        k: &Parameter,
+    ) -> Value {
+        if k.is(1.0) {
+            return v;
+        }
+        let k = self.coef(b, name, formula, k);
+        b.mul(v, k)
+    }
+
+    /// `e^(rate t)`.
+    fn exponential(
+        &mut self,
+        b: &mut BodyBuilder,
+        time: Value,
+        name: (&str, &str),
+        tau: &Parameter,
+        sign: f64,
+    ) -> Value {
+        let rate = self.coef(b, name.0, name.1, &tau.map(|tau| sign / tau));
+        let t = b.mul(time, rate);
+        b.exp(t)
+    }
+
+    /// `x^n`.
+    fn power(b: &mut BodyBuilder, ratio: Ratio, x: Value) -> Option<Value> {
+        let square = b.mul(x, x);
+        match ratio {
+            Ratio::Two => Some(square),
+            Ratio::Three => Some(b.mul(square, x)),
+            Ratio::Four => Some(b.mul(square, square)),
+            Ratio::Other => None,
+        }
+    }
+
+    /// `y` where `x` is known.
+    pub(super) fn y_of(&mut self, b: &mut BodyBuilder, x: Value, time: Value) -> Value {
+        let flow = self.flow;
+        match flow.curve {
+            Shape::Pair { ratio, .. } if ratio != Ratio::Other => {
+                Self::power(b, ratio, x).unwrap_or(x)
+            }
+            Shape::Equal => b.mul(time, x),
+            _ => self.exponential(
+                b,
+                time,
+                ("-fast", "-1 / time constant of y, bins"),
+                &flow.fast,
+                -1.0,
+            ),
+        }
+    }
+
+    /// The exponentials at a time.
+    pub(super) fn at(&mut self, b: &mut BodyBuilder, time: Value) -> At {
+        let flow = self.flow;
+        let x = match flow.curve {
+            Shape::Integrating => b.constant(1.0),
+            _ => self.exponential(
+                b,
+                time,
+                ("-slow", "-1 / time constant of x, bins"),
+                &flow.slow,
+                -1.0,
+            ),
+        };
+        let y = self.y_of(b, x, time);
+        At { time, x, y }
+    }
+
+    /// What an input of 1 at this time adds to `p` and `q`.
+    pub(super) fn kicks(&mut self, b: &mut BodyBuilder, time: Value) -> [Value; 2] {
+        let flow = self.flow;
+        let c = self.coef(
+            b,
+            "kick",
+            "what an input of 1 adds, at the window's beginning",
+            &flow.kick,
+        );
+        let slow = ("slow", "1 / time constant of x, bins");
+        match flow.curve {
+            Shape::Integrating => {
+                let inverse = self.exponential(
+                    b,
+                    time,
+                    ("fast", "1 / time constant of y, bins"),
+                    &flow.fast,
+                    1.0,
+                );
+                [c, b.mul(c, inverse)]
+            }
+            Shape::Equal => {
+                let inverse = self.exponential(b, time, slow, &flow.slow, 1.0);
+                let whole = b.mul(c, inverse);
+                let of_q = b.neg(whole);
+                [b.mul(of_q, time), of_q]
+            }
+            Shape::Pair { ratio, .. } => {
+                let x = self.exponential(b, time, slow, &flow.slow, 1.0);
+                let y = match ratio {
+                    Ratio::Other => self.exponential(
+                        b,
+                        time,
+                        ("fast", "1 / time constant of y, bins"),
+                        &flow.fast,
+                        1.0,
+                    ),
+                    _ => Self::power(b, ratio, x).unwrap_or(x),
+                };
+                [b.mul(c, x), b.mul(c, y)]
+            }
+        }
+    }
+
+    /// The time that slopes are taken by, in bins: the longer time constant, or the synapse's.
+    pub(super) fn slope_time(&self) -> Parameter {
+        match self.flow.curve {
+            Shape::Integrating => self.flow.fast.clone(),
+            _ => self.flow.slow.clone(),
+        }
+    }
+
+    /// Ratio of the time constants.
+    pub(super) fn ratio(&self) -> Parameter {
+        self.flow
+            .slow
+            .zip(&self.flow.fast, |slow, fast| slow / fast)
+    }
+
+    /// The voltage and its slope: `ratio q y - p x`; `q y` of the integrator; `-tau q x - u` of equal ones.
+    pub(super) fn voltage(&mut self, b: &mut BodyBuilder, [p, q]: [Value; 2], at: At) -> Voltage {
+        use nirc_ir::event::Binary::{Mul, Sub};
+        let integrates = self.flow.curve == Shape::Integrating;
+        let px = if integrates { p } else { b.mul(p, at.x) };
+        let qy = b.mul(q, at.y);
+        let u = b.sub(px, qy);
+        let slope = match self.flow.curve {
+            Shape::Integrating => Op::Binary(Mul, q, at.y),
+            Shape::Pair { .. } => {
+                let ratio = self.ratio();
+                let steep = self.times(b, qy, ("ratio", "ratio of the time constants"), &ratio);
+                Op::Binary(Sub, steep, px)
+            }
+            Shape::Equal => {
+                let tau = self.flow.slow.map(|tau| -tau);
+                let tau = self.coef(b, "-tau", "-time constant, bins", &tau);
+                let qx = b.mul(q, at.x);
+                let steep = b.mul(tau, qx);
+                Op::Binary(Sub, steep, u)
+            }
+        };
+        Voltage { px, qy, u, slope }
+    }
+
+    /// `coefficient - k sum of biases`, or plus it.
+    pub(super) fn shifted(
+        &mut self,
+        b: &mut BodyBuilder,
+        (name, formula): (&str, &str),
+        (value, by): (&Parameter, &Parameter),
+        plus: bool,
+    ) -> Value {
+        let base = self.coef(b, name, formula, value);
+        let Some(sum) = self.bias_sum(b) else {
+            return base;
+        };
+        let by = self.coef(
+            b,
+            &format!("{name}.bias"),
+            "what a bias of 1 moves it by",
+            by,
+        );
+        let move_by = b.mul(by, sum);
+        if plus {
+            b.add(base, move_by)
+        } else {
+            b.sub(base, move_by)
+        }
+    }
+
+    fn bias_sum(&self, b: &mut BodyBuilder) -> Option<Value> {
+        let mut biases = self.biases.iter();
+        let first = b.load(*biases.next()?);
+        Some(biases.fold(first, |sum, bias| {
+            let bias = b.load(*bias);
+            b.add(sum, bias)
+        }))
+    }
+}
+
+/// `cond ? a : b` where there is a condition, else `a`.
+pub(super) fn choose(
+    b: &mut BodyBuilder,
+    cond: Option<Value>,
+    a: Value,
+    otherwise: impl FnOnce(&mut BodyBuilder) -> Value,
+) -> Value {
+    match cond {
+        None => a,
+        Some(cond) => {
+            let other = otherwise(b);
+            b.select(cond, a, other)
+        }
+    }
+}
+
+/// The number within two bounds.
+pub(super) fn within(b: &mut BodyBuilder, v: Value, low: Value, high: Value) -> Value {
+    let below = b.cmp(Cmp::Lt, v, high);
+    let v = b.select(below, v, high);
+    let above = b.cmp(Cmp::Gt, v, low);
+    b.select(above, v, low)
+}

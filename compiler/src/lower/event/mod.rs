@@ -1,0 +1,203 @@
+//! Neurons whose spikes have exact times, between which nothing is computed.
+//!
+//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward` and `adjoint` write the handlers
+//! from it, the same for every neuron. What is not a sum of two such exponentials is refused by name.
+//!
+//! Of a convention, what says how a tick is computed has no meaning here; how far a spike moves the current, whether
+//! resistance and leak count, and what a reset does, mean the same as with ticks.
+
+mod adjoint;
+mod builder;
+mod flow;
+mod forward;
+
+use nirc_ir::event::{Process, SpikeTape};
+use nirc_ir::network::{Leak, Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+use super::Lowering;
+use super::neuron::Input;
+use crate::options::{ExactTimes, Loss, Options, Quantity};
+use adjoint::Wanted;
+use builder::Builder;
+use flow::Flow;
+
+/// Everything of network and options that has no exact times.
+pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
+    let mut problems = Diagnostics::new();
+    for (pop, population) in network.populations.iter() {
+        match &population.kind {
+            PopulationKind::Source => {}
+            PopulationKind::Graded => problems.push(refuse(
+                &population.name,
+                "values come from outside, one a tick",
+                "send spikes, or use ticks",
+            )),
+            PopulationKind::Neurons(neuron) => {
+                conventions(network, pop, neuron, &mut problems);
+            }
+        }
+    }
+    if let Some(loss) = &options.loss
+        && (loss.reads_values() || *loss == Loss::Given)
+    {
+        problems.push(refuse(
+            "loss",
+            "it reads ticks",
+            "choose a loss of first spikes, or use ticks",
+        ));
+    }
+    let pushed = matches!(options.loss, Some(Loss::SpikeCount { .. }));
+    if pushed || !options.regularise.is_empty() {
+        problems.push(refuse(
+            if pushed { "loss" } else { "regularise" },
+            "costs of numbers of spikes push voltages tick by tick",
+            "leave them out, or use ticks",
+        ));
+    }
+    let traces = options
+        .record
+        .iter()
+        .filter(|r| r.quantity != Quantity::Spikes);
+    for record in traces {
+        problems.push(refuse(
+            &record.population,
+            &format!("`{}` is recorded tick by tick", record.quantity.name()),
+            "record spikes, or use ticks",
+        ));
+    }
+    problems
+}
+
+fn conventions(network: &Network, pop: Pop, neuron: &Neuron, problems: &mut Diagnostics) {
+    let convention = network.convention_of(pop);
+    let mut incoming = network.incoming(pop);
+    let biased = incoming.any(|(_, p)| p.bias.iter().flatten().any(|b| *b != 0.0));
+    let leaks = match &neuron.membrane {
+        Membrane::Leaky { v_leak, .. } => convention.leak != Leak::Ignored && !v_leak.is(0.0),
+        _ => false,
+    };
+    let name = &network.populations[pop].name;
+    for (attribute, value, needed) in flow::unsupported(convention, biased, leaks) {
+        problems.push(refuse(
+            name,
+            &format!("`{attribute}` is {value}, which is a matter of ticks"),
+            &format!("set `{attribute}` to {needed} for this population, or use ticks"),
+        ));
+    }
+}
+
+fn refuse(place: &str, message: &str, help: &str) -> Diagnostic {
+    let message = format!("with exact event times: {message}");
+    Diagnostic::error(codes::LOWER_UNSUPPORTED, place, message).help(help)
+}
+
+impl Lowering<'_> {
+    /// The exponentials of a population.
+    fn flow(&self, pop: Pop, neuron: &Neuron) -> Result<Flow, Diagnostic> {
+        let coefficients = self.coefficients(pop);
+        let constant = self.constants(pop).input;
+        let constant = constant.unwrap_or(Parameter::Uniform(0.0));
+        let terms = coefficients.terms(neuron);
+        let trained = self
+            .network
+            .incoming(pop)
+            .any(|(id, _)| self.biases.contains_key(&id));
+        let flow = flow::read(
+            neuron,
+            &terms,
+            coefficients.convention,
+            coefficients.dt,
+            &constant,
+        );
+        let flow = flow.and_then(|flow| match (&neuron.membrane, trained) {
+            (Membrane::Integrator { .. }, true) => {
+                Err("its membrane integrates, and has a bias".to_owned())
+            }
+            _ => Ok(flow),
+        });
+        let name = &self.network.populations[pop].name;
+        flow.map_err(|message| refuse(name, &message, "use another neuron, or ticks"))
+    }
+
+    /// Bins of a window: as many as keep what states are multiplied with in range, no more than the shortest delay
+    /// to the same or an earlier population, and no more than a sample has.
+    ///
+    /// # Errors
+    /// Each population whose voltage is not of two exponentials, and one that is too fast for its bins.
+    pub(super) fn window(&self) -> Result<u32, Diagnostics> {
+        let mut problems = Diagnostics::new();
+        let mut window = self.options.ticks;
+        for projection in self.network.projections.values() {
+            if projection.pre >= projection.post {
+                window = window.min(projection.delay);
+            }
+        }
+        for (pop, population) in self.network.populations.iter() {
+            let PopulationKind::Neurons(neuron) = &population.kind else {
+                continue;
+            };
+            match self.flow(pop, neuron) {
+                Ok(flow) if flow.range() < 1.0 => problems.push(refuse(
+                    &population.name,
+                    &format!(
+                        "a bin is {:.0} of its time constants long",
+                        40.0 / flow.range()
+                    ),
+                    "use a shorter `dt`",
+                )),
+                Ok(flow) => {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "it saturates, and is positive"
+                    )]
+                    let range = flow.range().floor() as u32;
+                    window = window.min(range);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        problems.into_result(window)
+    }
+
+    /// The process of a population, both ways; none where [`Self::window`] found it to have no exponentials.
+    pub(super) fn exact_process(
+        &self,
+        pop: Pop,
+        neuron: &Neuron,
+        exact: &ExactTimes,
+        inputs: &[Input],
+    ) -> Option<Process> {
+        let flow = self.flow(pop, neuron).ok()?;
+        let (population, tape) = (&self.network.populations[pop], self.tape(pop));
+        let backwards = self.options.adjoint;
+        let tape = tape.map(|tape| SpikeTape {
+            fields: if backwards {
+                vec!["slope".to_owned()]
+            } else {
+                Vec::new()
+            },
+            ..tape
+        });
+        let window = self.program.window.unwrap_or(self.options.ticks);
+        let times = (window, self.options.ticks);
+        let mut builder = Builder::new(population, &flow, inputs, tape, times);
+        builder.forward();
+        if backwards {
+            let projections = || self.network.incoming(pop);
+            let of_input = projections().map(|(_, p)| {
+                let from = &self.network.populations[p.pre].kind;
+                let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors;
+                (p.trainable, back)
+            });
+            let biased = projections().filter(|(id, _)| self.biases.contains_key(id));
+            builder.adjoint(&Wanted {
+                inputs: &of_input.collect::<Vec<_>>(),
+                biases: &biased.map(|(_, p)| p.trainable).collect::<Vec<_>>(),
+                guard: exact.guard,
+            });
+        }
+        Some(builder.process)
+    }
+}

@@ -68,6 +68,7 @@ fn file(kit: Kit, from: &Convention, rng: &mut Rng) -> File {
     // current leaves in it adds up.
     let scale = match (own.resistance, own.spike) {
         _ if cuba && own.current == CurrentShape::Unit => 6.0,
+        (Resistance::File, SpikeShape::Unit) if cuba => 6.0,
         (Resistance::One, SpikeShape::Held) if kit.node == "IF" => tick(from),
         (Resistance::One, SpikeShape::Held) => 0.2,
         _ => 1.0,
@@ -241,18 +242,35 @@ fn kits() -> impl Iterator<Item = Kit> {
 fn classes(node: &str) -> &'static [&'static [&'static str]] {
     match node {
         "LIF" => &[
-            &["euler", "eventprop", "jaxsnn", "lava", "norse", "snntorch"],
+            &[
+                "euler",
+                "event",
+                "eventprop",
+                "jaxsnn",
+                "lava",
+                "norse",
+                "snntorch",
+            ],
             &["spyx", "spyx-2023"],
             &["rockpool", "sinabs"],
         ],
         "CubaLIF" => &[
             &["euler", "eventprop", "lava", "norse", "snntorch"],
+            &["event", "jaxsnn"],
             &["spyx", "spyx-2023"],
             &["rockpool", "sinabs"],
         ],
         // snnTorch's IF decays, and Sinabs' has a floor.
         _ => &[
-            &["euler", "eventprop", "jaxsnn", "lava", "nengo", "norse"],
+            &[
+                "euler",
+                "event",
+                "eventprop",
+                "jaxsnn",
+                "lava",
+                "nengo",
+                "norse",
+            ],
             &["spyx", "spyx-2023"],
         ],
     }

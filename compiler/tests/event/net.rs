@@ -12,7 +12,7 @@ use nirc_ir::interpreter::Interpreter;
 use nirc_ir::math::real::Real;
 use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
-    PopulationKind, Port, Projection, Reset, SpikeShape, Synapse,
+    PopulationKind, Port, Projection, Reset, Synapse,
 };
 
 pub(crate) const DT: f64 = 1e-3;
@@ -122,11 +122,8 @@ pub(crate) fn network(sizes: &[usize], cell: &Cell, edges: Vec<Edge>) -> Network
     let mut edges = edges;
     edges.sort_by_key(|edge| (edge.post, edge.pre));
     let convention = Convention {
-        spike: SpikeShape::Unit,
         reset: cell.reset,
-        delay: 0,
-        first_tick: 0,
-        ..Convention::preset("eventprop").expect("a preset")
+        ..Convention::preset("event").expect("a preset")
     };
     let populations = sizes.iter().enumerate().map(|(k, size)| match k {
         0 => Population::vector("input", *size, PopulationKind::Source),

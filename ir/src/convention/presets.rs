@@ -31,7 +31,7 @@ const fn exception(node: &'static str, attribute: &'static str, value: &'static 
 
 impl Convention {
     /// Names of the presets.
-    pub const PRESETS: [&'static str; 13] = [
+    pub const PRESETS: [&'static str; 14] = [
         "nir",
         "euler",
         "eventprop",
@@ -45,6 +45,7 @@ impl Convention {
         "nengo",
         "jaxsnn",
         "spinnaker2-int8",
+        "event",
     ];
 
     /// The preset called `name`.
@@ -177,6 +178,13 @@ impl Convention {
                 time_unit: 1e-3,
                 ..euler()
             },
+            "event" => Self {
+                integrator: Integrator::Exact,
+                // With ticks, as in jaxsnn: a spike acts from the beginning of its tick.
+                synapse_input: SynapseInput::BeforeDecay,
+                spike: SpikeShape::Unit,
+                ..euler()
+            },
             "nengo" => Self {
                 integrator: Integrator::Exponential,
                 synapse_integrator: SynapseIntegrator::Euler,
@@ -290,6 +298,9 @@ impl Convention {
             "lava" => "Lava's process models in floating point, as the NIR paper has used them.",
             "nengo" => {
                 "Nengo as the NIR paper has used it: exponential membrane, no voltage below 0."
+            }
+            "event" => {
+                "The neurons of Wunderlich and Pehle, for exact event times: a spike is a jump of the current by its weight, at once."
             }
             "jaxsnn" => {
                 "jaxsnn's from_nir: times in milliseconds, a spike is a jump of the current by its weight."

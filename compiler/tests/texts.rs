@@ -167,7 +167,8 @@ fn only_some_conventions_can_be_trained_under() {
             }
         }
     }
-    assert_eq!(trained, ["nir", "euler", "eventprop", "spyx", "jaxsnn"]);
+    let expected = ["nir", "euler", "eventprop", "spyx", "jaxsnn", "event"];
+    assert_eq!(trained, expected);
 }
 
 #[test]

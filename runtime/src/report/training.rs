@@ -54,6 +54,8 @@ struct Page<'a> {
     worked: bool,
     /// Whether what the chip did includes tests.
     tests: bool,
+    /// What singles out the output that is the answer.
+    answer: &'a str,
     settings: Vec<(String, String)>,
     weights_sha256: String,
     version: &'static str,
@@ -88,11 +90,24 @@ impl Report<'_> {
             chip,
             worked: self.chip.is_some(),
             tests: true,
+            answer: self.answer(),
             settings: self.settings(),
             weights_sha256: self.weights.sha256(),
             version: env!("CARGO_PKG_VERSION"),
         };
         Ok(render("training.html", &page)?)
+    }
+
+    /// Which output the program predicts.
+    fn answer(&self) -> &'static str {
+        let loss = self
+            .program
+            .loss()
+            .map(|loss| &self.program.processes[loss]);
+        match loss.and_then(|loss| loss.array("score")) {
+            Some(_) => "with the highest score",
+            None => "that spikes first",
+        }
     }
 
     fn tiles(&self) -> Vec<Tile> {

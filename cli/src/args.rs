@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Compile a network for training on a chip
     Compile(Compile),
+    /// Show what the data of a configuration are
+    Data(Data),
     /// Train a network
     Train(Train),
     /// Run a network forward on given spikes or values
@@ -135,6 +137,18 @@ pub(crate) enum Stage {
     Listing,
     /// All of these
     All,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Data {
+    /// The configuration
+    #[arg(value_name = "C.toml")]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    /// Training samples to draw
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub(crate) show: usize,
 }
 
 #[derive(Args, Debug)]

@@ -16,6 +16,7 @@ mod check;
 mod compile;
 mod conventions;
 mod convert;
+mod data;
 mod diff;
 mod gradient;
 mod inspect;
@@ -54,6 +55,7 @@ fn execute(arguments: &Arguments) -> Result<(), Diagnostics> {
         Command::Convert(convert) => convert::convert(convert, json),
         Command::Diff(diff) => diff::diff(diff, json),
         Command::Compile(compile) => compile::compile(compile, json),
+        Command::Data(data) => data::data(data, json),
         Command::Train(train) => train::train(train, json),
         Command::Run(run) => run::run(run, json),
         Command::Gradient(gradient) => gradient::gradient(gradient, json),

@@ -47,7 +47,24 @@ fn config(args: &Train) -> Result<Config, Diagnostics> {
 }
 
 fn conclude(trained: &Trained) {
-    if let Some(last) = trained.epochs.last() {
+    if trained.ended == Ended::Early {
+        show::line(format!(
+            "stopped early after epoch {}: no improvement on the validation set",
+            trained.epochs.len()
+        ));
+    }
+    let shown = match trained.best {
+        Some(best) => trained.epochs.iter().find(|epoch| epoch.epoch == best),
+        None => trained.epochs.last(),
+    };
+    if let (Some(best), Some(validation)) = (trained.best, shown.and_then(|e| e.validation)) {
+        show::line(format!(
+            "restored the weights of epoch {best}: validation loss {:.4}, accuracy {}",
+            validation.loss,
+            percent(validation.accuracy)
+        ));
+    }
+    if let Some(last) = shown {
         show::line(format!(
             "test accuracy {}, weights sha256 {}",
             percent(last.test_accuracy),
@@ -58,7 +75,7 @@ fn conclude(trained: &Trained) {
         show_work(work);
     }
     match (&trained.directory, trained.ended) {
-        (Some(directory), Ended::Finished) => {
+        (Some(directory), Ended::Finished | Ended::Early) => {
             show::line(format!(
                 "report: {}",
                 directory.join("report.html").display()
@@ -70,7 +87,7 @@ fn conclude(trained: &Trained) {
             directory.display()
         )),
         (None, Ended::Stopped) => show::line("stopped"),
-        (None, Ended::Finished) => {}
+        (None, Ended::Finished | Ended::Early) => {}
     }
 }
 
@@ -148,10 +165,14 @@ impl Watcher for Terminal {
         }
         if !self.json {
             self.print(&format!(
-                "{} on {}: {} samples an epoch, {} test samples, {} replica{}",
+                "{} on {}: {} samples an epoch, {}{} test samples, {} replica{}",
                 started.network,
                 started.executor,
                 started.epoch_samples,
+                match started.validation_samples {
+                    Some(samples) => format!("{samples} validation samples, "),
+                    None => String::new(),
+                },
                 started.test_samples,
                 started.replicas,
                 if started.replicas == 1 { "" } else { "s" }
@@ -188,11 +209,15 @@ impl Watcher for Terminal {
             return;
         }
         self.print(&format!(
-            "epoch {:>3}/{}  loss {:.4}  training {}  test {}  {:.2} s",
+            "epoch {:>3}/{}  loss {:.4}  training {}{}  test {}  {:.2} s",
             epoch.epoch,
             self.epochs,
             epoch.train_loss,
             percent(epoch.train_accuracy),
+            match epoch.validation {
+                Some(validation) => format!("  validation {}", percent(validation.accuracy)),
+                None => String::new(),
+            },
             percent(epoch.test_accuracy),
             epoch.seconds
         ));

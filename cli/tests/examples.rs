@@ -72,6 +72,21 @@ fn adaptation_takes_place_on_the_chip_and_leaves_a_model() {
 }
 
 #[test]
+fn a_convolution_learns_digits() {
+    let config = example("digits-conv/digits.toml");
+    let text = good(&["train", &config, "--json"]);
+    let epochs = json_lines(&text);
+    let accuracy = epochs.last().expect("an epoch")["test_accuracy"].as_f64();
+    assert!(accuracy.expect("a number") >= 0.85, "{text}");
+    // The same on the chip, for as long as there is patience.
+    let hashes = ["host", "emulator"].map(|executor| {
+        let few = ["--epochs", "1", "--executor", executor, "--json"];
+        common::hashes(&good(&[&["train", &config][..], &few].concat()))
+    });
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+#[test]
 fn learning_sample_by_sample_reaches_three_quarters() {
     let config = example("yin-yang/online.toml");
     let mut sum = 0.0;

@@ -81,6 +81,26 @@ fn adaptation() {
 }
 
 #[test]
+fn digits_conv() {
+    let config = config("digits-conv/digits.toml");
+    let stages = [
+        "adjoint",
+        "event",
+        "hidden",
+        "input",
+        "loss",
+        "mapping",
+        "network",
+        "optimiser",
+        "out",
+        "passes_0-import",
+        "passes_1-bias",
+        "passes_2-fuse",
+    ];
+    check("digits-conv", "model.nir", &["--config", &config], &stages);
+}
+
+#[test]
 fn moving_models() {
     let how = ["--convention", "snntorch", "--ticks", "16"];
     let stages = [

@@ -1,5 +1,7 @@
 //! What a program is compiled for, beside the network itself.
 
+use std::num::NonZeroU32;
+
 /// Everything that lowering needs to know beside the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
@@ -15,6 +17,8 @@ pub struct Options {
     pub loss: Option<Loss>,
     /// Whether adjoint handlers are derived (needs a loss).
     pub adjoint: bool,
+    /// What the numbers of spikes cost beside the loss (needs `adjoint`).
+    pub regularise: Vec<Regulariser>,
     /// Optimiser (needs `adjoint`); `None` for gradients only.
     pub optimiser: Option<Optimiser>,
     /// What to record.
@@ -74,6 +78,14 @@ pub enum Loss {
         /// Target of the other outputs.
         miss: f64,
     },
+    /// Mean square of the distance of outputs' numbers of spikes from targets. A number of spikes has no
+    /// gradient: spikes and silent voltages are pushed instead.
+    SpikeCount {
+        /// Target of the label.
+        hit: f64,
+        /// Target of the other outputs.
+        miss: f64,
+    },
     /// Cross entropy of a score of each output's voltage.
     Voltage {
         /// The score.
@@ -113,24 +125,75 @@ pub enum Score {
     Final,
 }
 
+/// What the number of spikes of a population's neurons costs in a sample, as a push and not as a derivative.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regulariser {
+    /// Name of the population.
+    pub population: String,
+    /// Of what neurons and counts.
+    pub cost: Cost,
+    /// Factor on the cost.
+    pub strength: f64,
+}
+
+/// What costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cost {
+    /// Half the square of what a neuron has more than `most` spikes, or fewer than `least`.
+    Bounds {
+        /// Fewest spikes that cost nothing.
+        least: f64,
+        /// Most spikes that cost nothing.
+        most: f64,
+    },
+    /// A neuron that does not spike at all.
+    Silent,
+    /// The label's neuron, if it does not spike; of the population that the loss reads.
+    SilentLabel,
+}
+
 /// The optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Optimiser {
     /// Update rule.
     pub rule: Rule,
-    /// Learning rate of the first batch.
+    /// Learning rate that the schedule starts from.
     pub learning_rate: f64,
-    /// L2 weight decay, added to the gradient.
+    /// Weight decay: L2, added to the gradient; of AdamW, taken off the weight.
     pub weight_decay: f64,
-    /// Factor on the learning rate after every batch.
-    pub decay_per_batch: f64,
+    /// Batches in which the rate rises to `learning_rate`: in batch `n` (from 1) it is `n / warm_up` of it.
+    /// The schedule starts after them.
+    pub warm_up: Option<NonZeroU32>,
+    /// How the learning rate goes on.
+    pub schedule: Schedule,
+    /// How gradients are clipped, before all else.
+    pub clip: Option<Clip>,
 }
 
-/// Update rules.
+impl Optimiser {
+    /// A rule at a constant learning rate, and nothing else.
+    pub fn new(rule: Rule, learning_rate: f64) -> Self {
+        Self {
+            rule,
+            learning_rate,
+            weight_decay: 0.0,
+            warm_up: None,
+            schedule: Schedule::Constant,
+            clip: None,
+        }
+    }
+}
+
+/// Update rules, as in PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// `w -= lr * g`.
-    Sgd,
+    /// Gradient descent, with momentum unless it is 0 (dampening 0).
+    Sgd {
+        /// Decay of the momentum.
+        momentum: f64,
+        /// Whether the step looks ahead along the momentum.
+        nesterov: bool,
+    },
     /// Adam with bias correction.
     Adam {
         /// Decay of the first moment.
@@ -140,6 +203,60 @@ pub enum Rule {
         /// Added to the denominator.
         epsilon: f64,
     },
+    /// Adam with weight decay that does not pass through the moments.
+    AdamW {
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the denominator.
+        epsilon: f64,
+    },
+    /// Adam with the largest recent gradient in place of the second moment.
+    AdaMax {
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the largest gradient.
+        beta2: f64,
+        /// Added to the size of the gradient.
+        epsilon: f64,
+    },
+}
+
+/// The learning rate of batch `k`, counted from 0 after the warm-up; `first` is
+/// [`Optimiser::learning_rate`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Schedule {
+    /// `first`.
+    Constant,
+    /// `first factor^k`.
+    Exponential {
+        /// Factor after every batch.
+        factor: f64,
+    },
+    /// `first factor^floor(k / batches)`.
+    Step {
+        /// Batches between decays.
+        batches: NonZeroU32,
+        /// Factor of each decay.
+        factor: f64,
+    },
+    /// `last + (first - last) (1 + cos(pi k / batches)) / 2`.
+    Cosine {
+        /// Batches down to the last rate; behind them the rate rises again.
+        batches: NonZeroU32,
+        /// The learning rate at the end.
+        last: f64,
+    },
+}
+
+/// Clipping of gradients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// Each element to this distance from 0 (`clip_grad_value_`).
+    Value(f64),
+    /// All tensors together to this Euclidean norm (`clip_grad_norm_`).
+    Norm(f64),
 }
 
 /// Something to record: `population.quantity`.

@@ -18,7 +18,7 @@ use nirc_ir::network::{
 const DT: f64 = 1e-5;
 const TICKS: u32 = 3000;
 
-/// One neuron's constants.
+/// One neuron's constants; with an infinite `tau_mem` it integrates.
 #[derive(Clone, Copy)]
 struct Cell {
     tau_mem: f64,
@@ -77,6 +77,10 @@ impl Cell {
             Some(tau_syn) => {
                 // I = B + (i - B) e^(-t/tau_s), with the bias' constant current B.
                 let s = (-d / tau_syn).exp();
+                if self.tau_mem.is_infinite() {
+                    // Without leak and bias.
+                    return (i * s, v + self.r * i * tau_syn * (1.0 - s));
+                }
                 let rest = self.leak + self.r * self.bias;
                 let k = tau_syn / (tau_syn - self.tau_mem);
                 let transient = self.r * (i - self.bias) * k * (s - m);
@@ -116,10 +120,16 @@ impl Cell {
 fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
     let neuron = || {
         PopulationKind::Neurons(Neuron {
-            membrane: Membrane::Leaky {
-                tau: Parameter::Uniform(cell.tau_mem),
-                r: Parameter::Uniform(cell.r),
-                v_leak: Parameter::Uniform(cell.leak),
+            membrane: if cell.tau_mem.is_infinite() {
+                Membrane::Integrator {
+                    r: Parameter::Uniform(cell.r),
+                }
+            } else {
+                Membrane::Leaky {
+                    tau: Parameter::Uniform(cell.tau_mem),
+                    r: Parameter::Uniform(cell.r),
+                    v_leak: Parameter::Uniform(cell.leak),
+                }
             },
             // Chosen so that a spike of weight 1 is a kick of 1.
             synapse: cell.tau_syn.map(|tau| Synapse {
@@ -193,6 +203,7 @@ fn derived(cell: &Cell, convention: &Convention, w: [f32; 3], which: usize) -> [
         spike_bound: None,
         loss: Some(Loss::Given),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
         events: None,
@@ -246,6 +257,16 @@ fn conventions() -> Vec<Convention> {
             }
         }
     }
+    let changed = |name: &str, attribute: &str, value: &str| {
+        let mut convention = Convention::preset(name).expect("a preset");
+        convention.set(attribute, value).expect("an attribute");
+        convention
+    };
+    all.extend([
+        changed("nir", "reset", "to_value"),
+        changed("euler", "update", "increment"),
+        changed("euler", "synapse_input", "before_decay"),
+    ]);
     all
 }
 
@@ -307,6 +328,21 @@ fn cuba_lif_with_resistance_leak_and_reset_voltage() {
 }
 
 #[test]
+fn an_integrator_behind_a_synapse() {
+    for reset in [Reset::ToValue, Reset::Subtract] {
+        let cell = Cell {
+            tau_mem: f64::INFINITY,
+            r: 50.0,
+            v_reset: -0.1,
+            reset,
+            ..CUBA
+        };
+        check(&cell, [2.5, 4.0, 6.0], 0);
+        check(&cell, [5.0, 6.0, 6.5], 1);
+    }
+}
+
+#[test]
 fn lif_driven_by_a_leak_and_kicked_by_spikes() {
     for reset in [Reset::ToValue, Reset::Subtract] {
         let cell = Cell {
@@ -342,6 +378,7 @@ fn eventprop_comes_out_as_published() {
         spike_bound: None,
         loss: Some(Loss::Given),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
         events: None,

@@ -118,6 +118,7 @@ impl Case {
             spike_bound: None,
             loss: Some(loss),
             adjoint: true,
+            regularise: Vec::new(),
             optimiser: None,
             record: Vec::new(),
             events: None,

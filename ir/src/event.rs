@@ -56,10 +56,16 @@
 //!
 //! **Update.** Sample `k` of a batch runs on replica `k mod R`, in round `k div R`
 //! (R = [`Program::replicas`]); gradients add up over the rounds of a replica. Then each optimiser
-//! process zeroes its [`ArrayKind::Gathered`] array and runs [`HandlerKind::Gather`] once per replica
-//! that had a sample, ascending ([`Op::Payload`] = that replica's gradient of the lane), then
-//! [`HandlerKind::Schedule`], then [`HandlerKind::Update`]; its parameter array is the new weight in
-//! every replica.
+//! process
+//! 1. zeroes its [`ArrayKind::Gathered`] array and runs [`HandlerKind::Gather`] once per replica that had
+//!    a sample, ascending ([`Op::Payload`] = that replica's gradient of the lane);
+//! 2. runs [`HandlerKind::Measure`]: the value sent is the measure of the process;
+//! 3. runs [`HandlerKind::Schedule`]; [`Op::Payload`] = the sum of the measures of all optimiser processes
+//!    that have one, in their order, starting with the first one's value;
+//! 4. runs [`HandlerKind::Update`]; its parameter array is the new weight in every replica.
+//!
+//! Where there are measures, no process schedules before all have measured. Otherwise optimiser processes
+//! know nothing of one another, and may run one after the other.
 //!
 //! # Exact event times
 //! A program with a [`Program::window`] has no ticks: spikes have times, numbers of bins that need not be whole,
@@ -351,6 +357,8 @@ pub enum HandlerKind {
     AdjointWindow,
     /// Optimiser, once a replica.
     Gather,
+    /// Optimiser, once a batch, after the last replica: sends a fold over its lanes to all optimisers.
+    Measure,
     /// Optimiser, once a batch, scalars only.
     Schedule,
     /// Optimiser, once a batch.
@@ -392,7 +400,8 @@ pub enum Stmt {
     /// The scalar holds the result after the last lane, and the body names it nowhere else. Only in
     /// [`Domain::Lanes`].
     Reduce(Array, Fold),
-    /// The error sent to the producer of the spike. Only in a `Message` handler.
+    /// The error sent to the producer of the spike in a `Message` handler, the measure of the process in a
+    /// `Measure` handler. Only in these.
     Send(Outgoing),
     /// Where `cond` holds: record an own spike with these tape fields and emit it. Only in `Tick` and `Cross`.
     Spike {
@@ -420,7 +429,7 @@ pub enum Fold {
     Fma(Value, Value),
 }
 
-/// What a message handler sends.
+/// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outgoing {
     /// One value ([`Domain::Lane`]).
@@ -453,7 +462,8 @@ pub enum Op {
     LoadRow(Array, Row),
     /// A field of the own spike (`Spike` handlers).
     Field(usize),
-    /// What arrived: a value, the error of the own spike or value, or the replica's gradient element.
+    /// What arrived: a value, the error of the own spike or value, the replica's gradient element, or the sum of
+    /// measures.
     Payload,
     /// The current bin as a number; in `Event` handlers the spike's bin. Not between the passes (`Turn`)
     /// nor between batches (optimisers).
@@ -573,6 +583,12 @@ impl Program {
     /// Whether values travel over this channel, and not spikes.
     pub fn carries_values(&self, chan: Chan) -> bool {
         self.processes[self.channels[chan].from].output != Output::Spikes
+    }
+
+    /// Whether an optimiser measures anything, which all of them then wait for.
+    pub fn has_measures(&self) -> bool {
+        let mut processes = self.processes.values();
+        processes.any(|p| p.handler(HandlerKind::Measure).is_some())
     }
 
     /// Number of windows, and where the last one ends; of exact event times.

@@ -115,7 +115,8 @@ impl<R: Real> Interpreter<R> {
     }
 
     /// Runs one handler once on the current state of a replica, as an oracle for generated code.
-    /// The event's source is the lane of [`Domain::Lane`]; returns what a `Message` handler sends.
+    /// The event's source is the lane of [`Domain::Lane`]; returns what a `Message` or `Measure` handler
+    /// sends.
     pub fn run_handler(
         &mut self,
         replica: usize,
@@ -203,50 +204,66 @@ impl<R: Real> Interpreter<R> {
     }
 
     fn update(&mut self, active: usize) {
-        let program = &self.program;
-        for (id, process) in program.processes.iter() {
-            let Role::Optimiser(tensor) = process.role else {
-                continue;
+        let optimisers: Vec<(Proc, Tensor)> = self
+            .program
+            .processes
+            .iter()
+            .filter_map(|(id, process)| match process.role {
+                Role::Optimiser(tensor) => Some((id, tensor)),
+                _ => None,
+            })
+            .collect();
+        let mut measured = None;
+        for &(id, tensor) in &optimisers {
+            self.gather(id, tensor, active);
+            let measure = self.optimise(id, HandlerKind::Measure, Payload::default());
+            measured = match (measured, measure) {
+                (Some(sum), Some(measure)) => Some(sum + measure),
+                (sum, measure) => sum.or(measure),
             };
-            let owner = program
-                .processes
-                .iter()
-                .find_map(|(p, q)| q.array_of(ArrayKind::Gradient(tensor)).map(|a| (p, a)));
-            if let Some(array) = process.array_of(ArrayKind::Gathered) {
-                self.shared[id][array].fill(zero());
-            }
-            for kind in [
-                HandlerKind::Gather,
-                HandlerKind::Schedule,
-                HandlerKind::Update,
-            ] {
-                let Some(handler) = process.handler(kind) else {
-                    continue;
-                };
-                let gradients: Vec<&[R]> = match (kind, owner) {
-                    (HandlerKind::Gather, Some((p, a))) => self.replicas[..active]
-                        .iter()
-                        .map(|r| r.arrays[p][a].as_slice())
-                        .collect(),
-                    _ => vec![&[]],
-                };
-                for gradient in gradients {
-                    Machine {
-                        program,
-                        process,
-                        arrays: &mut self.shared[id],
-                        tensors: &mut self.tensors,
-                        event: Event {
-                            payload: Payload::PerLane(gradient.to_vec()),
-                            ..Event::default()
-                        },
-                        synapse: 0,
-                        spikes: Vec::new(),
-                    }
-                    .run(handler);
-                }
-            }
         }
+        for (id, _) in optimisers {
+            let payload = Payload::One(measured.unwrap_or_else(zero));
+            self.optimise(id, HandlerKind::Schedule, payload);
+            self.optimise(id, HandlerKind::Update, Payload::default());
+        }
+    }
+
+    /// Sums the gradients of the replicas that had a sample.
+    fn gather(&mut self, id: Proc, tensor: Tensor, active: usize) {
+        let processes = &self.program.processes;
+        if let Some(array) = processes[id].array_of(ArrayKind::Gathered) {
+            self.shared[id][array].fill(zero());
+        }
+        let owned = |(p, q): (Proc, &Process)| {
+            let array = q.array_of(ArrayKind::Gradient(tensor))?;
+            Some((p, array))
+        };
+        let Some((owner, array)) = processes.iter().find_map(owned) else {
+            return;
+        };
+        for replica in 0..active {
+            let gradient = self.replicas[replica].arrays[owner][array].clone();
+            self.optimise(id, HandlerKind::Gather, Payload::PerLane(gradient));
+        }
+    }
+
+    /// Runs a handler of an optimiser process, if it has it; returns what it sends.
+    fn optimise(&mut self, id: Proc, kind: HandlerKind, payload: Payload<R>) -> Option<R> {
+        let process = &self.program.processes[id];
+        let mut machine = Machine {
+            program: &self.program,
+            process,
+            arrays: &mut self.shared[id],
+            tensors: &mut self.tensors,
+            event: Event {
+                payload,
+                ..Event::default()
+            },
+            synapse: 0,
+            spikes: Vec::new(),
+        };
+        machine.run(process.handler(kind)?)
     }
 
     fn outcome(&self, replica: usize) -> Outcome {

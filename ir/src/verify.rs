@@ -18,7 +18,7 @@
 //! * **Coefficients** are finite and have one value or one a lane.
 //! * **Names** of processes, and of arrays and coefficients within a process, are unique.
 //! * **Arrays** are of a kind that the role has: `state`, `scalar`, `trace` of neurons and the loss,
-//!   `param` and `gradient` of neurons, `label` and `given_error` of the loss, `moment`, `counter`,
+//!   `param` and `gradient` of neurons, `label` of both,  `given_error` of the loss, `moment`, `counter`,
 //!   `gathered` and its own `param` of an optimiser, none of a source. A process has one array at most
 //!   for each `param` and `gradient`, and one `gathered`. In the loss, `first_spike` and `score` are states,
 //!   `loss` and `cross_entropy` scalars. Tapes belong to neurons.
@@ -36,7 +36,8 @@
 //!   are lanes.
 //! * **Places**: the scalar of a fold stands nowhere else in its body; a body names an array either with
 //!   rows or without.
-//! * **Messages** send exactly once. **Spikes** stand once in a `tick` or `cross`, and record as many numbers as the
+//! * **Messages** and **measures** send exactly once, and nothing else does. **Spikes** stand once in a `tick` or
+//!   `cross`, and record as many numbers as the
 //!   tape has fields.
 //! * **Exact event times**: in a program with a window, of 1 to T bins, only spikes travel; a channel that leads
 //!   to no later process has a delay of a window at least; `cross`, `window` and `adjoint_window` stand for all
@@ -241,7 +242,7 @@ fn role_has(role: Role, kind: HandlerKind) -> bool {
                 | K::AdjointWindow
         ),
         Role::Loss => matches!(kind, K::Event(_) | K::Turn | K::Message(_)),
-        Role::Optimiser(_) => matches!(kind, K::Gather | K::Schedule | K::Update),
+        Role::Optimiser(_) => matches!(kind, K::Gather | K::Measure | K::Schedule | K::Update),
     }
 }
 

@@ -16,6 +16,8 @@ mod trouble;
 mod whole;
 
 #[cfg(test)]
+mod adjoint_tests;
+#[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nirc_compiler::nir::{self, ImportOptions, Update, convention_metadata};
 use nirc_compiler::passes::{self, Change};
+use nirc_ir::connection::{Axis, Connection};
 use nirc_ir::network::{Link, Network, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
@@ -160,11 +161,13 @@ impl Model {
         let projections = self.network.projections.values();
         for p in projections.filter(|p| p.trainable) {
             let lanes = self.network.populations[p.post].size;
-            if let Link::Dense(values) = &p.link {
-                let rows = crate::training::by_output(values, lanes);
-                weights.0.insert(format!("{}.weight", p.name), rows);
-            }
-            if let Some(bias) = &p.bias {
+            let values = match &p.link {
+                Link::Dense(values) => crate::training::by_output(values, lanes),
+                Link::Taps { weights, .. } => weights.clone(),
+                Link::Path(_) => continue,
+            };
+            weights.0.insert(format!("{}.weight", p.name), values);
+            if let (Some(bias), Link::Dense(_)) = (&p.bias, &p.link) {
                 weights.0.insert(format!("{}.bias", p.name), bias.clone());
             }
         }
@@ -251,7 +254,20 @@ impl Model {
     }
 }
 
-/// Draws weights in the order of the projections, source by source, from one stream.
+/// Most synapses of a neuron: the inputs that a kernel has.
+fn most_inputs(axes: &[Axis], neurons: usize) -> usize {
+    let connection = Connection::Taps(axes.to_vec());
+    let mut inputs = vec![0; neurons];
+    for source in 0..connection.sources().unwrap_or(0) {
+        for synapse in connection.synapses(source) {
+            inputs[synapse.lane as usize] += 1;
+        }
+    }
+    inputs.into_iter().max().unwrap_or(0)
+}
+
+/// Draws weights in the order of the projections, source by source (of a kernel, as they stand in the file),
+/// from one stream.
 ///
 /// A network that is initialised with the seed of its file comes out as the file has it: this is how
 /// the published experiment drew its weights.
@@ -279,11 +295,14 @@ fn initialise(network: &mut Network, rules: &[Init], seed: u32) -> Result<(), Di
         let Some(rule) = rules.iter().find(|rule| rule.node == projection.name) else {
             continue;
         };
-        let inputs = network.populations[projection.pre].size;
+        let inputs = match &projection.link {
+            Link::Taps { axes, .. } => most_inputs(axes, network.populations[projection.post].size),
+            _ => network.populations[projection.pre].size,
+        };
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53 inputs")]
         let scale = (inputs as f64).sqrt();
         let (mean, std) = (rule.mean / scale, rule.std / scale);
-        let Link::Dense(weights) = &mut projection.link else {
+        let (Link::Dense(weights) | Link::Taps { weights, .. }) = &mut projection.link else {
             continue;
         };
         for weight in weights {

@@ -1,7 +1,7 @@
 //! From a network and a configuration to the event program of a job.
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Options, Record};
+use nirc_compiler::options::{Loss, Options, Record, Regulariser};
 use nirc_ir::event::Program;
 use nirc_ir::network::Network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -10,14 +10,14 @@ use nirc_spinnaker2::mapping::quads;
 use nirc_spinnaker2::mapping::slice::{Balance, choose, slice};
 use nirc_spinnaker2::target::Target;
 
-use crate::config::{Config, Training};
+use crate::config::{Config, Regularise, Training};
 
 /// What a program is compiled for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
     /// Forward pass, adjoint pass, loss and optimiser.
     Train {
-        /// Training samples of an epoch, from which the learning rate's decay a batch follows.
+        /// Training samples of an epoch, from which the learning rate of a batch follows.
         samples: usize,
     },
     /// Forward and adjoint pass over a batch of so many samples.
@@ -63,6 +63,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         spike_bound: config.mapping.spike_bound,
         loss: None,
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
         events: None,
@@ -72,7 +73,9 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
             let (training, optimiser) = (training(config)?, optimiser(config)?);
             options.batch = training.batch;
             options.loss = Some(loss(config)?);
-            options.optimiser = Some(optimiser.lowered((samples / training.batch).max(1)));
+            options.regularise = regularise(config);
+            let batches = (samples / training.batch).max(1);
+            options.optimiser = Some(optimiser.lowered(batches, training.epochs)?);
         }
         Job::Gradient {
             batch,
@@ -81,6 +84,9 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         } => {
             options.batch = batch;
             options.loss = Some(if given { Loss::Given } else { loss(config)? });
+            if !given {
+                options.regularise = regularise(config);
+            }
             options.record = record;
         }
         Job::Forward { batch } => {
@@ -134,6 +140,14 @@ fn loss(config: &Config) -> Result<Loss, Diagnostic> {
         .loss
         .map(crate::config::Loss::lowered)
         .ok_or_else(|| missing("loss"))
+}
+
+fn regularise(config: &Config) -> Vec<Regulariser> {
+    config
+        .regularise
+        .iter()
+        .flat_map(Regularise::lowered)
+        .collect()
 }
 
 /// The diagnostic for a section that this job needs.

@@ -33,6 +33,7 @@ pub fn forward(
         spike_bound: None,
         loss: None,
         adjoint: false,
+        regularise: Vec::new(),
         optimiser: None,
         record: record.to_vec(),
         events: None,

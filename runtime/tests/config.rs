@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use nirc_compiler::options;
 use nirc_ir::network::{Convention, Reset};
 use nirc_ir::{Diagnostics, codes};
-use nirc_runtime::config::{Config, Data, Rule, Tree};
+use nirc_runtime::checkpoint::Origin;
+use nirc_runtime::config::{
+    Clip, Config, Moments, Optimiser, Rule, Schedule, Source, Tree, WarmUp,
+};
 
 const GOOD: &str = r#"
 [model]
@@ -71,16 +75,19 @@ fn a_good_one_is_read_with_its_defaults() {
     let optimiser = config.optimiser.expect("there");
     assert_eq!(
         optimiser.rule,
-        Rule::Adam {
+        Rule::Adam(Moments {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8
-        }
+        })
     );
     assert!(config.training.expect("there").shuffle);
     // The published schedule: gamma^((k-1)/n) after batch k of n an epoch.
-    let lowered = optimiser.lowered(227);
-    assert!((lowered.decay_per_batch.powi(227) - 0.95).abs() < 1e-12);
+    let lowered = optimiser.lowered(227, 39).expect("short");
+    let options::Schedule::Exponential { factor } = lowered.schedule else {
+        panic!("{:?}", lowered.schedule);
+    };
+    assert!((factor.powi(227) - 0.95).abs() < 1e-12);
 }
 
 #[test]
@@ -100,7 +107,8 @@ fn overrides_pass_through_the_same_checks() {
     assert_eq!(config.convention.reset, Reset::Subtract);
     assert_eq!(config.mapping.replicas, Some(4));
     assert_eq!(config.model.as_deref(), Some(Path::new("/else/where.nir")));
-    assert!(matches!(config.data, Some(Data::YinYang { train, .. }) if train.samples == 300));
+    let source = config.data.expect("there").source;
+    assert!(matches!(source, Source::YinYang { parts, .. } if parts.train.samples == 300));
     assert_eq!(
         problems(GOOD, &["training.batch=\"many\"", "training.bacth=3"]),
         [
@@ -197,6 +205,9 @@ fn contradictions_are_errors() {
     };
     contradiction(&["data.train.samples=21"], "training.batch");
     contradiction(&["data.t_min=26"], "data.t_min");
+    let watched = "training.early_stopping={patience = 3}";
+    contradiction(&[watched], "training.early_stopping");
+    read(GOOD, &[watched, "data.split={seed = 1, validation = 0.1}"]).expect("good");
     contradiction(&["convention.delay=27"], "convention.delay");
     let without = |section: &str| {
         let start = GOOD.find(&format!("[{section}")).expect("there");
@@ -217,6 +228,171 @@ fn contradictions_are_errors() {
         found,
         [(codes::CONFIG_CONTRADICTION, "c.toml: init".to_owned())]
     );
+}
+
+/// The good configuration with another optimiser.
+fn optimised(section: &str) -> String {
+    let start = GOOD.find("[optimiser]").expect("there");
+    let end = GOOD.find("[training]").expect("there");
+    format!("{}{section}\n{}", &GOOD[..start], &GOOD[end..])
+}
+
+fn optimiser(section: &str) -> Optimiser {
+    let config = read(&optimised(section), &[]).unwrap_or_else(|e| panic!("{section}: {e}"));
+    config.optimiser.expect("there")
+}
+
+#[test]
+fn rules_have_pytorch_s_names_and_defaults() {
+    let sgd = optimiser("[optimiser]\nkind = \"sgd\"\nlearning_rate = 1\n");
+    let (momentum, nesterov) = (0.0, false);
+    assert_eq!(sgd.rule, Rule::Sgd { momentum, nesterov });
+    assert_eq!(sgd.schedule, Schedule::Constant);
+    assert_eq!((sgd.weight_decay, sgd.warm_up, sgd.clip), (0.0, None, None));
+    let sgd = optimiser(
+        "[optimiser]\nkind = \"sgd\"\nlearning_rate = 1\nmomentum = 0.9\nnesterov = true\n",
+    );
+    let (momentum, nesterov) = (0.9, true);
+    assert_eq!(sgd.rule, Rule::Sgd { momentum, nesterov });
+    let adamw = optimiser("[optimiser]\nkind = \"adamw\"\nlearning_rate = 1\nbetas = [0.8, 0]\n");
+    let moments = Moments {
+        beta1: 0.8,
+        beta2: 0.0,
+        epsilon: 1e-8,
+    };
+    assert_eq!(adamw.rule, Rule::AdamW(moments));
+    assert_eq!(adamw.weight_decay, 1e-2);
+    let adamax =
+        optimiser("[optimiser]\nkind = \"adamax\"\nlearning_rate = 1\nbeta1 = 0.8\nbeta2 = 0\n");
+    assert_eq!(adamax.rule, Rule::AdaMax(moments));
+    assert_eq!(adamax.weight_decay, 0.0);
+}
+
+#[test]
+fn schedules_count_epochs_and_are_lowered_to_batches() {
+    let with = |schedule: &str| {
+        let section = "[optimiser]\nkind = \"adam\"\nlearning_rate = 1e-2\n";
+        optimiser(&format!("{section}[optimiser.schedule]\n{schedule}\n"))
+    };
+    let batches = |n: u32| std::num::NonZeroU32::new(n).expect("some");
+    let step = with("kind = \"step\"\nstep_size = 3\ngamma = 0.5\nwarm_up_batches = 12");
+    assert_eq!(step.warm_up, Some(WarmUp::Batches(12)));
+    let lowered = step.lowered(10, 20).expect("short");
+    assert_eq!(lowered.warm_up, Some(batches(12)));
+    let expected = options::Schedule::Step {
+        batches: batches(30),
+        factor: 0.5,
+    };
+    assert_eq!(lowered.schedule, expected);
+    let cosine = with("kind = \"cosine\"\neta_min = 1e-4\nwarm_up_epochs = 2");
+    let lowered = cosine.lowered(10, 20).expect("short");
+    assert_eq!(lowered.warm_up, Some(batches(20)));
+    let expected = options::Schedule::Cosine {
+        batches: batches(180),
+        last: 1e-4,
+    };
+    assert_eq!(lowered.schedule, expected);
+    let problem = cosine.lowered(10, 2).expect_err("nothing but warm-up");
+    assert_eq!(problem.code, codes::CONFIG_CONTRADICTION);
+    assert!(problem.message.contains("20 batches"), "{problem}");
+    // Nothing is trained in 0 epochs, whatever the rate.
+    with("kind = \"cosine\"").lowered(10, 0).expect("no run");
+    let constant = with("kind = \"constant\"\nwarm_up_batches = 3");
+    let lowered = constant.lowered(10, 1).expect("short");
+    assert_eq!(lowered.schedule, options::Schedule::Constant);
+    assert_eq!(lowered.warm_up, Some(batches(3)));
+    let long = with("kind = \"step\"\nstep_size = 4000000000\ngamma = 0.5");
+    let problem = long.lowered(10, 1).expect_err("beyond counting");
+    assert_eq!(problem.code, codes::CONFIG_CONTRADICTION);
+    // The old key is an exponential schedule.
+    let old = read(GOOD, &[]).expect("good").optimiser.expect("there");
+    assert_eq!(old.schedule, Schedule::Exponential { gamma: 0.95 });
+    let constant = read(GOOD, &["optimiser.decay_per_epoch=1"]).expect("good");
+    let constant = constant.optimiser.expect("there");
+    assert_eq!(constant.schedule, Schedule::Constant);
+}
+
+#[test]
+fn gradients_are_clipped_in_one_way() {
+    let with = |clip: &str| {
+        let section = "[optimiser]\nkind = \"adam\"\nlearning_rate = 1e-2\n";
+        format!("{section}[optimiser.clip]\n{clip}\n")
+    };
+    assert_eq!(optimiser(&with("value = 0.5")).clip, Some(Clip::Value(0.5)));
+    assert_eq!(optimiser(&with("norm = 2")).clip, Some(Clip::Norm(2.0)));
+    for (clip, code) in [
+        ("", codes::CONFIG_CONTRADICTION),
+        ("value = 1\nnorm = 1", codes::CONFIG_CONTRADICTION),
+        ("norm = 0", codes::CONFIG_VALUE),
+        ("max_norm = 1\nnorm = 1", codes::CONFIG_UNKNOWN_KEY),
+    ] {
+        let found = problems(&optimised(&with(clip)), &[]);
+        assert_eq!(found.len(), 1, "{clip}: {found:?}");
+        assert_eq!(found[0].0, code, "{clip}");
+    }
+}
+
+#[test]
+fn every_problem_of_an_optimiser_is_reported_at_once() {
+    let text = r#"
+        [optimiser]
+        kind = "adam"
+        learning_rate = 1e-2
+        betas = [0.9, 1]
+        beta1 = 0.9
+        momentum = 0.9
+        decay_per_epoch = 0.9
+        [optimiser.schedule]
+        kind = "cosine"
+        gamma = 0.9
+        eta_min = 0.1
+        warm_up_batches = 1
+        warm_up_epochs = 1
+        [optimiser.clip]
+        value = -1
+    "#;
+    let mut found: Vec<String> = problems(&optimised(text), &[])
+        .into_iter()
+        .map(|(code, place)| format!("{code} {}", place.trim_start_matches("c.toml: optimiser.")))
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "N0302 momentum",
+            "N0302 schedule.gamma",
+            "N0303 betas",
+            "N0303 clip.value",
+            "N0303 schedule.eta_min",
+            "N0304 beta1",
+            "N0304 decay_per_epoch",
+            "N0304 schedule.warm_up_batches",
+        ]
+    );
+    let ahead = "[optimiser]\nkind = \"sgd\"\nlearning_rate = 1\nnesterov = true\n";
+    let found = problems(&optimised(ahead), &[]);
+    let expected = "c.toml: optimiser.nesterov".to_owned();
+    assert_eq!(found, [(codes::CONFIG_CONTRADICTION, expected)]);
+}
+
+#[test]
+fn a_cosine_does_not_go_on_with_other_epochs() {
+    let origin = |schedule: &str, epochs: &str| {
+        let section = "[optimiser]\nkind = \"adam\"\nlearning_rate = 1e-2\n";
+        let text = optimised(&format!("{section}[optimiser.schedule]\n{schedule}\n"));
+        let config = read(&text, &[epochs]).expect("good");
+        Origin::new(&config, String::new(), String::new(), 1)
+    };
+    let (short, long) = ("training.epochs=10", "training.epochs=20");
+    let constant = "kind = \"constant\"";
+    let same = origin(constant, short).check(&origin(constant, long));
+    same.expect("the rate is the same");
+    let cosine = "kind = \"cosine\"";
+    let problems = origin(cosine, short)
+        .check(&origin(cosine, long))
+        .expect_err("the rate is another");
+    let places: Vec<&str> = problems.0.iter().map(|d| d.place.as_str()).collect();
+    assert_eq!(places, ["training.epochs"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::{NpzReader, write_npy};
 use nirc_ir::codes;
-use nirc_runtime::data::{Latency, read_labels, read_spikes, yin_yang};
+use nirc_runtime::data::{Latency, bin, read_labels, read_spikes, yin_yang};
 
 #[test]
 fn yin_yang_is_equal_to_the_bit() {
@@ -24,10 +24,7 @@ fn yin_yang_is_equal_to_the_bit() {
         let bins: Array2<i32> = npz.by_name("spike_bin_T27").expect("bins");
         let points = yin_yang(seed, samples);
         assert_eq!(points.len(), x.nrows());
-        let code = Latency {
-            ticks: 27,
-            first: 2,
-        };
+        let code = Latency::published(27, 2);
         for (k, point) in points.iter().enumerate() {
             assert_eq!(
                 point.features().as_slice(),
@@ -35,9 +32,12 @@ fn yin_yang_is_equal_to_the_bit() {
                 "sample {k}"
             );
             assert_eq!(i64::from(point.class), labels[k], "sample {k}");
-            let features = point.features();
-            let spikes = code.encode(&features);
-            let coded: Vec<i32> = spikes.map(|s| s.tick as i32).collect();
+            let times = point.features().map(|feature| code.time(feature));
+            let mut coded: Vec<i32> = times
+                .map(|time| bin(time.expect("none is silent"), 27) as i32)
+                .to_vec();
+            // The bias.
+            coded.push(0);
             assert_eq!(coded, bins.row(k).to_vec(), "sample {k}");
         }
     }

@@ -1,6 +1,7 @@
 //! Programs that only go forward, within the verifier's rules: any number of sources and populations, spikes
 //! and values, channels with any delay that lead forward, back or to themselves, over all lanes or over the
-//! synapses of random axes, with random bodies or with those of common neurons.
+//! synapses of random axes, with random bodies or with those of common neurons. With a way back (`backward`)
+//! they are programs that learn.
 
 use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -9,7 +10,8 @@ use nirc_ir::event::{
     HandlerKind, Op, Output, Proc, Process, Program, Role, Row, SpikeTape, Stmt, TensorDecl,
 };
 
-use crate::random::{BodyWriter, coefs, name};
+use crate::backward::{self, WayBack};
+use crate::bodies::{BodyWriter, coefs, name};
 use crate::rng::Rng;
 
 /// How large programs become.
@@ -43,28 +45,43 @@ impl Limits {
 }
 
 /// The numbers of arrays that all processes but sources have.
-const V: usize = 0;
-const X: usize = 1;
+pub(crate) const V: usize = 0;
+pub(crate) const X: usize = 1;
+pub(crate) const LAMBDA: usize = 2;
 
-/// A random program that follows from the seed.
+/// A random program that only goes forward and follows from the seed.
 pub fn program(seed: u64, limits: Limits) -> Program {
-    Writer {
+    let mut writer = Writer {
         rng: Rng::new(seed),
         limits,
-    }
-    .program()
+        backwards: false,
+    };
+    writer.program()
+}
+
+/// A random program that goes backwards as well.
+pub(crate) fn backwards(seed: u64, limits: Limits) -> Program {
+    let mut writer = Writer {
+        rng: Rng::new(seed),
+        limits,
+        backwards: true,
+    };
+    let mut program = writer.program();
+    backward::optimisers(&mut writer.rng, &mut program);
+    program
 }
 
 struct Writer {
     rng: Rng,
     limits: Limits,
+    backwards: bool,
 }
 
 impl Writer {
     fn program(&mut self) -> Program {
         let mut program = Program {
             name: "forward".into(),
-            ticks: 1 + self.rng.below(self.limits.ticks as usize) as u32,
+            ticks: self.ticks(),
             dt: 0.001,
             first_tick: self.rng.below(2) as u32,
             window: None,
@@ -82,14 +99,25 @@ impl Writer {
         for (chan, to) in inputs {
             self.tensor(&mut program, chan, to);
         }
+        let mut takers = Vec::new();
+        if self.backwards {
+            backward::bounds(&mut self.rng, &mut program);
+            takers = backward::takers(&mut self.rng, &program);
+        }
         let ids: Vec<Proc> = program.processes.keys().collect();
         for id in ids {
-            let handlers = self.handlers(&program, id);
+            let handlers = self.handlers(&program, id, &takers);
             let process = &mut program.processes[id];
             process.handlers = handlers;
             forget_unnamed(process);
         }
         program
+    }
+
+    fn ticks(&mut self) -> u32 {
+        let least = if self.backwards { 2 } else { 1 };
+        let more = self.limits.ticks - least + 1;
+        least + self.rng.below(more as usize) as u32
     }
 
     /// Sources and populations in any order; then a loss, or none.
@@ -308,14 +336,20 @@ impl Writer {
                 .collect(),
             trainable: false,
         });
-        let kind = ArrayKind::Param(tensor);
-        program.processes[to].arrays.push(ArrayDecl {
+        let arrays = &mut program.processes[to].arrays;
+        arrays.push(ArrayDecl {
             name: format!("{chan}.weight"),
-            kind,
+            kind: ArrayKind::Param(tensor),
         });
+        if self.backwards {
+            arrays.push(ArrayDecl {
+                name: format!("{chan}.gradient"),
+                kind: ArrayKind::Gradient(tensor),
+            });
+        }
     }
 
-    fn handlers(&mut self, program: &Program, id: Proc) -> Vec<Handler> {
+    fn handlers(&mut self, program: &Program, id: Proc, takers: &[bool]) -> Vec<Handler> {
         let process = &program.processes[id];
         // Of common neurons, the events and the tick belong together.
         let common = process.role == Role::Neurons && self.rng.below(2) == 0;
@@ -340,6 +374,15 @@ impl Writer {
                 BodyWriter::new(&mut self.rng, process, kind, domain, 1, program).write()
             };
             handlers.push(Handler { kind, domain, body });
+        }
+        if self.backwards {
+            let mut way = WayBack {
+                rng: &mut self.rng,
+                program,
+                process,
+                common,
+            };
+            handlers.extend(way.handlers(id, takers));
         }
         handlers
     }
@@ -391,18 +434,22 @@ impl Writer {
     }
 }
 
-/// Makes states of parameters that no body names: the verifier knows from the bodies what shape they have.
+/// Makes states of parameters and gradients that no body names: the verifier knows from the bodies what shape
+/// they have.
 fn forget_unnamed(process: &mut Process) {
     let stmts = process.handlers.iter().flat_map(|h| &h.body.stmts);
     let named = stmts.filter_map(|stmt| match stmt {
-        Stmt::Let(_, Op::LoadRow(array, _) | Op::Load(array)) => Some(*array),
+        Stmt::Let(_, Op::LoadRow(array, _) | Op::Load(array))
+        | Stmt::Store(array, _)
+        | Stmt::StoreRow(array, ..) => Some(*array),
         _ => None,
     });
     let named: Vec<Array> = named.collect();
     let ids: Vec<Array> = process.arrays.keys().collect();
     for id in ids {
         let array = &mut process.arrays[id];
-        if matches!(array.kind, ArrayKind::Param(_)) && !named.contains(&id) {
+        let of_tensor = matches!(array.kind, ArrayKind::Param(_) | ArrayKind::Gradient(_));
+        if of_tensor && !named.contains(&id) {
             array.kind = ArrayKind::State { init: 0.0 };
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Ix3};
 use ndarray_npy::{NpzReader, ReadableElement};
-use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule, Schedule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::executor::InputSpike;
 use nirc_ir::network::{
@@ -167,6 +167,7 @@ impl Golden {
                 }
             }),
             adjoint: true,
+            regularise: Vec::new(),
             optimiser: None,
             record,
             events: None,
@@ -178,14 +179,18 @@ impl Golden {
         Options {
             record: Vec::new(),
             optimiser: Some(Optimiser {
-                rule: Rule::Adam {
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    epsilon: 1e-8,
-                },
-                learning_rate: self.number("p_lr"),
                 weight_decay: self.number("p_weight_decay"),
-                decay_per_batch: self.number("p_sched_gamma_per_step"),
+                schedule: Schedule::Exponential {
+                    factor: self.number("p_sched_gamma_per_step"),
+                },
+                ..Optimiser::new(
+                    Rule::Adam {
+                        beta1: 0.9,
+                        beta2: 0.999,
+                        epsilon: 1e-8,
+                    },
+                    self.number("p_lr"),
+                )
             }),
             ..self.options(false)
         }

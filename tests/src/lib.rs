@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agreement;
+mod backward;
+mod bodies;
 pub mod files;
 pub mod forward;
 pub mod golden;

@@ -1,25 +1,44 @@
-//! Programs that no compiler would write: random bodies of random shape, within the verifier's rules.
+//! Programs that no compiler would write, which go backwards and learn: random bodies of random shape, within the
+//! verifier's rules.
 
 use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Coefficient,
-    CoefficientValue, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process,
-    Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
+    Array, ArrayKind, Chan, Channel, Domain, Handler, HandlerKind, Output, Proc, Process, Program,
+    Role, SpikeTape, Tensor, TensorDecl,
 };
 
+use crate::bodies::{BodyWriter, coefs, name};
+use crate::forward::{self, Limits};
 use crate::rng::Rng;
 
-/// Writes programs of two populations, a loss and an optimiser for every tensor.
-pub struct Writer {
+/// What programs may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A source, two populations and a loss, spikes over all-to-all channels with a delay of 1 that lead forward,
+    /// and an optimiser for every tensor.
+    Plain,
+    /// Everything that [`forward`](mod@forward) has, and every way back through it.
+    Any(Limits),
+}
+
+/// A random program that follows from the seed.
+pub fn program(seed: u64, shape: Shape) -> Program {
+    match shape {
+        Shape::Plain => Writer::new(seed).program(),
+        Shape::Any(limits) => forward::backwards(seed, limits),
+    }
+}
+
+/// Writes plain programs.
+struct Writer {
     rng: Rng,
     ticks: u32,
     sizes: [usize; 4],
 }
 
 impl Writer {
-    /// A writer whose choices follow from the seed.
-    pub fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let mut size = || *rng.pick(&[1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 33, 64]);
         let output = size();
@@ -28,8 +47,7 @@ impl Writer {
         Self { rng, ticks, sizes }
     }
 
-    /// The program.
-    pub fn program(&mut self) -> Program {
+    fn program(&mut self) -> Program {
         let [inputs, hidden, outputs, _] = self.sizes;
         let tensors = [
             (inputs, hidden),
@@ -70,7 +88,7 @@ impl Writer {
             program.processes.push(process);
         }
         for (tensor, decl) in program.tensors.clone().iter() {
-            let process = self.optimiser(tensor, decl.rows * decl.lanes);
+            let process = optimiser(&mut self.rng, tensor, decl.rows * decl.lanes, &program);
             program.processes.push(process);
         }
         program
@@ -92,7 +110,7 @@ impl Writer {
             name: format!("process{k}"),
             role,
             lanes,
-            coefs: self.coefs(lanes),
+            coefs: coefs(&mut self.rng, lanes),
             arrays: PrimaryMap::new(),
             output: Output::Spikes,
             tape: None,
@@ -180,49 +198,6 @@ impl Writer {
         }
     }
 
-    fn optimiser(&mut self, tensor: Tensor, lanes: usize) -> Process {
-        let init = self.rng.normal();
-        let mut process = Process {
-            name: format!("optimiser{}", tensor.index()),
-            role: Role::Optimiser(tensor),
-            lanes,
-            coefs: self.coefs(lanes),
-            arrays: name(vec![
-                ArrayKind::Param(tensor),
-                ArrayKind::Gathered,
-                ArrayKind::Moment,
-                ArrayKind::Counter { init },
-                ArrayKind::Counter { init: 0.0 },
-            ]),
-            output: Output::Spikes,
-            tape: None,
-            handlers: Vec::new(),
-        };
-        let nothing = Program {
-            name: String::new(),
-            ticks: self.ticks,
-            dt: 1.0,
-            first_tick: 1,
-            window: None,
-            replicas: 1,
-            tensors: PrimaryMap::new(),
-            processes: PrimaryMap::new(),
-            channels: PrimaryMap::new(),
-        };
-        for (kind, domain) in [
-            (HandlerKind::Gather, Domain::Lanes),
-            (HandlerKind::Schedule, Domain::Scalar),
-            (HandlerKind::Update, Domain::Lanes),
-        ] {
-            self.handler(&mut process, kind, domain, 1, &nothing);
-        }
-        process
-    }
-
-    fn coefs(&mut self, lanes: usize) -> PrimaryMap<Coef, Coefficient> {
-        coefs(&mut self.rng, lanes)
-    }
-
     fn handler(
         &mut self,
         process: &mut Process,
@@ -236,369 +211,36 @@ impl Writer {
     }
 }
 
-/// A coefficient that is the same on all lanes, and one that is not.
-pub(crate) fn coefs(rng: &mut Rng, lanes: usize) -> PrimaryMap<Coef, Coefficient> {
-    let uniform = CoefficientValue::Uniform(0.3 + f64::from(rng.uniform()) * 0.6);
-    let lanes = (0..lanes).map(|_| f64::from(rng.normal())).collect();
-    [uniform, CoefficientValue::PerLane(lanes)]
-        .into_iter()
-        .enumerate()
-        .map(|(k, value)| Coefficient {
-            name: format!("c{k}"),
-            formula: String::new(),
-            value,
-        })
-        .collect()
-}
-
-/// Arrays of these kinds, in order.
-pub(crate) fn name(kinds: Vec<ArrayKind>) -> PrimaryMap<Array, ArrayDecl> {
-    let named = kinds.into_iter().enumerate().map(|(k, kind)| ArrayDecl {
-        name: format!("array{k}"),
-        kind,
-    });
-    named.collect()
-}
-
-/// Writes a body that the verifier takes, for a handler of `process`.
-pub(crate) struct BodyWriter<'a> {
-    rng: &'a mut Rng,
-    process: &'a Process,
-    kind: HandlerKind,
-    domain: Domain,
-    sources: usize,
-    program: &'a Program,
-    body: Body,
-    numbers: Vec<Value>,
-    truths: Vec<Value>,
-    /// Arrays that the body names by their lanes or as scalars, by rows, and as scalars of folds.
-    in_lanes: Vec<Array>,
-    in_rows: Vec<Array>,
-    folded: Vec<Array>,
-}
-
-impl<'a> BodyWriter<'a> {
-    /// A writer of one body. The processes at the ends of the program's channels, as far as it has them,
-    /// say whether values arrive.
-    pub(crate) fn new(
-        rng: &'a mut Rng,
-        process: &'a Process,
-        kind: HandlerKind,
-        domain: Domain,
-        sources: usize,
-        program: &'a Program,
-    ) -> Self {
-        Self {
-            rng,
-            process,
-            kind,
-            domain,
-            sources,
-            program,
-            body: Body::default(),
-            numbers: Vec::new(),
-            truths: Vec::new(),
-            in_lanes: Vec::new(),
-            in_rows: Vec::new(),
-            folded: Vec::new(),
-        }
+/// A process that updates a tensor of so many elements.
+pub(crate) fn optimiser(rng: &mut Rng, tensor: Tensor, lanes: usize, program: &Program) -> Process {
+    let init = rng.normal();
+    let mut process = Process {
+        name: format!("optimiser{}", tensor.index()),
+        role: Role::Optimiser(tensor),
+        lanes,
+        coefs: coefs(rng, lanes),
+        arrays: name(vec![
+            ArrayKind::Param(tensor),
+            ArrayKind::Gathered,
+            ArrayKind::Moment,
+            ArrayKind::Counter { init },
+            ArrayKind::Counter { init: 0.0 },
+        ]),
+        output: Output::Spikes,
+        tape: None,
+        handlers: Vec::new(),
+    };
+    let mut kinds = vec![
+        (HandlerKind::Gather, Domain::Lanes),
+        (HandlerKind::Schedule, Domain::Scalar),
+        (HandlerKind::Update, Domain::Lanes),
+    ];
+    if rng.below(2) == 0 {
+        kinds.insert(1, (HandlerKind::Measure, Domain::Lanes));
     }
-
-    /// The body.
-    pub(crate) fn write(mut self) -> Body {
-        let x = self.body.push(Op::Const(0.75));
-        let y = self.body.push(if self.has_bin() {
-            Op::Tick
-        } else {
-            Op::Const(3.0)
-        });
-        let z = self.body.push(Op::Coef(Coef::new(0)));
-        self.numbers.extend([x, y, z]);
-        for _ in 0..3 + self.rng.below(20) {
-            match self.rng.below(4) {
-                0 => self.store(),
-                1 => self.load(),
-                _ => self.compute(),
-            }
-        }
-        match self.kind {
-            HandlerKind::Message(_) => self.send(),
-            HandlerKind::Tick if self.process.tape.is_some() => self.spike(),
-            _ => {}
-        }
-        for _ in 0..3 {
-            self.store();
-        }
-        self.body
+    for (kind, domain) in kinds {
+        let body = BodyWriter::new(rng, &process, kind, domain, 1, program).write();
+        process.handlers.push(Handler { kind, domain, body });
     }
-
-    /// Whether there is a current bin.
-    fn has_bin(&self) -> bool {
-        !matches!(
-            self.kind,
-            HandlerKind::Turn | HandlerKind::Gather | HandlerKind::Schedule | HandlerKind::Update
-        )
-    }
-
-    /// Whether something arrives with the event.
-    fn has_payload(&self) -> bool {
-        match self.kind {
-            HandlerKind::Spike | HandlerKind::Gather => true,
-            HandlerKind::Event(chan) => {
-                let from = self.program.channels[chan].from;
-                let producer = self.program.processes.get(from);
-                producer.is_some_and(|p| p.output != Output::Spikes)
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether a tensor has every weight that the synapses of the handler's channel name.
-    fn has_weights(&self, tensor: Tensor) -> bool {
-        let HandlerKind::Event(chan) = self.kind else {
-            return false;
-        };
-        let largest = self.program.channels[chan].connection.largest();
-        let tensor = &self.program.tensors[tensor];
-        let weights = tensor.values.len() as u64;
-        tensor.rows == 1 && largest.is_none_or(|(_, weight)| weight < weights)
-    }
-
-    fn number(&mut self) -> Value {
-        // Recent values more often, so that bodies are deep.
-        let recent = self.numbers.len().saturating_sub(4);
-        let from = if self.rng.below(3) == 0 { 0 } else { recent };
-        self.numbers[from + self.rng.below(self.numbers.len() - from)]
-    }
-
-    fn define(&mut self, op: Op) {
-        let v = self.body.push(op);
-        match op {
-            Op::Cmp(..) => self.truths.push(v),
-            _ => self.numbers.push(v),
-        }
-    }
-
-    fn arrays(&self, which: impl Fn(ArrayKind) -> bool) -> Vec<Array> {
-        let arrays = self.process.arrays.iter();
-        arrays
-            .filter(|(_, a)| which(a.kind))
-            .map(|(id, _)| id)
-            .collect()
-    }
-
-    fn flat(&self, kind: ArrayKind) -> bool {
-        match kind {
-            ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
-                matches!(self.process.role, Role::Optimiser(_)) || {
-                    let tensor = &self.program.tensors[t];
-                    tensor.rows == 1 && tensor.lanes == self.process.lanes
-                }
-            }
-            ArrayKind::Trace | ArrayKind::GivenError => false,
-            _ => true,
-        }
-    }
-
-    fn rows(&self, kind: ArrayKind) -> Option<Row> {
-        let channel = matches!(
-            self.kind,
-            HandlerKind::Event(_) | HandlerKind::Message(_) | HandlerKind::Gradient(_)
-        );
-        match kind {
-            ArrayKind::Param(t) if self.domain == Domain::Synapses => {
-                self.has_weights(t).then_some(Row::Synapse)
-            }
-            _ if self.domain == Domain::Synapses => None,
-            ArrayKind::Param(t) | ArrayKind::Gradient(t)
-                if channel
-                    && self.program.tensors.get(t).is_some_and(|t| {
-                        t.rows == self.sources && t.lanes == self.process.lanes
-                    }) =>
-            {
-                Some(Row::Source)
-            }
-            ArrayKind::Trace | ArrayKind::GivenError if self.has_bin() => Some(Row::Tick),
-            _ => None,
-        }
-    }
-
-    /// Arrays that this body can still name by their lanes, or fold into.
-    fn elements(&self, folds: bool, which: impl Fn(ArrayKind) -> bool) -> Vec<Array> {
-        let mut arrays = self.arrays(which);
-        arrays.retain(|a| !self.folded.contains(a) && !self.in_rows.contains(a));
-        arrays.retain(|a| !folds || !self.in_lanes.contains(a));
-        arrays
-    }
-
-    /// Arrays that this body can still name by a row.
-    fn tables(&self, which: impl Fn(ArrayKind) -> bool) -> Vec<Array> {
-        let mut arrays = self.arrays(|k| self.rows(k).is_some() && which(k));
-        arrays.retain(|a| !self.in_lanes.contains(a));
-        arrays
-    }
-
-    fn load(&mut self) {
-        let lanes = self.domain != Domain::Scalar;
-        match self.rng.below(8) {
-            0 if lanes && self.domain != Domain::Synapses => self.define(Op::Lane),
-            1 if lanes => self.define(Op::Coef(Coef::new(1))),
-            2 if self.has_payload() => {
-                self.define(Op::Payload);
-            }
-            3 if self.kind == HandlerKind::Spike => {
-                let fields = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
-                if fields > 0 {
-                    let field = self.rng.below(fields);
-                    self.define(Op::Field(field));
-                }
-            }
-            4 | 5 => {
-                let arrays = self.tables(|_| true);
-                if !arrays.is_empty() {
-                    let array = *self.rng.pick(&arrays);
-                    self.in_rows.push(array);
-                    let row = self.rows(self.process.arrays[array].kind);
-                    self.define(Op::LoadRow(array, row.unwrap_or(Row::Tick)));
-                }
-            }
-            _ => {
-                let arrays =
-                    self.elements(false, |kind| self.flat(kind) && (lanes || kind.is_scalar()));
-                if !arrays.is_empty() {
-                    let array = *self.rng.pick(&arrays);
-                    self.in_lanes.push(array);
-                    self.define(Op::Load(array));
-                }
-            }
-        }
-    }
-
-    fn compute(&mut self) {
-        let (a, b, c) = (self.number(), self.number(), self.number());
-        let binary = *self.rng.pick(&[
-            Binary::Add,
-            Binary::Sub,
-            Binary::Mul,
-            Binary::Mul,
-            Binary::Div,
-        ]);
-        match self.rng.below(12) {
-            0 => self.define(Op::Unary(Unary::Neg, a)),
-            1 => {
-                let op = *self
-                    .rng
-                    .pick(&[Unary::Sqrt, Unary::Exp, Unary::Ln, Unary::Neg]);
-                self.define(Op::Unary(op, a));
-            }
-            2 => self.define(Op::Fma(a, b, c)),
-            3 | 4 => {
-                let op = *self.rng.pick(&[Cmp::Gt, Cmp::Ge, Cmp::Lt, Cmp::Eq]);
-                self.define(Op::Cmp(op, a, b));
-            }
-            5 | 6 if !self.truths.is_empty() => {
-                let cond = *self.rng.pick(&self.truths);
-                self.define(Op::Select(cond, a, b));
-            }
-            7 | 8 => {
-                // Scaled sums, which have kernels of their own.
-                let factor = self.numbers[self.rng.below(3)];
-                self.define(Op::Binary(Binary::Mul, a, factor));
-                let product = *self.numbers.last().expect("just pushed");
-                let sum = *self.rng.pick(&[Binary::Add, Binary::Sub]);
-                let (x, y) = if self.rng.below(2) == 0 {
-                    (product, b)
-                } else {
-                    (b, product)
-                };
-                self.define(Op::Binary(sum, x, y));
-            }
-            _ => self.define(Op::Binary(binary, a, b)),
-        }
-    }
-
-    fn store(&mut self) {
-        let v = self.number();
-        let scalar = self.domain == Domain::Scalar;
-        let optimiser = matches!(self.process.role, Role::Optimiser(_));
-        let writable = |kind| optimiser || !matches!(kind, ArrayKind::Param(_));
-        let stmt = match self.rng.below(6) {
-            0 if !scalar => {
-                let arrays = self.tables(writable);
-                if arrays.is_empty() {
-                    return;
-                }
-                let array = *self.rng.pick(&arrays);
-                self.in_rows.push(array);
-                let row = self.rows(self.process.arrays[array].kind);
-                Stmt::StoreRow(array, row.unwrap_or(Row::Tick), v)
-            }
-            1 if self.domain == Domain::Lanes => {
-                let arrays = self.elements(true, ArrayKind::is_scalar);
-                if arrays.is_empty() {
-                    return;
-                }
-                let array = *self.rng.pick(&arrays);
-                self.folded.push(array);
-                Stmt::Reduce(array, self.fold())
-            }
-            2 if !scalar && self.domain != Domain::Synapses && self.has_bin() => {
-                match self.arrays(|k| k == ArrayKind::Trace).first() {
-                    Some(array) => Stmt::Probe(*array, v),
-                    None => return,
-                }
-            }
-            _ => {
-                let which = |k| self.flat(k) && writable(k) && k.is_scalar() == scalar;
-                let flat = self.elements(false, which);
-                if flat.is_empty() {
-                    return;
-                }
-                let array = *self.rng.pick(&flat);
-                self.in_lanes.push(array);
-                Stmt::Store(array, v)
-            }
-        };
-        self.body.stmts.push(stmt);
-    }
-
-    fn fold(&mut self) -> Fold {
-        let (x, y) = (self.number(), self.number());
-        match self.rng.below(3) {
-            0 => Fold::Add(x),
-            1 => Fold::Max(x),
-            _ => Fold::Fma(x, y),
-        }
-    }
-
-    fn send(&mut self) {
-        let outgoing = if self.domain == Domain::Lane {
-            Outgoing::Value(self.number())
-        } else {
-            Outgoing::Fold(self.fold())
-        };
-        self.body.stmts.push(Stmt::Send(outgoing));
-    }
-
-    fn spike(&mut self) {
-        let (a, b) = (self.number(), self.number());
-        self.define(Op::Cmp(Cmp::Gt, a, b));
-        let cond = *self.rng.pick(&self.truths);
-        let fields = self.process.tape.as_ref().map_or(0, |t| t.fields.len());
-        let field = |writer: &mut Self| {
-            let (a, b) = (writer.number(), writer.number());
-            match writer.rng.below(4) {
-                0 => Op::Load(Array::new(writer.rng.below(3))),
-                1 => Op::Fma(a, b, a),
-                2 => Op::Lane,
-                _ => Op::Binary(Binary::Sub, a, b),
-            }
-        };
-        let fields = (0..fields).map(|_| field(self)).collect();
-        self.body.stmts.push(Stmt::Spike {
-            cond,
-            time: None,
-            fields,
-        });
-    }
+    process
 }

@@ -1,6 +1,6 @@
 //! Writes the adjoint handlers of a process from its [`Flow`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
@@ -184,8 +184,7 @@ impl<'a> Emit<'a> {
 
     /// Whether a spike changes the voltage.
     fn resets(&self) -> bool {
-        let spike = self.flow.spike.as_ref();
-        spike.is_some_and(|spike| !spike.jump.is(0.0))
+        self.flow.spike.as_ref().is_some_and(|spike| spike.resets)
     }
 
     /// The states that input drives, with their gains.
@@ -240,7 +239,7 @@ impl<'a> Emit<'a> {
         self.push(HandlerKind::Message(input.chan), input.domain, b);
     }
 
-    /// `g (sum_k K_ks lambda_k - lambda_s)`.
+    /// `g (sum_k K_ks lambda_k - lambda_s)`; what does not leak does not change with time by itself.
     fn pull(&mut self, b: &mut BodyBuilder, state: &State, gain: &Parameter) -> Value {
         let mut pull: Option<Value> = None;
         for other in &self.flow.states {
@@ -250,10 +249,22 @@ impl<'a> Emit<'a> {
                 pull = Some(pull.map_or(term, |sum| b.add(sum, term)));
             }
         }
-        let own = b.load(self.lambda[&state.array]);
-        let difference = match pull {
-            Some(pull) => b.sub(pull, own),
-            None => b.neg(own),
+        let leaks = state.leaks();
+        let own = (!leaks.is(0.0)).then(|| {
+            let own = b.load(self.lambda[&state.array]);
+            self.scale(
+                b,
+                own,
+                &leaks,
+                "leaks",
+                "1 where it leaks, 0 where it does not",
+            )
+        });
+        let difference = match (pull, own) {
+            (Some(pull), Some(own)) => b.sub(pull, own),
+            (Some(pull), None) => pull,
+            (None, Some(own)) => b.neg(own),
+            (None, None) => b.constant(0.0),
         };
         self.scale(b, difference, gain, "g", "gain of the input")
     }
@@ -355,16 +366,18 @@ impl<'a> Emit<'a> {
         };
         let lambda = self.lambda[&spike.state];
         let mut b = BodyBuilder::new();
-        let sum = if self.resets() {
+        let before = (!spike.jump.is(0.0)).then(|| {
             let before = b.load(before);
-            let before = self.scale(&mut b, before, &spike.jump, "J", "v_threshold - v_reset");
-            let error = b.op(Op::Payload);
-            b.add(before, error)
-        } else {
-            let error = b.op(Op::Payload);
+            self.scale(&mut b, before, &spike.jump, "J", "v_threshold - v_reset")
+        });
+        let mut sum = b.op(Op::Payload);
+        if let Some(before) = before {
+            sum = b.add(before, sum);
+        }
+        if !self.resets() {
             let onset = b.op(Op::Field(1));
-            b.mul(error, onset)
-        };
+            sum = b.mul(sum, onset);
+        }
         let rise = b.op(Op::Field(0));
         let rise = match spike.driver {
             Some(_) => rise,
@@ -421,24 +434,33 @@ impl<'a> Emit<'a> {
 
     /// Biases are inputs that arrive in every bin.
     fn biases(&mut self, trainable: &[bool]) {
+        let flow = self.flow;
+        let biases: BTreeSet<Array> = flow
+            .states
+            .iter()
+            .flat_map(|s| s.biases.keys().copied())
+            .collect();
         let mut b = BodyBuilder::new();
         let mut any = false;
-        for state in &self.flow.states {
-            for (bias, gain) in &state.biases {
-                let ArrayKind::Param(tensor) = self.process.arrays[*bias].kind else {
+        for bias in biases {
+            let ArrayKind::Param(tensor) = self.process.arrays[bias].kind else {
+                continue;
+            };
+            if !trainable[tensor.index()] {
+                continue;
+            }
+            any = true;
+            let name = format!("{}.gradient", self.name(bias));
+            let gradient = declare(self.process, name, ArrayKind::Gradient(tensor));
+            let mut sum = b.load(gradient);
+            for state in &flow.states {
+                let Some(gain) = state.biases.get(&bias) else {
                     continue;
                 };
-                if !trainable[tensor.index()] {
-                    continue;
-                }
-                any = true;
-                let name = format!("{}.gradient", self.name(*bias));
-                let gradient = declare(self.process, name, ArrayKind::Gradient(tensor));
-                let old = b.load(gradient);
                 let step = self.sensitivity(&mut b, state, gain);
-                let new = b.sub(old, step);
-                b.store(gradient, new);
+                sum = b.sub(sum, step);
             }
+            b.store(gradient, sum);
         }
         if any {
             self.push(HandlerKind::GradientTick, Domain::Lanes, b);

@@ -40,6 +40,13 @@ pub(super) struct State {
     pub(super) constant: bool,
 }
 
+impl State {
+    /// 1 where it decays, 0 where it keeps everything.
+    pub(super) fn leaks(&self) -> Parameter {
+        self.decay.map(|d| if d == 1.0 { 0.0 } else { 1.0 })
+    }
+}
+
 /// The threshold and the reset.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Spike {
@@ -55,7 +62,10 @@ pub(super) struct Spike {
     pub(super) rise: Parameter,
     /// The value of the one state that drives it with `K` = 1 and nothing beside it, if so.
     pub(super) driver: Option<Value>,
-    /// `J`: threshold minus the voltage after the reset; 0 where a spike resets nothing.
+    /// Whether a spike changes the voltage.
+    pub(super) resets: bool,
+    /// `J`: threshold minus the voltage after the reset, where that changes how fast the voltage moves, as it
+    /// does if it leaks; 0 otherwise.
     pub(super) jump: Parameter,
 }
 
@@ -361,7 +371,8 @@ impl<'a> Reader<'a> {
                 },
             ),
             driver: self.driver(state),
-            jump,
+            resets: !jump.is(0.0),
+            jump: jump.zip(&state.leaks(), |jump, leaks| jump * leaks),
         })
     }
 

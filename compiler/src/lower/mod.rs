@@ -35,8 +35,8 @@ pub use body::BodyBuilder;
 use coefficients::Coefficients;
 use neuron::Constants;
 
-use crate::adjoint;
-use crate::options::{Options, Quantity};
+use crate::adjoint::{self, Push};
+use crate::options::{Cost, Loss, Options, Quantity, Regulariser};
 
 /// Lowers a network to a verified event program.
 ///
@@ -56,7 +56,9 @@ pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostic
     let mut program = lowering.program;
     if options.adjoint && options.events.is_none() {
         // The loss sends errors already, which nobody takes before this.
-        adjoint::derive(&mut program, network.convention.integrator)?;
+        let pushes = pushes(network, options);
+        let integrator = network.convention.integrator;
+        adjoint::derive(&mut program, integrator, &pushes, options.batch)?;
     }
     verify(&program)?;
     probe::add(&mut program, &options.record)?;
@@ -125,7 +127,7 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
         );
         if loss.reads_values() != values {
             let (has, reads) = match values {
-                true => ("emits its voltage", "spikes"),
+                true => ("emits values", "spikes"),
                 false => ("emits spikes", "voltages"),
             };
             let message = format!("`{place}` {has}, and the loss reads {reads}");
@@ -133,6 +135,9 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
             problems
                 .push(Diagnostic::error(codes::CONFIG_CONTRADICTION, "loss", message).help(help));
         }
+    }
+    if let Some(optimiser) = &options.optimiser {
+        problems.0.extend(optimiser::check(optimiser).0);
     }
     for projection in network.projections.values() {
         if let Link::Path(nodes) = &projection.link {
@@ -175,6 +180,7 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
         problems.0.extend(event::check(network, options).0);
     } else if options.adjoint {
         problems.0.extend(untrainable(network).0);
+        problems.0.extend(regularisers(network, options).0);
     }
     problems.into_result(())
 }
@@ -226,6 +232,103 @@ fn untrainable(network: &Network) -> Diagnostics {
     problems
 }
 
+/// What the numbers of spikes cost, by process.
+fn pushes(network: &Network, options: &Options) -> BTreeMap<Proc, Vec<Push>> {
+    let mut pushes: BTreeMap<Proc, Vec<Push>> = BTreeMap::new();
+    if let (Some(Loss::SpikeCount { hit, miss }), Some(output)) = (options.loss, network.readout())
+    {
+        let weight = 1.0 / network.populations[output].size as f64;
+        let push = Push::Count { hit, miss, weight };
+        pushes
+            .entry(Proc::new(output.index()))
+            .or_default()
+            .push(push);
+    }
+    for Regulariser {
+        population,
+        cost,
+        strength,
+    } in &options.regularise
+    {
+        let mut populations = network.populations.iter();
+        let Some((pop, _)) = populations.find(|(_, p)| p.name == *population) else {
+            continue;
+        };
+        let strength = *strength;
+        let push = match *cost {
+            Cost::Bounds { least, most } => Push::Bounds {
+                least,
+                most,
+                strength,
+            },
+            Cost::Silent => Push::Silent {
+                strength,
+                label: false,
+            },
+            Cost::SilentLabel => Push::Silent {
+                strength,
+                label: true,
+            },
+        };
+        pushes.entry(Proc::new(pop.index())).or_default().push(push);
+    }
+    pushes
+}
+
+/// What is wrong with what numbers of spikes cost.
+fn regularisers(network: &Network, options: &Options) -> Diagnostics {
+    let mut problems = Diagnostics::new();
+    for (at, regulariser) in options.regularise.iter().enumerate() {
+        let name = &regulariser.population;
+        let place = format!("regularise[{at}]");
+        let mut bad = |message: String, help: &str| {
+            let problem = Diagnostic::error(codes::CONFIG_CONTRADICTION, &place, message);
+            problems.push(problem.help(help));
+        };
+        let mut populations = network.populations.iter();
+        let Some((pop, population)) = populations.find(|(_, p)| p.name == *name) else {
+            let names: Vec<&str> = network
+                .populations
+                .values()
+                .map(|p| p.name.as_str())
+                .collect();
+            let message = format!(
+                "no population is called `{name}`; there are: {}",
+                names.join(", ")
+            );
+            bad(message, "name a population of neurons that spike");
+            continue;
+        };
+        let fires = matches!(&population.kind, PopulationKind::Neurons(n) if n.firing.is_some());
+        if !fires {
+            bad(
+                format!("`{name}` does not spike"),
+                "name a population of neurons that spike",
+            );
+        }
+        let read = network.readout() == Some(pop);
+        if regulariser.cost == Cost::SilentLabel && !read {
+            bad(
+                format!("`{name}` is not what the loss reads, and has no label"),
+                "name the population in front of the Output, or let `silent` wake all neurons",
+            );
+        }
+        let earlier = options.regularise[..at].iter();
+        let same = |other: &Regulariser| {
+            let alike =
+                std::mem::discriminant(&other.cost) == std::mem::discriminant(&regulariser.cost);
+            alike && other.population == *name
+        };
+        if earlier.clone().any(same) {
+            bad(
+                format!("`{name}` has such a cost already"),
+                "leave one of them out",
+            );
+        }
+    }
+    problems
+}
+
 struct Lowering<'a> {
     network: &'a Network,
     options: &'a Options,
@@ -270,13 +373,15 @@ impl<'a> Lowering<'a> {
                 None => weights.to_vec(),
                 Some(gain) => scale(weights, gain, lanes),
             };
+            let shared = matches!(projection.link, Link::Taps { .. });
             let mut declare = |field: &str, (rows, lanes), values: &[f32]| {
                 self.program.tensors.push(TensorDecl {
                     name: format!("{}.{field}", projection.name),
                     rows,
                     lanes,
                     values: values.to_vec(),
-                    trainable: projection.trainable,
+                    // The neurons of a channel share a bias as they share weights; here each has its own.
+                    trainable: projection.trainable && !(shared && field == "bias"),
                 })
             };
             let weight = match &projection.link {

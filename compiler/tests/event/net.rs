@@ -167,6 +167,7 @@ pub(crate) fn network(sizes: &[usize], cell: &Cell, edges: Vec<Edge>) -> Network
 
 pub(crate) fn options() -> Options {
     Options {
+        regularise: Vec::new(),
         ticks: TICKS,
         batch: 1,
         replicas: 1,

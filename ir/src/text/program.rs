@@ -157,6 +157,7 @@ fn kind_text(kind: HandlerKind) -> String {
         HandlerKind::Window => "window".into(),
         HandlerKind::AdjointWindow => "adjoint_window".into(),
         HandlerKind::Gather => "gather".into(),
+        HandlerKind::Measure => "measure".into(),
         HandlerKind::Schedule => "schedule".into(),
         HandlerKind::Update => "update".into(),
     }
@@ -483,6 +484,7 @@ impl Parser<'_> {
                 "window" => HandlerKind::Window,
                 "adjoint_window" => HandlerKind::AdjointWindow,
                 "gather" => HandlerKind::Gather,
+                "measure" => HandlerKind::Measure,
                 "schedule" => HandlerKind::Schedule,
                 "update" => HandlerKind::Update,
                 other => return Err(format!("unknown handler `{other}`")),

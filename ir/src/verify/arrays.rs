@@ -160,7 +160,7 @@ fn role_holds(role: Role, kind: ArrayKind) -> bool {
         Role::Source => false,
         Role::Neurons => matches!(
             kind,
-            K::State { .. } | K::Scalar { .. } | K::Param(_) | K::Gradient(_) | K::Trace
+            K::State { .. } | K::Scalar { .. } | K::Param(_) | K::Gradient(_) | K::Label | K::Trace
         ),
         Role::Loss => matches!(
             kind,

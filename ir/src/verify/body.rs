@@ -58,7 +58,11 @@ impl BodyCheck<'_> {
                 self.handler.body.values
             ));
         }
-        let due = usize::from(matches!(self.handler.kind, HandlerKind::Message(_)));
+        let sender = matches!(
+            self.handler.kind,
+            HandlerKind::Message(_) | HandlerKind::Measure
+        );
+        let due = usize::from(sender);
         if self.sends != due {
             problems.push(format!("it sends {} times, not {due}", self.sends));
         }
@@ -102,7 +106,7 @@ impl BodyCheck<'_> {
         }
         !matches!(
             self.handler.kind,
-            K::Turn | K::Gather | K::Schedule | K::Update
+            K::Turn | K::Gather | K::Measure | K::Schedule | K::Update
         )
     }
 
@@ -301,6 +305,7 @@ impl BodyCheck<'_> {
     fn has_payload(&self) -> bool {
         match self.handler.kind {
             HandlerKind::Spike | HandlerKind::Value | HandlerKind::Gather => true,
+            HandlerKind::Schedule => self.program.has_measures(),
             HandlerKind::Event(_) | HandlerKind::Gradient(_) => {
                 self.producer().is_some_and(|p| p.output != Output::Spikes)
             }

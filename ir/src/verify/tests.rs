@@ -103,7 +103,7 @@ fn bins_stand_where_there_are_some() {
 #[test]
 fn roles_hold_the_arrays_that_they_have() {
     let kind = "holds no such array";
-    for array in ["label", "given_error", "moment", "counter 0.0", "gathered"] {
+    for array in ["given_error", "moment", "counter 0.0", "gathered"] {
         let change = format!("array more : {array}\narray x : state 0.0");
         refused(&[("array x : state 0.0", &change)], kind);
     }
@@ -537,6 +537,44 @@ fn errors_of_values_are_taken() {
         "on value lanes {\nv0 = payload\n}\n\non spike lane {",
     )];
     refused(&on_value, "the process emits no values");
+}
+
+#[test]
+fn measures_are_sent_once_and_read_by_schedules() {
+    let array = "array sum : gathered";
+    let with = |handlers: &str| format!("{array}\narray k : counter 0.0\n{handlers}");
+    let measure = "on measure lanes {\nv0 = load sum\nsend sum fma v0, v0\n}";
+    let schedule = "on schedule scalar {\nv0 = payload\nstore k = v0\n}";
+    let both = with(&format!("{measure}\n{schedule}"));
+    assert_eq!(problems(&[(array, &both)]), "none");
+    for (handlers, expected) in [
+        (schedule.to_owned(), "nothing arrives here"),
+        (
+            measure.replace("send sum fma v0, v0", "store sum = v0"),
+            "it sends 0 times, not 1",
+        ),
+        (
+            measure.replace("sum fma v0, v0", "v0"),
+            "one value is sent from one lane",
+        ),
+        (
+            "on measure scalar {\nv0 = load k\nsend sum add v0\n}".to_owned(),
+            "it cannot run over Scalar",
+        ),
+        (
+            measure.replace("v0 = load sum", "v0 = bin"),
+            "there is no current bin here",
+        ),
+    ] {
+        let found = problems(&[(array, &with(&handlers))]);
+        assert!(found.contains(expected), "{handlers}: {found}");
+    }
+    let tick = "on measure lanes {\nv0 = const 1.0\nsend sum add v0\n}\non event chan1 lane {";
+    let found = problems(&[("on event chan1 lane {", tick)]);
+    assert!(
+        found.contains("a process of role Loss has no such handler"),
+        "{found}"
+    );
 }
 
 #[test]

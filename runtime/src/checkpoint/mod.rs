@@ -1,7 +1,8 @@
 //! Checkpoints: everything to go on from, in one file that is there whole or not at all.
 //!
 //! The file is in the safetensors format. Its tensors are the optimiser's arrays (`process.array`:
-//! parameters, moments, counters); its metadata hold
+//! parameters, moments, counters), and with early stopping those of the best epoch (`best epoch: process.array`);
+//! its metadata hold
 //! * `format`: [`FORMAT`],
 //! * `progress`: JSON of [`Progress`](crate::training::Progress): finished epochs, position in the
 //!   current one, generator state, sums,
@@ -10,7 +11,7 @@
 
 mod origin;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use nirc_ir::{Diagnostic, codes};
@@ -24,6 +25,9 @@ use crate::training::{OptimiserArrays, Snapshot};
 
 /// Name and version of the format.
 pub const FORMAT: &str = "nirc-checkpoint-1";
+
+/// What the names of the best epoch's arrays begin with.
+const BEST: &str = "best epoch: ";
 
 /// A checkpoint in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,10 +67,12 @@ impl Checkpoint {
         };
         let progress = json(serde_json::to_string(&self.snapshot.progress))?;
         let origin = json(serde_json::to_string(&self.origin))?;
-        let bytes: Vec<(&String, Vec<u8>)> = self
-            .snapshot
-            .arrays
-            .iter()
+        let arrays = self.snapshot.arrays.iter();
+        let arrays = arrays.map(|(name, values)| (name.clone(), values));
+        let best = self.snapshot.best.iter().flatten();
+        let best = best.map(|(name, values)| (format!("{BEST}{name}"), values));
+        let bytes: BTreeMap<String, Vec<u8>> = arrays
+            .chain(best)
             .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
             .collect();
         let mut seal = Seal::new(&progress, &origin);
@@ -75,7 +81,7 @@ impl Checkpoint {
             seal.add(name, bytes);
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)
                 .map_err(|error| unwritable(format!("not representable: {error}")))?;
-            views.push((*name, view));
+            views.push((name, view));
         }
         let metadata = HashMap::from([
             ("format".to_owned(), FORMAT.to_owned()),
@@ -106,6 +112,7 @@ impl Checkpoint {
         let (progress, origin) = (field("progress")?, field("origin")?);
         let mut seal = Seal::new(progress, origin);
         let mut arrays = OptimiserArrays::new();
+        let mut best: Option<OptimiserArrays> = None;
         for (name, view) in &views {
             if view.dtype() != Dtype::F32 {
                 return Err(format!(
@@ -114,7 +121,11 @@ impl Checkpoint {
                 ));
             }
             seal.add(name, view.data());
-            arrays.insert(name.clone(), floats(view.data()));
+            let values = floats(view.data());
+            match name.strip_prefix(BEST) {
+                Some(name) => best.get_or_insert_default().insert(name.to_owned(), values),
+                None => arrays.insert(name.clone(), values),
+            };
         }
         if seal.finish() != *field("sha256")? {
             return Err("damaged: the contents do not match their SHA-256".to_owned());
@@ -124,6 +135,7 @@ impl Checkpoint {
             snapshot: Snapshot {
                 progress: serde_json::from_str(progress).map_err(|e| damaged(&e))?,
                 arrays,
+                best,
             },
         })
     }

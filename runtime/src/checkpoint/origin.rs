@@ -4,13 +4,13 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, Optimiser};
 
 /// Everything that decides the bits of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    /// The configuration, but for what may change when a run goes on: the number of epochs, the
-    /// interval of checkpoints, the place of the model's file.
+    /// The configuration, but for what may change when a run goes on: the number of epochs unless the
+    /// learning rate depends on it, the interval of checkpoints, the place of the model's file.
     pub config: Value,
     /// SHA-256 of the initial weights of every tensor.
     pub model_sha256: String,
@@ -37,7 +37,11 @@ impl Origin {
                 mapping.remove("replicas");
             }
             if let Some(Value::Object(training)) = keys.get_mut("training") {
-                training.remove("epochs");
+                // A cosine is as long as the run.
+                let optimiser = config.optimiser.as_ref();
+                if !optimiser.is_some_and(Optimiser::depends_on_epochs) {
+                    training.remove("epochs");
+                }
                 training.remove("checkpoint_seconds");
             }
         }

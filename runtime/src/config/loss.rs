@@ -35,6 +35,13 @@ pub enum Loss {
         /// Target of the other outputs.
         miss: f64,
     },
+    /// Mean square of numbers of spikes' distance from targets.
+    SpikeCount {
+        /// Target of the label.
+        hit: f64,
+        /// Target of the other outputs.
+        miss: f64,
+    },
     /// Cross entropy of a score of each output's voltage.
     Voltage {
         /// The score.
@@ -72,6 +79,7 @@ enum Kind {
     FirstSpike,
     FirstSpikeSeconds,
     TargetTimes,
+    SpikeCount,
     Voltage,
     VoltageError,
 }
@@ -92,6 +100,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Loss> {
             ("first-spike", Kind::FirstSpike),
             ("first-spike-seconds", Kind::FirstSpikeSeconds),
             ("target-times", Kind::TargetTimes),
+            ("spike-count", Kind::SpikeCount),
             ("voltage", Kind::Voltage),
             ("voltage-error", Kind::VoltageError),
         ],
@@ -110,6 +119,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<Loss> {
         }
         Kind::TargetTimes => targets(section, "a time of 0 or more, bins", NOT_NEGATIVE)
             .map(|[hit, miss]| Loss::TargetTimes { hit, miss }),
+        Kind::SpikeCount => targets(section, "a number of spikes, 0 or more", NOT_NEGATIVE)
+            .map(|[hit, miss]| Loss::SpikeCount { hit, miss }),
         Kind::Voltage => score(section).map(|score| Loss::Voltage { score }),
         Kind::VoltageError => targets(section, "a voltage", FINITE)
             .map(|[hit, miss]| Loss::VoltageError { hit, miss }),
@@ -170,6 +181,7 @@ impl Loss {
                 tau_1,
             },
             Self::TargetTimes { hit, miss } => options::Loss::TargetTimes { hit, miss },
+            Self::SpikeCount { hit, miss } => options::Loss::SpikeCount { hit, miss },
             Self::Voltage { score } => options::Loss::Voltage {
                 score: match score {
                     Score::Max => options::Score::Max,

@@ -3,21 +3,33 @@
 //! Reading collects every problem before it fails, each with the key's path and a remedy. `--set`
 //! overrides work on the TOML tree, so that they pass the same checks as the file.
 
+mod data;
 mod loss;
+mod optimiser;
 mod parse;
+mod regularise;
 mod section;
+mod split;
+mod temporal;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
-use nirc_compiler::options;
 use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use serde::{Serialize, Serializer};
 
 use crate::reading::Reading;
 
-pub use loss::Loss;
+pub use data::{
+    Data, Encoding, FeatureFiles, Generated, Late, LatencyCode, Parts, Range, Scale, Source,
+    SpikeFiles,
+};
+pub use loss::{Loss, Score};
+pub use optimiser::{Clip, Moments, Optimiser, Rule, Schedule, WarmUp};
+pub use regularise::{Bounds, Regularise};
+pub use split::{Amount, Sizes, Split};
+pub use temporal::{Episode, GROUPS, Task};
 pub use tree::Tree;
 
 /// A checked configuration.
@@ -39,6 +51,8 @@ pub struct Config {
     pub init: Vec<Init>,
     /// What training minimises.
     pub loss: Option<Loss>,
+    /// What numbers of spikes cost beside it.
+    pub regularise: Vec<Regularise>,
     /// How weights follow their gradients.
     pub optimiser: Option<Optimiser>,
     /// How long and in which portions.
@@ -72,52 +86,6 @@ pub struct Time {
     pub dt: f64,
 }
 
-/// `[data]`
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Data {
-    /// Generated points of the Yin-Yang set, latency-coded.
-    YinYang {
-        /// Training set.
-        train: Generated,
-        /// Test set.
-        test: Generated,
-        /// Bin of the earliest spike of a coded value.
-        t_min: u32,
-        /// Turn of the plane about the disc's centre, anticlockwise.
-        rotation_degrees: f64,
-    },
-    /// Rasters and labels in `.npy` files.
-    Arrays {
-        /// Training set.
-        train: ArrayFiles,
-        /// Test set.
-        test: ArrayFiles,
-    },
-}
-
-/// A generated data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Generated {
-    /// Number of samples.
-    pub samples: usize,
-    /// Seed of NumPy's legacy generator.
-    pub seed: u32,
-}
-
-/// A data set in files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ArrayFiles {
-    /// Spikes, (T, B, J) of `u8`.
-    #[serde(serialize_with = "path")]
-    pub spikes: PathBuf,
-    /// Classes, (B,) of an integer type.
-    #[serde(serialize_with = "path")]
-    pub labels: PathBuf,
-    /// Only the first so many samples.
-    pub samples: Option<usize>,
-}
-
 /// `[init.NODE]`: normally distributed weights, drawn node by node from NumPy's legacy generator
 /// seeded with `training.seed`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -128,37 +96,6 @@ pub struct Init {
     pub mean: f64,
     /// Standard deviation, times the square root of the number of inputs.
     pub std: f64,
-}
-
-/// `[optimiser]`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Optimiser {
-    /// Update rule.
-    #[serde(flatten)]
-    pub rule: Rule,
-    /// Learning rate of the first batch.
-    pub learning_rate: f64,
-    /// L2 weight decay, added to the gradient.
-    pub weight_decay: f64,
-    /// Factor on the learning rate over an epoch, applied smoothly after each batch.
-    pub decay_per_epoch: f64,
-}
-
-/// `optimiser.kind`
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Rule {
-    /// Plain gradient descent.
-    Sgd,
-    /// Adam with bias correction.
-    Adam {
-        /// Decay of the first moment.
-        beta1: f64,
-        /// Decay of the second moment.
-        beta2: f64,
-        /// Added to the denominator.
-        epsilon: f64,
-    },
 }
 
 /// `[training]`
@@ -172,10 +109,37 @@ pub struct Training {
     pub seed: u32,
     /// Whether each epoch takes the samples in a new order.
     pub shuffle: bool,
+    /// Whether every batch has as many samples of each class, one more or less.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub balanced: bool,
+    /// When to end before the last epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// Besides at the end of epochs, test before training and each time so many samples were seen.
     pub evaluate_every: Option<usize>,
     /// Longest time between checkpoints, seconds.
     pub checkpoint_seconds: f64,
+}
+
+/// `[training.early_stopping]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EarlyStopping {
+    /// What of the validation set is watched.
+    pub metric: Metric,
+    /// Epochs without an improvement after which training ends.
+    pub patience: usize,
+    /// By how much more than this the metric has to be better to count as an improvement.
+    pub min_delta: f64,
+}
+
+/// `training.early_stopping.metric`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// The mean cross entropy; less is better.
+    Loss,
+    /// The share classified rightly; more is better.
+    Accuracy,
 }
 
 /// `[mapping]`
@@ -199,13 +163,14 @@ pub enum Style {
 
 impl Config {
     /// The sections that there are.
-    pub const SECTIONS: [&'static str; 9] = [
+    pub const SECTIONS: [&'static str; 10] = [
         "model",
         "convention",
         "time",
         "data",
         "init",
         "loss",
+        "regularise",
         "optimiser",
         "training",
         "mapping",
@@ -217,30 +182,6 @@ impl Config {
             dt: Some(self.time.dt),
             changes: self.changes.clone(),
             ..Reading::under(self.convention.clone())
-        }
-    }
-}
-
-impl Optimiser {
-    /// The compiler's notion of it, for this many batches an epoch.
-    pub fn lowered(self, batches: usize) -> options::Optimiser {
-        options::Optimiser {
-            rule: match self.rule {
-                Rule::Sgd => options::Rule::Sgd,
-                Rule::Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                } => options::Rule::Adam {
-                    beta1,
-                    beta2,
-                    epsilon,
-                },
-            },
-            learning_rate: self.learning_rate,
-            weight_decay: self.weight_decay,
-            #[expect(clippy::cast_precision_loss, reason = "far below 2^53 batches")]
-            decay_per_batch: self.decay_per_epoch.powf(1.0 / batches as f64),
         }
     }
 }

@@ -7,17 +7,17 @@ use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
-use super::loss;
 use super::section::Section;
 use super::{
-    ArrayFiles, Config, Data, Generated, Init, Mapping, Optimiser, Rule, Style, Time, Training,
-    Tree,
+    Config, EarlyStopping, Init, Mapping, Metric, Style, Time, Training, Tree, optimiser,
+    regularise,
 };
+use super::{data, loss};
 
 /// Seconds between checkpoints unless the configuration says otherwise.
 const CHECKPOINT_SECONDS: f64 = 10.0;
 /// Most bins of a sample: bins are kept in 16 bits on the chip.
-const MOST_TICKS: u32 = 65_535;
+pub(super) const MOST_TICKS: u32 = 65_535;
 
 impl Config {
     /// Reads a tree.
@@ -48,10 +48,11 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
     let time = root
         .required_section("time")
         .and_then(|section| time(&section));
-    let data = optional(root, "data", |section| data(section, directory));
+    let data = optional(root, "data", |section| data::read(section, directory));
     let init = init(root);
     let loss = optional(root, "loss", loss::read);
-    let optimiser = optional(root, "optimiser", optimiser);
+    let regularise = regularise::read(root);
+    let optimiser = optional(root, "optimiser", optimiser::read);
     let training = optional(root, "training", training);
     let mapping = match root.section("mapping") {
         Some(section) => mapping(&section),
@@ -70,6 +71,7 @@ fn read(root: &Section<'_>, directory: &Path) -> Option<Config> {
         data: data?,
         init: init?,
         loss: loss?,
+        regularise: regularise?,
         optimiser: optimiser?,
         training: training?,
         mapping: mapping?,
@@ -158,81 +160,12 @@ fn time(section: &Section<'_>) -> Option<Time> {
     })
 }
 
-#[derive(Clone, Copy)]
-enum DataKind {
-    YinYang,
-    Arrays,
-}
-
-fn data(section: &Section<'_>, directory: &Path) -> Option<Data> {
-    let kind = section.required_choice(
-        "kind",
-        &[
-            ("yin-yang", DataKind::YinYang),
-            ("arrays", DataKind::Arrays),
-        ],
-    )?;
-    match kind {
-        DataKind::YinYang => {
-            let train = section
-                .required_section("train")
-                .and_then(|s| generated(&s));
-            let test = section.required_section("test").and_then(|s| generated(&s));
-            let t_min = section.required_integer("t_min", "a bin", 0..=MOST_TICKS);
-            let rotation = section.float_or("rotation_degrees", 0.0, "an angle", FINITE);
-            section.finish();
-            Some(Data::YinYang {
-                train: train?,
-                test: test?,
-                t_min: t_min?,
-                rotation_degrees: rotation?,
-            })
-        }
-        DataKind::Arrays => {
-            let train = section
-                .required_section("train")
-                .and_then(|s| array_files(&s, directory));
-            let test = section
-                .required_section("test")
-                .and_then(|s| array_files(&s, directory));
-            section.finish();
-            Some(Data::Arrays {
-                train: train?,
-                test: test?,
-            })
-        }
-    }
-}
-
-fn generated(section: &Section<'_>) -> Option<Generated> {
-    let samples = section.required_integer("samples", SAMPLES, MANY);
-    let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
-    section.finish();
-    Some(Generated {
-        samples: samples?,
-        seed: seed?,
-    })
-}
-
-const SAMPLES: &str = "a number of samples, 1 to 100000000";
-const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
-const SEED: &str = "a seed, 0 to 4294967295";
-
-fn array_files(section: &Section<'_>, directory: &Path) -> Option<ArrayFiles> {
-    let path = |key| -> Option<PathBuf> {
-        let text = section.required_text(key, "the path of a .npy file")?;
-        Some(directory.join(text))
-    };
-    let spikes = path("spikes");
-    let labels = path("labels");
-    let samples = section.integer("samples", SAMPLES, MANY);
-    section.finish();
-    Some(ArrayFiles {
-        spikes: spikes?,
-        labels: labels?,
-        samples,
-    })
-}
+/// A number of samples, for messages.
+pub(super) const SAMPLES: &str = "a number of samples, 1 to 100000000";
+/// As many.
+pub(super) const MANY: std::ops::RangeInclusive<usize> = 1..=100_000_000;
+/// A seed, for messages.
+pub(super) const SEED: &str = "a seed, 0 to 4294967295";
 
 fn init(root: &Section<'_>) -> Option<Vec<Init>> {
     let Some(section) = root.section("init") else {
@@ -255,47 +188,14 @@ fn init(root: &Section<'_>) -> Option<Vec<Init>> {
     rules.into_iter().collect()
 }
 
-fn optimiser(section: &Section<'_>) -> Option<Optimiser> {
-    let adam = section.required_choice("kind", &[("sgd", false), ("adam", true)])?;
-    let rule = if adam {
-        let decay = "a number from 0 to below 1";
-        let beta1 = section.float_or("beta1", 0.9, decay, 0.0..1.0);
-        let beta2 = section.float_or("beta2", 0.999, decay, 0.0..1.0);
-        let epsilon = section.float_or("epsilon", 1e-8, "a positive number", POSITIVE);
-        match (beta1, beta2, epsilon) {
-            (Some(beta1), Some(beta2), Some(epsilon)) => Some(Rule::Adam {
-                beta1,
-                beta2,
-                epsilon,
-            }),
-            _ => None,
-        }
-    } else {
-        Some(Rule::Sgd)
-    };
-    let rate = section.required_float("learning_rate", "a positive number", POSITIVE);
-    let weight_decay = section.float_or("weight_decay", 0.0, "a number of 0 or more", NOT_NEGATIVE);
-    let decay = section.float_or(
-        "decay_per_epoch",
-        1.0,
-        "a factor above 0, at most 1",
-        f64::MIN_POSITIVE..=1.0,
-    );
-    section.finish();
-    Some(Optimiser {
-        rule: rule?,
-        learning_rate: rate?,
-        weight_decay: weight_decay?,
-        decay_per_epoch: decay?,
-    })
-}
-
 fn training(section: &Section<'_>) -> Option<Training> {
     let epochs =
         section.required_integer("epochs", "a number of epochs, 0 to 1000000", 0..=1_000_000);
     let batch = section.required_integer("batch", "a number of samples, 1 or more", MANY);
     let seed = section.required_integer("seed", SEED, 0..=u32::MAX);
     let shuffle = section.boolean_or("shuffle", true);
+    let balanced = section.boolean_or("balanced", false);
+    let early_stopping = optional(section, "early_stopping", early_stopping);
     let evaluate_every = section.integer("evaluate_every", SAMPLES, MANY);
     let checkpoint_seconds = section.float_or(
         "checkpoint_seconds",
@@ -309,8 +209,23 @@ fn training(section: &Section<'_>) -> Option<Training> {
         batch: batch?,
         seed: seed?,
         shuffle: shuffle?,
+        balanced: balanced?,
+        early_stopping: early_stopping?,
         evaluate_every,
         checkpoint_seconds: checkpoint_seconds?,
+    })
+}
+
+fn early_stopping(section: &Section<'_>) -> Option<EarlyStopping> {
+    let metrics = [("loss", Metric::Loss), ("accuracy", Metric::Accuracy)];
+    let metric = section.choice_or("metric", Metric::Loss, &metrics);
+    let patience = section.required_integer("patience", "a number of epochs, 1 or more", MANY);
+    let min_delta = section.float_or("min_delta", 0.0, "a number of 0 or more", NOT_NEGATIVE);
+    section.finish();
+    Some(EarlyStopping {
+        metric: metric?,
+        patience: patience?,
+        min_delta: min_delta?,
     })
 }
 
@@ -333,31 +248,31 @@ fn mapping(section: &Section<'_>) -> Option<Mapping> {
 /// What is right key by key, but not together.
 fn check(config: &Config, root: &Section<'_>) {
     let contradiction = |key: &str, message: String, help: &str| {
-        root.problem(codes::CONFIG_CONTRADICTION, key, &message, help);
+        root.contradiction(key, &message, help);
     };
-    if let (Some(training), Some(Data::YinYang { train, .. })) = (&config.training, &config.data)
-        && training.batch > train.samples
+    if let (Some(training), Some(data)) = (&config.training, &config.data)
+        && let Some(samples) = data.training_samples()
+        && training.batch > samples
     {
         contradiction(
             "training.batch",
             format!(
-                "a batch of {} samples cannot be drawn from data.train.samples = {}",
-                training.batch, train.samples
+                "a batch of {} samples cannot be drawn from data.train.samples = {samples}",
+                training.batch
             ),
             "use a smaller batch or more samples",
         );
     }
-    if let Some(Data::YinYang { t_min, .. }) = &config.data
-        && t_min + 2 > config.time.ticks
-    {
-        contradiction(
-            "data.t_min",
-            format!(
-                "the earliest spike in bin {t_min} leaves no room for a later one in time.ticks = {}",
-                config.time.ticks
-            ),
-            "t_min must be at least 2 below ticks",
-        );
+    if let Some(data) = &config.data {
+        data::check(data, config.time, root);
+        let is_watched = config.training.is_some_and(|t| t.early_stopping.is_some());
+        if is_watched && !data.has_validation() {
+            contradiction(
+                "training.early_stopping",
+                "there is no validation set to watch".to_owned(),
+                "add `data.validation`, or `validation` to `[data.split]`",
+            );
+        }
     }
     if config.convention.delay >= config.time.ticks {
         contradiction(

@@ -8,6 +8,8 @@ use std::ops::RangeBounds;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use toml::{Table, Value};
 
+use super::split::Amount;
+
 /// One table. Every reader returns `None` after noting the problem, or where an optional key is absent.
 pub(super) struct Section<'a> {
     /// File and path of the table, such as `full.toml: training.`.
@@ -33,6 +35,11 @@ impl<'a> Section<'a> {
         let place = format!("{}{key}", self.prefix);
         let diagnostic = Diagnostic::error(code, place, message).help(help);
         self.problems.borrow_mut().push(diagnostic);
+    }
+
+    /// Notes that a key does not go with others.
+    pub(super) fn contradiction(&self, key: &str, message: &str, help: &str) {
+        self.problem(codes::CONFIG_CONTRADICTION, key, message, help);
     }
 
     /// Names of all keys.
@@ -67,6 +74,12 @@ impl<'a> Section<'a> {
     /// Whether the key is there.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Whether the key is there in a section.
+    pub(super) fn has_within(&self, section: &str, key: &str) -> bool {
+        let section = self.table.get(section).and_then(Value::as_table);
+        section.is_some_and(|section| section.contains_key(key))
     }
 
     /// A section that may be absent.
@@ -108,11 +121,7 @@ impl<'a> Section<'a> {
         let value = self.get(key)?;
         let number = match value {
             Value::Float(number) => *number,
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a whole number written for a float"
-            )]
-            Value::Integer(number) => *number as f64,
+            Value::Integer(number) => whole(*number),
             other => {
                 self.wrong_type(key, expected, other);
                 return None;
@@ -148,6 +157,31 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// So many numbers in a list that may be absent.
+    pub(super) fn floats<const N: usize>(
+        &self,
+        key: &str,
+        expected: &str,
+        range: impl RangeBounds<f64>,
+    ) -> Option<[f64; N]> {
+        let value = self.get(key)?;
+        let Value::Array(items) = value else {
+            self.wrong_type(key, expected, value);
+            return None;
+        };
+        let numbers = items.iter().map(|item| match item {
+            Value::Float(number) => Some(*number),
+            Value::Integer(number) => Some(whole(*number)),
+            _ => None,
+        });
+        let numbers: Option<Vec<f64>> = numbers.collect();
+        let numbers = numbers
+            .filter(|numbers| numbers.iter().all(|number| range.contains(number)))
+            .and_then(|numbers| <[f64; N]>::try_from(numbers).ok());
+        self.checked(key, expected, value, numbers.is_some())?;
+        numbers
+    }
+
     /// A whole number that may be absent.
     pub(super) fn integer<T: TryFrom<i64> + PartialOrd + Display + Copy>(
         &self,
@@ -174,6 +208,34 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         self.require(key, expected);
         self.integer(key, expected, range)
+    }
+
+    /// A whole number with a default: `None` only after a problem.
+    pub(super) fn integer_or<T: TryFrom<i64> + PartialOrd + Display + Copy>(
+        &self,
+        key: &str,
+        default: T,
+        expected: &str,
+        range: impl RangeBounds<T>,
+    ) -> Option<T> {
+        match self.has(key) {
+            true => self.integer(key, expected, range),
+            false => {
+                self.get(key);
+                Some(default)
+            }
+        }
+    }
+
+    /// A number of samples, or a share of them, that may be absent.
+    pub(super) fn amount(&self, key: &str) -> Option<Amount> {
+        let expected = "a number of samples, or a share above 0 and below 1";
+        match self.table.get(key) {
+            Some(Value::Float(_)) => self
+                .float(key, expected, f64::MIN_POSITIVE..1.0)
+                .map(Amount::Share),
+            _ => self.integer(key, expected, 1..).map(Amount::Count),
+        }
     }
 
     /// A truth value with a default: `None` only after a problem.
@@ -213,6 +275,22 @@ impl<'a> Section<'a> {
         let found = choices.iter().find(|(name, _)| *name == text);
         self.checked(key, &expected, format!("`{text}`"), found.is_some())?;
         found.map(|(_, value)| *value)
+    }
+
+    /// One of some named values, with a default: `None` only after a problem.
+    pub(super) fn choice_or<T: Copy>(
+        &self,
+        key: &str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        match self.has(key) {
+            true => self.choice(key, choices),
+            false => {
+                self.get(key);
+                Some(default)
+            }
+        }
     }
 
     /// One of some named values.
@@ -257,6 +335,12 @@ impl<'a> Section<'a> {
         );
         None
     }
+}
+
+/// A whole number written for a float.
+#[expect(clippy::cast_precision_loss, reason = "that is what is asked for")]
+fn whole(number: i64) -> f64 {
+    number as f64
 }
 
 /// Edit distance, for suggestions.

@@ -7,8 +7,8 @@ use ndarray_npy::{NpzWriter, WritableElement};
 use nirc_ir::executor::InputSpike;
 use nirc_ir::{Diagnostic, codes};
 
-use crate::data::DataSet;
 use crate::data::npy::Array;
+use crate::data::{DataSet, read_labels};
 use crate::file;
 
 /// Reads a spike raster (T, B, J) of zeros and ones and labels (none: all 0) into samples.
@@ -49,40 +49,6 @@ pub fn read_spikes(path: &Path, labels: Option<&Path>) -> Result<(usize, DataSet
             .expect("channels of the raster are channels of the set");
     }
     Ok((ticks, set))
-}
-
-/// Reads `samples` class labels, of any integer type.
-///
-/// # Errors
-/// When the file cannot be read, or holds another number of labels or a negative one.
-pub fn read_labels(path: &Path, samples: usize) -> Result<Vec<u32>, Diagnostic> {
-    let bytes = file::read(path)?;
-    let array = Array::parse(&bytes, &path.display().to_string())?;
-    let (&[found], true) = (array.shape(), array.is_integer()) else {
-        return Err(
-            other_shape(path, &array, "(B,) of integers").help("labels are an integer array (B,)")
-        );
-    };
-    if found != samples {
-        return Err(malformed(
-            path,
-            &format!("{found} labels for {samples} samples"),
-        ));
-    }
-    let class = |k: usize| {
-        let label = array.number(k);
-        if (0.0..=f64::from(u32::MAX)).contains(&label) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "an integer within 32 bits"
-            )]
-            return Ok(label as u32);
-        }
-        let message = format!("label {k} is {label}; a class is 0 to {}", u32::MAX);
-        Err(malformed(path, &message))
-    };
-    (0..samples).map(class).collect()
 }
 
 /// Reads the errors of output spikes, (T, B, N) of `f32`.

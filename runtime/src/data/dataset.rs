@@ -1,15 +1,30 @@
 //! Samples as lists of spikes.
+//!
+//! A spike lies in a bin. Where its source knows the time exactly, the set keeps that beside the bin.
 
 use nirc_ir::executor::{InputSpike, Sample};
 
+use super::latency::bin;
+
 /// Labelled samples, each a strictly ascending list of (bin, channel).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     channels: usize,
     spikes: Vec<InputSpike>,
+    /// The time of each spike, in bins, in a set of exact times.
+    times: Option<Vec<f64>>,
     /// `spikes[starts[k] .. starts[k + 1]]` are those of sample `k`.
     starts: Vec<usize>,
     labels: Vec<u32>,
+}
+
+/// A spike at an exact time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimedSpike {
+    /// When, in bins from the start of the sample.
+    pub time: f64,
+    /// Channel.
+    pub channel: u32,
 }
 
 /// A spike of a channel that the data set does not have.
@@ -32,7 +47,16 @@ impl DataSet {
         }
     }
 
-    /// Adds a sample; its spikes are sorted, and doubles are taken once.
+    /// An empty set of samples whose spikes have exact times.
+    pub fn timed(channels: usize) -> Self {
+        Self {
+            times: Some(Vec::new()),
+            ..Self::new(channels)
+        }
+    }
+
+    /// Adds a sample; its spikes are sorted, and doubles are taken once. In a set of exact times they lie
+    /// at their bins.
     ///
     /// # Errors
     /// When a spike's channel is not one of the data set.
@@ -41,16 +65,48 @@ impl DataSet {
         spikes: impl IntoIterator<Item = InputSpike>,
         label: u32,
     ) -> Result<(), SpikesOutOfRange> {
-        let mut sample: Vec<InputSpike> = spikes.into_iter().collect();
-        if let Some(spike) = sample.iter().find(|s| s.channel as usize >= self.channels) {
+        let sample = spikes.into_iter().map(|spike| (spike, spike.tick.into()));
+        self.add(sample.collect(), label)
+    }
+
+    /// Adds a sample of exact times, which are rounded to bins of a sample of `ticks`. Of several spikes
+    /// of a channel in a bin the earliest is taken.
+    ///
+    /// # Errors
+    /// When a spike's channel is not one of the data set.
+    pub fn push_timed(
+        &mut self,
+        spikes: impl IntoIterator<Item = TimedSpike>,
+        ticks: u32,
+        label: u32,
+    ) -> Result<(), SpikesOutOfRange> {
+        let sample = spikes.into_iter().map(|TimedSpike { time, channel }| {
+            let tick = bin(time, ticks);
+            (InputSpike { tick, channel }, time)
+        });
+        self.add(sample.collect(), label)
+    }
+
+    fn add(
+        &mut self,
+        mut sample: Vec<(InputSpike, f64)>,
+        label: u32,
+    ) -> Result<(), SpikesOutOfRange> {
+        let outside = sample
+            .iter()
+            .find(|(spike, _)| spike.channel as usize >= self.channels);
+        if let Some((spike, _)) = outside {
             return Err(SpikesOutOfRange {
                 channel: spike.channel,
                 channels: self.channels,
             });
         }
-        sample.sort_unstable();
-        sample.dedup();
-        self.spikes.append(&mut sample);
+        sample.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        sample.dedup_by_key(|(spike, _)| *spike);
+        self.spikes.extend(sample.iter().map(|(spike, _)| *spike));
+        if let Some(times) = &mut self.times {
+            times.extend(sample.iter().map(|(_, time)| *time));
+        }
         self.starts.push(self.spikes.len());
         self.labels.push(label);
         Ok(())
@@ -84,6 +140,16 @@ impl DataSet {
         &self.spikes[self.starts[k]..self.starts[k + 1]]
     }
 
+    /// Exact times of the spikes of sample `k`, in bins and in the order of the spikes; `None` if the set
+    /// knows only bins.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn times(&self, k: usize) -> Option<&[f64]> {
+        let times = self.times.as_ref()?;
+        Some(&times[self.starts[k]..self.starts[k + 1]])
+    }
+
     /// Sample `k`, without given errors.
     ///
     /// # Panics
@@ -98,16 +164,25 @@ impl DataSet {
         }
     }
 
-    /// The first `samples` samples.
+    /// The samples of these numbers, in their order.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If there is no such sample.
     #[must_use]
-    pub fn first(mut self, samples: usize) -> Self {
-        self.spikes.truncate(self.starts[samples]);
-        self.starts.truncate(samples + 1);
-        self.labels.truncate(samples);
-        self
+    pub fn select(&self, samples: impl IntoIterator<Item = usize>) -> Self {
+        let mut set = Self {
+            times: self.times.as_ref().map(|_| Vec::new()),
+            ..Self::new(self.channels)
+        };
+        for k in samples {
+            set.spikes.extend_from_slice(self.spikes(k));
+            if let (Some(times), Some(of_sample)) = (&mut set.times, self.times(k)) {
+                times.extend_from_slice(of_sample);
+            }
+            set.starts.push(set.spikes.len());
+            set.labels.push(self.labels[k]);
+        }
+        set
     }
 
     /// The last bin in which there is a spike.
@@ -143,5 +218,25 @@ mod tests {
                 channels: 3
             })
         );
+    }
+    #[test]
+    fn exact_times_stay_beside_their_bins() {
+        let timed = |time: f64, channel: u32| TimedSpike { time, channel };
+        let mut set = DataSet::timed(2);
+        set.push_timed([timed(3.7, 0), timed(0.5, 1), timed(3.6, 0)], 5, 1)
+            .expect("in range");
+        set.push_timed([timed(9.0, 1)], 5, 0).expect("in range");
+        // Half a bin rounds to the even one, and the earlier of two in a bin stays.
+        assert_eq!(set.spikes(0), [spike(0, 1), spike(4, 0)]);
+        assert_eq!(set.times(0), Some(&[0.5, 3.6][..]));
+        assert_eq!(
+            (set.spikes(1), set.times(1)),
+            (&[spike(4, 1)][..], Some(&[9.0][..]))
+        );
+        let swapped = set.select([1, 0]);
+        assert_eq!(swapped.labels(), [0, 1]);
+        assert_eq!(swapped.times(1), set.times(0));
+        assert_eq!(swapped.select([1, 0]), set);
+        assert_eq!(DataSet::new(2).select([]), DataSet::new(2));
     }
 }

@@ -5,14 +5,18 @@ use std::path::Path;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use sha2::{Digest, Sha256};
 
-use super::{DataSet, Latency, read_spikes, yin_yang};
-use crate::config::{ArrayFiles, Data, Generated};
+use super::encoder::{Encoder, bias_spike, timed};
+use super::{DataSet, Latency, features, labels, spikes, temporal, yin_yang};
+use crate::config::{Data, Generated, Parts, Source, Split, Time};
+use crate::random::{Mt19937, permutation};
 
 /// Training and test samples.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sets {
     /// What is trained on.
     pub train: DataSet,
+    /// What early stopping watches.
+    pub validation: Option<DataSet>,
     /// What is tested on.
     pub test: DataSet,
 }
@@ -21,39 +25,76 @@ impl Sets {
     /// Generates or reads what the configuration asks for.
     ///
     /// # Errors
-    /// When a file cannot be read or does not fit the number of bins.
-    pub fn load(data: &Data, ticks: u32) -> Result<Self, Diagnostics> {
-        match data {
-            Data::YinYang {
-                train,
-                test,
+    /// When a file cannot be read or does not fit the configuration.
+    pub fn load(data: &Data, time: Time) -> Result<Self, Diagnostics> {
+        let ticks = time.ticks;
+        let parts = match &data.source {
+            Source::YinYang {
+                parts,
                 t_min,
                 rotation_degrees,
             } => {
-                let code = Latency {
-                    ticks,
-                    first: *t_min,
-                };
-                Ok(Self {
-                    train: generate(*train, *rotation_degrees, code),
-                    test: generate(*test, *rotation_degrees, code),
+                let code = Latency::published(ticks, *t_min);
+                load(parts, |_, what| {
+                    Ok(generate(*what, *rotation_degrees, code))
                 })
             }
-            Data::Arrays { train, test } => {
-                match (from_files(train, ticks), from_files(test, ticks)) {
-                    (Ok(train), Ok(test)) => Ok(Self { train, test }),
-                    (train, test) => Err(Diagnostics(
-                        [train.err(), test.err()].into_iter().flatten().collect(),
-                    )),
-                }
+            Source::Spikes { parts, channels } => {
+                load(parts, |_, files| spikes::read(files, *channels, time))
             }
-        }
+            Source::Features { parts, encoding } => {
+                let encoder = Encoder::new(*encoding, ticks);
+                load(parts, |part, files| {
+                    features::read(files, &encoder, ticks, part)
+                })
+            }
+            Source::Temporal {
+                parts,
+                task,
+                episode,
+            } => load(parts, |_, what| {
+                Ok(temporal::generate(*what, *task, *episode, ticks))
+            }),
+        }?;
+        Ok(Self::of(parts, data.split)?)
     }
 
-    /// SHA-256 over every spike and label.
+    /// The sets, after those without samples of their own were held out of the training samples.
+    fn of(parts: Parts<DataSet>, split: Option<Split>) -> Result<Self, Diagnostic> {
+        let (mut train, mut validation, mut test) = (parts.train, parts.validation, parts.test);
+        if let Some(split) = split {
+            let sizes = split.sizes(train.len())?;
+            let order = permutation(&mut Mt19937::new(split.seed), train.len());
+            let mut order = order.into_iter();
+            let mut take = |samples: usize| train.select(order.by_ref().take(samples));
+            test = sizes.test.map(&mut take).or(test);
+            validation = sizes.validation.map(&mut take).or(validation);
+            train = take(sizes.train);
+        }
+        let test = test.ok_or_else(|| {
+            Diagnostic::error(codes::CONFIG_CONTRADICTION, "data", "there is no test set")
+                .help("add `data.test`, or `test` to `[data.split]`")
+        })?;
+        Ok(Self {
+            train,
+            validation,
+            test,
+        })
+    }
+
+    /// The sets with the keys under which the configuration has them.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &DataSet)> {
+        let validation = self.validation.as_ref();
+        [("data.train", &self.train)]
+            .into_iter()
+            .chain(validation.map(|set| ("data.validation", set)))
+            .chain([("data.test", &self.test)])
+    }
+
+    /// SHA-256 over every spike's bin and channel and over every label.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
-        for set in [&self.train, &self.test] {
+        for (_, set) in self.named() {
             hash.update((set.len() as u64).to_le_bytes());
             for (k, label) in set.labels().iter().enumerate() {
                 hash.update(label.to_le_bytes());
@@ -73,41 +114,55 @@ impl Sets {
 /// # Errors
 /// When a file is needed for that and cannot be read.
 pub fn training_samples(data: &Data) -> Result<usize, Diagnostic> {
-    match data {
-        Data::YinYang { train, .. } => Ok(train.samples),
-        Data::Arrays { train, .. } => match train.samples {
-            Some(samples) => Ok(samples),
-            None => read_spikes(&train.spikes, None).map(|(_, set)| set.len()),
-        },
+    let samples = match &data.source {
+        Source::YinYang { parts, .. } | Source::Temporal { parts, .. } => parts.train.samples,
+        Source::Spikes { parts, .. } => {
+            let files = &parts.train;
+            let place = files.spikes.display().to_string();
+            labels::first(spikes::labels(files)?.len(), files.samples, &place)?
+        }
+        Source::Features { parts, .. } => {
+            let files = &parts.train;
+            let place = files.file.display().to_string();
+            labels::first(features::labels(files)?.len(), files.samples, &place)?
+        }
+    };
+    match &data.split {
+        Some(split) => split.sizes(samples).map(|sizes| sizes.train),
+        None => Ok(samples),
     }
+}
+
+/// Loads every set; `read` gets a number that tells them apart.
+fn load<T>(
+    parts: &Parts<T>,
+    read: impl Fn(u32, &T) -> Result<DataSet, Diagnostics>,
+) -> Result<Parts<DataSet>, Diagnostics> {
+    let mut problems = Diagnostics::new();
+    let mut set = |number, part| {
+        read(number, part).unwrap_or_else(|more| {
+            problems.0.extend(more.0);
+            DataSet::default()
+        })
+    };
+    let sets = Parts {
+        train: set(0, &parts.train),
+        test: parts.test.as_ref().map(|part| set(1, part)),
+        validation: parts.validation.as_ref().map(|part| set(2, part)),
+    };
+    problems.into_result(sets)
 }
 
 fn generate(what: Generated, rotation_degrees: f64, code: Latency) -> DataSet {
     let points = yin_yang(what.seed, what.samples);
-    let mut set = DataSet::new(5);
+    let mut set = DataSet::timed(5);
     for point in points {
         let features = point.rotated(rotation_degrees).features();
-        set.push(code.encode(&features), point.class)
+        let spikes = timed(code, features.into_iter()).chain([bias_spike(features.len())]);
+        set.push_timed(spikes, code.ticks, point.class)
             .expect("four features and a bias");
     }
     set
-}
-
-fn from_files(files: &ArrayFiles, ticks: u32) -> Result<DataSet, Diagnostic> {
-    let (bins, set) = read_spikes(&files.spikes, Some(&files.labels))?;
-    if bins != ticks as usize {
-        return Err(wrong_bins(&files.spikes, bins, ticks));
-    }
-    match files.samples {
-        Some(samples) if samples > set.len() => Err(Diagnostic::error(
-            codes::CONFIG_CONTRADICTION,
-            files.spikes.display().to_string(),
-            format!("{samples} samples asked for, the file has {}", set.len()),
-        )
-        .help("ask for fewer samples")),
-        Some(samples) => Ok(set.first(samples)),
-        None => Ok(set),
-    }
 }
 
 /// The diagnostic for a raster of another length.

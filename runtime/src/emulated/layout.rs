@@ -35,8 +35,10 @@ pub(super) struct Layout {
     pub(super) arrays: PrimaryMap<Proc, PrimaryMap<Array, Field>>,
     /// Own spikes: of sources what they are given, of neurons what they recorded; none in forward programs.
     pub(super) tapes: PrimaryMap<Proc, Option<Tape>>,
-    /// Input of each source process, and its channels; none in forward programs, which are given rows.
+    /// Input of each source of spikes, and its channels; none in forward programs, which are given rows.
     pub(super) inputs: Vec<(Tape, Range<u32>)>,
+    /// Input of each source of values, one a bin and channel, and its channels; none in forward programs either.
+    pub(super) values: Vec<(Field, Range<usize>)>,
     /// Labels of the loss.
     pub(super) labels: Vec<Field>,
     /// Given errors of the loss.
@@ -94,8 +96,19 @@ impl Layout {
             let end = first + program.processes[proc].lanes;
             Some((tapes[proc].clone()?, first as u32..end as u32))
         });
+        let values = program.sources(Output::Given).map(|(proc, first)| {
+            let process = &program.processes[proc];
+            let words = program.ticks as usize * process.lanes;
+            let field = find.sized(proc, &tape::given(&process.name), words)?;
+            Ok((field, first..first + process.lanes))
+        });
+        let values = match program.has_adjoint() {
+            true => values.collect::<Result<_, Diagnostic>>()?,
+            false => Vec::new(),
+        };
         Ok(Self {
             inputs: inputs.collect(),
+            values,
             labels: of_kind(&|kind| kind == ArrayKind::Label),
             errors: of_kind(&|kind| kind == ArrayKind::GivenError),
             lasting: of_kind(&|kind| {
@@ -212,7 +225,9 @@ impl Finder<'_> {
         }
         let name = &process.name;
         let (count, spikes) = match process.role {
-            Role::Source => (tape::input_count(name), tape::input(name)),
+            Role::Source if process.output == Output::Spikes => {
+                (tape::input_count(name), tape::input(name))
+            }
             Role::Neurons if process.tape.is_some() => (tape::count(name), tape::place(name)),
             _ => return Ok(None),
         };

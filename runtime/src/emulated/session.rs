@@ -9,7 +9,7 @@
 use nirc_ir::Diagnostic;
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY};
 use nirc_ir::entity::PrimaryMap;
-use nirc_ir::event::{Array, ArrayKind, Proc, Program};
+use nirc_ir::event::{Array, ArrayKind, Output, Proc, Program};
 use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use nirc_spinnaker2::abi::{self, Kind};
 use nirc_spinnaker2::bundle::Bundle;
@@ -219,6 +219,15 @@ impl<D: Device> Session<D> {
             };
             self.device.write(spikes.pes[replica], address, words)?;
         }
+        let row = self.program.source_channels(Output::Given);
+        for (field, channels) in &self.layout.values {
+            words.clear();
+            for bin in sample.values.chunks(row) {
+                words.extend(bin[channels.clone()].iter().map(|value| value.to_bits()));
+            }
+            self.device
+                .write(field.pes[replica], field.address, words)?;
+        }
         for field in &self.layout.labels {
             let label = (sample.label as f32).to_bits();
             self.device
@@ -382,6 +391,9 @@ impl<D: Device> Executor for Session<D> {
         let stream = self.stream.as_ref();
         if let Some(spikes) = stream.and_then(|s| s.spikes(replica, proc)) {
             return Ok(spikes.to_vec());
+        }
+        if self.program.processes[proc].output == Output::Given {
+            return Ok(Vec::new());
         }
         let Some(Some(tape)) = self.layout.tapes.get(proc) else {
             let message = format!("{proc} records no spikes");

@@ -1,5 +1,5 @@
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule, Schedule};
 use nirc_ir::codes::{BUNDLE, DATA_ARRAY, DEVICE_FAULT, DEVICE_LOSS, DEVICE_TIMEOUT};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{ArrayDecl, ArrayKind, HandlerKind, Op, Program, Role, Stmt};
@@ -119,15 +119,18 @@ fn options(replicas: usize) -> Options {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            learning_rate: 2e-3,
             weight_decay: 6.5e-7,
-            decay_per_batch: 0.999,
+            schedule: Schedule::Exponential { factor: 0.999 },
+            ..Optimiser::new(
+                Rule::Adam {
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                },
+                2e-3,
+            )
         }),
         record: Vec::new(),
         events: None,
@@ -249,6 +252,31 @@ fn training_is_bit_identical_to_the_interpreter() {
             .count();
     }
     assert!(fired > 10, "the outputs are silent: nothing was tested");
+}
+
+#[test]
+fn what_is_recurrent_and_delayed_trains_as_the_interpreter_does() {
+    let mut network = connected(&[16, OUTPUTS as usize], &[(0, 1), (1, 1), (2, 1), (1, 2)]);
+    for (projection, delay) in network.projections.values_mut().zip([2, 1, 3, 1]) {
+        projection.delay = delay;
+    }
+    let program = lower(&network, &options(2)).expect("a small network");
+    let mut chip = emulated(&program, 1);
+    let mut reference = Interpreter::new(&program);
+    let mut numbers = Numbers(5);
+    let mut fired = 0;
+    for size in [2, 5, 3] {
+        let batch = Batch::new(&mut numbers, size);
+        let outcomes = run(&mut chip, Pass::Train, &batch);
+        assert_eq!(outcomes, run(&mut reference, Pass::Train, &batch));
+        assert_same(&chip, &reference, 2);
+        fired += outcomes
+            .iter()
+            .flat_map(|o| &o.first_spike)
+            .filter(|&&t| t < TICKS as f32)
+            .count();
+    }
+    assert!(fired > 5, "the outputs are silent: nothing was tested");
 }
 
 #[test]
@@ -390,6 +418,7 @@ fn inference_needs_neither_loss_nor_optimiser() {
     let options = Options {
         loss: None,
         adjoint: false,
+        regularise: Vec::new(),
         optimiser: None,
         ..options(2)
     };

@@ -5,6 +5,7 @@
 
 mod check;
 mod convert;
+mod data;
 mod diff;
 mod gradient;
 mod run;
@@ -14,6 +15,7 @@ mod train;
 
 pub use check::{Check, Checked, NodeVerdict, Verdict, check};
 pub use convert::{Convert, convert_file};
+pub use data::{DataSummary, FirstSample, SetSummary, data};
 pub use diff::{
     Apart, Behaviour, Compared, Comparison, Diff, Differences, Explanation, First, diff,
 };

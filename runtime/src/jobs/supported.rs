@@ -3,7 +3,7 @@
 use nirc_compiler::lower::lower;
 use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{self, File};
-use nirc_compiler::options::{Loss, Options};
+use nirc_compiler::options::{Loss, Options, Score};
 use nirc_host::HostSimulator;
 use nirc_ir::convention::Convention;
 use nirc_spinnaker2::bundle::Bundle;
@@ -97,8 +97,21 @@ fn support(primitive: &'static str) -> Support {
         support.host = HostSimulator::new(&program, 1).is_ok();
         support.chip = Bundle::build(&program, &target).is_ok();
     }
-    support.trainable =
-        model("eventprop").is_some_and(|model| lower(&model.network, &TRAINING).is_ok());
+    support.trainable = model("eventprop").is_some_and(|model| {
+        let network = &model.network;
+        let values = network
+            .readout()
+            .is_some_and(|pop| network.emits_values(pop));
+        let loss = match values {
+            true => Loss::Voltage { score: Score::Max },
+            false => Loss::Given,
+        };
+        let options = Options {
+            loss: Some(loss),
+            ..TRAINING
+        };
+        lower(network, &options).is_ok()
+    });
     support
 }
 
@@ -109,6 +122,7 @@ const TRAINING: Options = Options {
     spike_bound: None,
     loss: Some(Loss::Given),
     adjoint: true,
+    regularise: Vec::new(),
     optimiser: None,
     record: Vec::new(),
     events: None,

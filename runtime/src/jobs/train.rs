@@ -9,7 +9,7 @@ use nirc_spinnaker2::target::Target;
 
 use crate::checkpoint::{Checkpoint, Origin};
 use crate::config::{Config, Training};
-use crate::data::Sets;
+use crate::data::{DataSet, Sets};
 use crate::device::{Executors, Machine};
 use crate::directory::Directory;
 use crate::emulated::{EmulatedChip, Stats};
@@ -57,6 +57,8 @@ pub struct Started {
     pub replicas: usize,
     /// Training samples of an epoch.
     pub epoch_samples: usize,
+    /// Validation samples, where there is a set of them.
+    pub validation_samples: Option<usize>,
     /// Test samples.
     pub test_samples: usize,
     /// Number of the last epoch.
@@ -72,6 +74,9 @@ pub struct Trained {
     pub ended: Ended,
     /// All epochs, those before a resumption included.
     pub epochs: Vec<Epoch>,
+    /// The epoch that was best on the validation set, whose weights these are; none without early stopping
+    /// or before training has ended: they are those of the last batch.
+    pub best: Option<usize>,
     /// The weights at the end.
     pub weights: Weights,
     /// Where everything was written.
@@ -118,7 +123,7 @@ pub fn train(
     for note in &model.notes.0 {
         watcher.note(note);
     }
-    let sets = Sets::load(data, config.time.ticks)?;
+    let sets = Sets::load(data, config.time)?;
     check_samples(&model, &sets, config.time.ticks)?;
     let target = Target::spinnaker2();
     let job_of = Job::Train {
@@ -133,11 +138,11 @@ pub fn train(
     );
     let (directory, checkpoint) = place(job, &origin)?;
     let mut executor = job.executors.start(&program, &target)?;
-    let mut trainer = Trainer::new(&mut executor, &sets.train, &sets.test, settings)?;
+    let mut trainer = Trainer::new(&mut executor, &sets, settings)?;
     if let Some(checkpoint) = &checkpoint {
         trainer.restore(&checkpoint.snapshot)?;
     }
-    watcher.started(&started(&trainer, &model, settings, sets.test.len()));
+    watcher.started(&started(&trainer, &model, settings, &sets));
     let mut keeper = Keeper {
         directory: directory.as_ref(),
         origin: &origin,
@@ -155,6 +160,10 @@ pub fn train(
     let ended = trainer.run(&mut keeper)?;
     let seconds = begin.elapsed().as_secs_f64();
     keeper.save(&trainer)?;
+    let best = match ended {
+        Ended::Stopped => None,
+        Ended::Finished | Ended::Early => trainer.restore_best()?,
+    };
     let epochs = trainer.progress().epochs.clone();
     let weights = weights(trainer.executor())?;
     let batch_cycles = keeper.batch_cycles;
@@ -180,6 +189,7 @@ pub fn train(
             target: &target,
             program: &program,
             progress: &progress,
+            best,
             test: &sets.test,
             weights: &weights,
             chip: chip.as_ref(),
@@ -190,6 +200,7 @@ pub fn train(
     Ok(Trained {
         ended,
         epochs,
+        best,
         weights,
         directory: directory.map(|d| d.path().to_owned()),
         chip,
@@ -198,7 +209,7 @@ pub fn train(
 
 fn check_samples(model: &Model, sets: &Sets, ticks: u32) -> Result<(), Diagnostics> {
     let mut problems = Diagnostics::new();
-    for (what, set) in [("data.train", &sets.train), ("data.test", &sets.test)] {
+    for (what, set) in sets.named() {
         if let Err(more) = model.accepts([what; 2], set, ticks) {
             problems.0.extend(more.0);
         }
@@ -243,14 +254,15 @@ fn started(
     trainer: &Trainer<'_, Machine>,
     model: &Model,
     settings: Training,
-    test_samples: usize,
+    sets: &Sets,
 ) -> Started {
     Started {
         network: model.network.name.clone(),
         executor: trainer.executor().name(),
         replicas: trainer.executor().program().replicas,
         epoch_samples: trainer.epoch_samples(),
-        test_samples,
+        validation_samples: sets.validation.as_ref().map(DataSet::len),
+        test_samples: sets.test.len(),
         epochs: settings.epochs,
         samples_seen: trainer.samples_seen(),
     }

@@ -8,4 +8,4 @@ mod mt19937;
 mod sampler;
 
 pub use mt19937::{Mt19937, Mt19937State};
-pub use sampler::Sampler;
+pub use sampler::{Sampler, permutation};

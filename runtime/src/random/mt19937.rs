@@ -57,6 +57,32 @@ impl Mt19937 {
         }
     }
 
+    /// Seeds as `RandomState(key)` does for a list of integers (`init_by_array` of the reference).
+    ///
+    /// # Panics
+    /// If the key is empty.
+    pub fn from_key(key: &[u32]) -> Self {
+        let index = |i: usize| u32::try_from(i).expect("a short key");
+        let mut generator = Self::new(19_650_218);
+        let state = &mut generator.key;
+        let mut i = 1;
+        for round in 0..N.max(key.len()) {
+            let j = round % key.len();
+            let previous = state[i - 1] ^ (state[i - 1] >> 30);
+            state[i] = (state[i] ^ previous.wrapping_mul(1_664_525))
+                .wrapping_add(key[j])
+                .wrapping_add(index(j));
+            i = advance(i, state);
+        }
+        for _ in 1..N {
+            let previous = state[i - 1] ^ (state[i - 1] >> 30);
+            state[i] = (state[i] ^ previous.wrapping_mul(1_566_083_941)).wrapping_sub(index(i));
+            i = advance(i, state);
+        }
+        state[0] = 0x8000_0000;
+        generator
+    }
+
     /// 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.position == N {
@@ -126,6 +152,15 @@ impl Mt19937 {
     }
 }
 
+/// The next word to mix; behind the last one the first takes its place.
+fn advance(i: usize, state: &mut [u32; N]) -> usize {
+    if i + 1 < N {
+        return i + 1;
+    }
+    state[0] = state[N - 1];
+    1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +173,28 @@ mod tests {
         assert_eq!(generator.next_u32(), 3_499_211_612);
         let last = (1..10_000).map(|_| generator.next_u32()).last();
         assert_eq!(last, Some(4_123_659_995));
+    }
+
+    #[test]
+    fn keys_are_those_of_the_reference_implementation() {
+        // mt19937ar.out: the first outputs of init_by_array({0x123, 0x234, 0x345, 0x456}).
+        let mut generator = Mt19937::from_key(&[0x123, 0x234, 0x345, 0x456]);
+        let first = [(); 4].map(|()| generator.next_u32());
+        assert_eq!(
+            first,
+            [1_067_595_299, 955_945_823, 477_289_528, 4_107_218_783]
+        );
+        // numpy.random.RandomState([7, 0, 3]).rand(3)
+        let mut generator = Mt19937::from_key(&[7, 0, 3]);
+        let doubles = [(); 3].map(|()| generator.uniform());
+        assert_eq!(
+            doubles,
+            [
+                0.341_249_655_206_099_73,
+                0.650_058_273_130_859,
+                0.505_080_944_884_531
+            ]
+        );
     }
 
     #[test]

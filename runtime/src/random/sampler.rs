@@ -49,8 +49,8 @@ impl Sampler {
     }
 }
 
-/// `torch.randperm(samples)`.
-fn permutation(generator: &mut Mt19937, samples: usize) -> Vec<usize> {
+/// `torch.randperm(samples)`: the numbers from 0 in a random order.
+pub fn permutation(generator: &mut Mt19937, samples: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..samples).collect();
     for i in 0..samples.saturating_sub(1) {
         let step = generator.next_u32() as usize % (samples - i);

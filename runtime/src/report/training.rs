@@ -1,7 +1,6 @@
 //! The report of a training run.
 
-use nirc_ir::event::Program;
-use nirc_ir::event::Role;
+use nirc_ir::event::{Output, Program, Role};
 use nirc_ir::executor::{Executor, Outcome, Pass};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::{Diagnostic, Diagnostics};
@@ -16,7 +15,7 @@ use super::raster::{Band, Lines, Raster, Verdict};
 use crate::config::Config;
 use crate::data::DataSet;
 use crate::jobs::ChipWork;
-use crate::training::{Epoch, Evaluation, Progress, Weights};
+use crate::training::{Epoch, Evaluation, Measured, Progress, Weights};
 
 /// Everything that a report tells.
 pub struct Report<'a> {
@@ -28,6 +27,8 @@ pub struct Report<'a> {
     pub program: &'a Program,
     /// Where training stands.
     pub progress: &'a Progress,
+    /// The epoch whose weights early stopping restored.
+    pub best: Option<usize>,
     /// The test samples, of which some are shown.
     pub test: &'a DataSet,
     /// The weights at the end.
@@ -53,6 +54,8 @@ struct Page<'a> {
     worked: bool,
     /// Whether what the chip did includes tests.
     tests: bool,
+    /// What singles out the output that is the answer.
+    answer: &'a str,
     settings: Vec<(String, String)>,
     weights_sha256: String,
     version: &'static str,
@@ -87,6 +90,7 @@ impl Report<'_> {
             chip,
             worked: self.chip.is_some(),
             tests: true,
+            answer: self.answer(),
             settings: self.settings(),
             weights_sha256: self.weights.sha256(),
             version: env!("CARGO_PKG_VERSION"),
@@ -94,12 +98,39 @@ impl Report<'_> {
         Ok(render("training.html", &page)?)
     }
 
+    /// Which output the program predicts.
+    fn answer(&self) -> &'static str {
+        let loss = self
+            .program
+            .loss()
+            .map(|loss| &self.program.processes[loss]);
+        match loss.and_then(|loss| loss.array("score")) {
+            Some(_) => "with the highest score",
+            None => "that spikes first",
+        }
+    }
+
     fn tiles(&self) -> Vec<Tile> {
         let tile = Tile::new;
         let epochs = &self.progress.epochs;
         let mut tiles = Vec::new();
+        let shown = match self.best {
+            Some(best) => epochs.iter().find(|e| e.epoch == best),
+            None => epochs.last(),
+        };
+        if let Some(shown) = shown {
+            tiles.push(tile(percent(shown.test_accuracy), "test accuracy"));
+            if let Some(validation) = shown.validation {
+                tiles.push(tile(percent(validation.accuracy), "validation accuracy"));
+            }
+        }
+        if let Some(best) = self.best {
+            tiles.push(tile(
+                best.to_string(),
+                "best epoch, whose weights these are",
+            ));
+        }
         if let Some(last) = epochs.last() {
-            tiles.push(tile(percent(last.test_accuracy), "test accuracy"));
             tiles.push(tile(
                 percent(last.train_accuracy),
                 "training accuracy, last epoch",
@@ -157,24 +188,36 @@ impl Report<'_> {
         if !evaluations.is_empty() {
             charts.push(self.curve(&evaluations));
         }
+        let validation = |value: fn(Measured) -> f64| {
+            let measured = epochs.iter().filter_map(|e| Some((e.epoch, e.validation?)));
+            #[expect(clippy::cast_precision_loss, reason = "small counts")]
+            let points: Vec<_> = measured.map(|(k, m)| (k as f64, value(m))).collect();
+            (!points.is_empty()).then(|| series("validation", "c", points))
+        };
         if epochs.len() > 1 || evaluations.is_empty() {
             charts.push(Chart {
                 title: "Accuracy",
                 x: "epoch",
                 percent: true,
-                series: vec![
+                series: [
                     series("training", "a", over(|e| e.train_accuracy)),
                     series("test", "b", over(|e| e.test_accuracy)),
-                ],
+                ]
+                .into_iter()
+                .chain(validation(|m| m.accuracy))
+                .collect(),
             });
             charts.push(Chart {
                 title: "Loss",
                 x: "epoch",
                 percent: false,
-                series: vec![
+                series: [
                     series("training", "a", over(|e| e.train_loss)),
                     series("test, cross entropy", "b", over(|e| e.test_loss)),
-                ],
+                ]
+                .into_iter()
+                .chain(validation(|m| m.loss))
+                .collect(),
             });
         } else {
             #[expect(clippy::cast_precision_loss, reason = "small counts")]
@@ -242,11 +285,10 @@ impl Report<'_> {
     fn raster(&self, executor: &mut dyn Executor, sample: usize) -> Result<Raster, Diagnostic> {
         let mut outcomes = Vec::with_capacity(1);
         executor.run(Pass::Forward, &[self.test.sample(sample)], &mut outcomes)?;
-        let shown = self
-            .program
-            .processes
-            .iter()
-            .filter(|(_, process)| matches!(process.role, Role::Source | Role::Neurons));
+        // What emits values records none of them while it trains.
+        let shown = self.program.processes.iter().filter(|(_, process)| {
+            matches!(process.role, Role::Source | Role::Neurons) && process.output == Output::Spikes
+        });
         let bands = shown.map(|(proc, process)| {
             Ok(Band {
                 name: process.name.clone(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One finished epoch: a line of `metrics.jsonl` and of `train --json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Number of the epoch, from 1.
     pub epoch: usize,
@@ -12,6 +12,9 @@ pub struct Epoch {
     pub train_loss: f64,
     /// Share of these samples that were classified rightly, each when it was trained on.
     pub train_accuracy: f64,
+    /// What the validation samples gave after the epoch, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Measured>,
     /// Mean cross entropy of the test samples after the epoch.
     #[serde(deserialize_with = "or_nan")]
     pub test_loss: f64,
@@ -19,7 +22,7 @@ pub struct Epoch {
     pub test_accuracy: f64,
     /// Wall-clock time of the epoch's training batches, without tests and checkpoints.
     pub seconds: f64,
-    /// Wall-clock time of the epoch's tests.
+    /// Wall-clock time of the epoch's tests, validation included.
     pub test_seconds: f64,
     /// What it ran on.
     pub executor: String,
@@ -29,6 +32,25 @@ pub struct Epoch {
     /// Tests within the epoch, where the configuration asks for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evaluations: Vec<Evaluation>,
+}
+
+/// What a pass over a set gave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Mean cross entropy.
+    #[serde(deserialize_with = "or_nan")]
+    pub loss: f64,
+    /// Share of samples classified rightly.
+    pub accuracy: f64,
+}
+
+impl From<Tally> for Measured {
+    fn from(tally: Tally) -> Self {
+        Self {
+            loss: tally.mean_cross_entropy(),
+            accuracy: tally.accuracy(),
+        }
+    }
 }
 
 /// A test of the network as it was after some training samples.

@@ -6,11 +6,13 @@ use nirc_ir::executor::{Executor, Outcome, Pass, Sample};
 use nirc_ir::{Diagnostic, codes};
 use serde::{Deserialize, Serialize};
 
+use super::balance::balanced;
+use super::early::{self, Standing};
 use super::evaluate::evaluate;
-use super::metrics::{Epoch, Evaluation, Tally};
+use super::metrics::{Epoch, Evaluation, Measured, Tally};
 use super::weights::{self, OptimiserArrays};
 use crate::config::Training;
-use crate::data::DataSet;
+use crate::data::{DataSet, Sets};
 use crate::random::{Mt19937State, Sampler};
 
 /// Where training stands, between two batches.
@@ -39,6 +41,9 @@ pub struct Snapshot {
     pub progress: Progress,
     /// The optimiser's arrays.
     pub arrays: OptimiserArrays,
+    /// The optimiser's arrays after the epoch that was best on the validation set, where early stopping
+    /// watches it.
+    pub best: Option<OptimiserArrays>,
 }
 
 /// Watches training, and may end it.
@@ -67,6 +72,8 @@ pub trait Observer<E: ?Sized> {
 pub enum Ended {
     /// After the last epoch.
     Finished,
+    /// Because the validation set saw no improvement for as long as early stopping waits.
+    Early,
     /// Because the observer said so; a snapshot taken now continues.
     Stopped,
 }
@@ -74,23 +81,37 @@ pub enum Ended {
 /// Trains on one executor.
 pub struct Trainer<'a, E: ?Sized> {
     executor: &'a mut E,
-    train: &'a DataSet,
-    test: &'a DataSet,
+    sets: &'a Sets,
     settings: Training,
     progress: Progress,
+    best: Option<OptimiserArrays>,
 }
 
 impl<'a, E: Executor> Trainer<'a, E> {
     /// Starts from the executor's present weights.
     ///
     /// # Errors
-    /// When the training set is smaller than a batch, or a set is empty.
+    /// When the training set is smaller than a batch, a set is empty, or early stopping has no validation
+    /// set.
     pub fn new(
         executor: &'a mut E,
-        train: &'a DataSet,
-        test: &'a DataSet,
+        sets: &'a Sets,
         settings: Training,
     ) -> Result<Self, Diagnostic> {
+        let (train, test) = (&sets.train, &sets.test);
+        let is_watched = settings.early_stopping.is_some();
+        if sets
+            .validation
+            .as_ref()
+            .map_or(is_watched, DataSet::is_empty)
+        {
+            return Err(Diagnostic::error(
+                codes::CONFIG_CONTRADICTION,
+                "data.validation",
+                "there is no sample to validate on",
+            )
+            .help("add samples, or remove `[training.early_stopping]` and the set"));
+        }
         if train.len() < settings.batch || settings.batch == 0 || test.is_empty() {
             return Err(Diagnostic::error(
                 codes::CONFIG_CONTRADICTION,
@@ -108,8 +129,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
         let shuffle = Sampler::new(settings.seed).state();
         Ok(Self {
             executor,
-            train,
-            test,
+            sets,
             settings,
             progress: Progress {
                 epochs: Vec::new(),
@@ -120,6 +140,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
                 seconds: 0.0,
                 test_seconds: 0.0,
             },
+            best: None,
         })
     }
 
@@ -133,13 +154,15 @@ impl<'a, E: Executor> Trainer<'a, E> {
             Diagnostic::error(codes::CHECKPOINT, "checkpoint", message)
                 .help("resume with the model and configuration that the run began with")
         };
-        weights::fits(self.executor.program(), &snapshot.arrays).map_err(misfit)?;
+        for arrays in [&snapshot.arrays].into_iter().chain(&snapshot.best) {
+            weights::fits(self.executor.program(), arrays).map_err(misfit)?;
+        }
         let batch = self.settings.batch;
-        if progress.position > self.train.len() || !progress.position.is_multiple_of(batch) {
+        if progress.position > self.sets.train.len() || !progress.position.is_multiple_of(batch) {
             return Err(misfit(format!(
                 "position {} is not a whole number of batches of {batch} within {} samples",
                 progress.position,
-                self.train.len()
+                self.sets.train.len()
             )));
         }
         if Sampler::from_state(&progress.shuffle).is_none() {
@@ -149,7 +172,26 @@ impl<'a, E: Executor> Trainer<'a, E> {
         }
         weights::restore(self.executor, &snapshot.arrays)?;
         self.progress = progress.clone();
+        self.best.clone_from(&snapshot.best);
         Ok(())
+    }
+
+    /// The epoch that was best on the validation set, where early stopping watches it.
+    pub fn standing(&self) -> Option<Standing> {
+        early::standing(&self.progress.epochs, self.settings.early_stopping?)
+    }
+
+    /// Gives the executor the weights of the best epoch, and says which that is; without early stopping
+    /// nothing happens. A snapshot to go on from has to be taken before.
+    ///
+    /// # Errors
+    /// When the device cannot be written.
+    pub fn restore_best(&mut self) -> Result<Option<usize>, Diagnostic> {
+        let (Some(standing), Some(best)) = (self.standing(), &self.best) else {
+            return Ok(None);
+        };
+        weights::restore(self.executor, best)?;
+        Ok(Some(standing.best))
     }
 
     /// Where training stands, for a later [`Trainer::restore`].
@@ -160,6 +202,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
         Ok(Snapshot {
             progress: self.progress.clone(),
             arrays: weights::save(self.executor)?,
+            best: self.best.clone(),
         })
     }
 
@@ -180,10 +223,11 @@ impl<'a, E: Executor> Trainer<'a, E> {
 
     /// Samples that an epoch trains on: whole batches only.
     pub fn epoch_samples(&self) -> usize {
-        self.train.len() / self.settings.batch * self.settings.batch
+        self.sets.train.len() / self.settings.batch * self.settings.batch
     }
 
-    /// Trains up to the last epoch.
+    /// Trains up to the last epoch, or until early stopping ends it. The executor then has the weights of
+    /// the last epoch, from which a run can go on; [`Trainer::restore_best`] takes the best.
     ///
     /// # Errors
     /// When the executor or the observer fails.
@@ -195,6 +239,9 @@ impl<'a, E: Executor> Trainer<'a, E> {
             return Ok(Ended::Stopped);
         }
         while self.progress.epochs.len() < self.settings.epochs {
+            if self.standing().is_some_and(|standing| standing.is_over) {
+                return Ok(Ended::Early);
+            }
             if self.epoch(observer)? == Ended::Stopped {
                 return Ok(Ended::Stopped);
             }
@@ -204,7 +251,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
 
     fn epoch(&mut self, observer: &mut dyn Observer<E>) -> Result<Ended, Diagnostic> {
         let (order, next_shuffle) = self.order();
-        let train = self.train;
+        let train = &self.sets.train;
         let mut batch: Vec<Sample<'_>> = Vec::with_capacity(self.settings.batch);
         let mut outcomes = Vec::with_capacity(self.settings.batch);
         while self.progress.position < self.epoch_samples() {
@@ -235,8 +282,12 @@ impl<'a, E: Executor> Trainer<'a, E> {
         let mut sampler = Sampler::from_state(&self.progress.shuffle)
             .expect("made by a sampler, or checked when restored");
         let order = match self.settings.shuffle {
-            true => sampler.next_epoch(self.train.len()),
-            false => (0..self.train.len()).collect(),
+            true => sampler.next_epoch(self.sets.train.len()),
+            false => (0..self.sets.train.len()).collect(),
+        };
+        let order = match self.settings.balanced {
+            true => balanced(&order, self.sets.train.labels(), self.epoch_samples()),
+            false => order,
         };
         (order, sampler.state())
     }
@@ -289,7 +340,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
 
     fn evaluate_within(&mut self, observer: &mut dyn Observer<E>) -> Result<Ended, Diagnostic> {
         let begin = Instant::now();
-        let Some(tally) = evaluate(self.executor, self.test, &|| observer.stop())? else {
+        let Some(tally) = evaluate(self.executor, &self.sets.test, &|| observer.stop())? else {
             return Ok(Ended::Stopped);
         };
         self.progress.test_seconds += begin.elapsed().as_secs_f64();
@@ -309,8 +360,15 @@ impl<'a, E: Executor> Trainer<'a, E> {
         observer: &mut dyn Observer<E>,
     ) -> Result<Ended, Diagnostic> {
         let begin = Instant::now();
-        let Some(test) = evaluate(self.executor, self.test, &|| observer.stop())? else {
+        let Some(test) = evaluate(self.executor, &self.sets.test, &|| observer.stop())? else {
             return Ok(Ended::Stopped);
+        };
+        let validation = match &self.sets.validation {
+            None => None,
+            Some(set) => match evaluate(self.executor, set, &|| observer.stop())? {
+                Some(tally) => Some(Measured::from(tally)),
+                None => return Ok(Ended::Stopped),
+            },
         };
         let weights = weights::weights(self.executor)?;
         if weights
@@ -327,6 +385,7 @@ impl<'a, E: Executor> Trainer<'a, E> {
             epoch: progress.epochs.len() + 1,
             train_loss: tally.mean_loss(),
             train_accuracy: tally.accuracy(),
+            validation,
             test_loss: test.mean_cross_entropy(),
             test_accuracy: test.accuracy(),
             seconds: std::mem::take(&mut progress.seconds),
@@ -339,6 +398,9 @@ impl<'a, E: Executor> Trainer<'a, E> {
         progress.position = 0;
         progress.shuffle = next_shuffle;
         progress.epochs.push(epoch.clone());
+        if self.standing().is_some_and(|s| s.best == epoch.epoch) {
+            self.best = Some(weights::save(self.executor)?);
+        }
         observer.epoch(&epoch, self)?;
         Ok(Ended::Finished)
     }

@@ -1,4 +1,4 @@
-//! What several tests share: a small network.
+//! What several tests share: a small network, and a training that stops.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -7,7 +7,8 @@
 )]
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Rule, Schedule};
+use nirc_ir::Diagnostic;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::executor::InputSpike;
@@ -18,9 +19,25 @@ use nirc_ir::network::{
 use nirc_runtime::config::Training;
 use nirc_runtime::data::DataSet;
 use nirc_runtime::random::Mt19937;
+use nirc_runtime::training::{Epoch, Evaluation, Observer, Snapshot, Trainer};
 
-/// 5 inputs, 12 hidden neurons, 3 outputs, in 20 bins.
+/// 5 inputs, 12 hidden neurons, 3 outputs, in 20 bins, trained by Adam.
 pub fn program(batch: usize, replicas: usize) -> Program {
+    let rule = Rule::Adam {
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+    };
+    let optimiser = Optimiser {
+        weight_decay: 1e-6,
+        schedule: Schedule::Exponential { factor: 0.99 },
+        ..Optimiser::new(rule, 5e-3)
+    };
+    trained_by(optimiser, batch, replicas)
+}
+
+/// The same, trained by any optimiser.
+pub fn trained_by(optimiser: Optimiser, batch: usize, replicas: usize) -> Program {
     let mut generator = Mt19937::new(3);
     let neurons = || {
         PopulationKind::Neurons(Neuron {
@@ -85,16 +102,8 @@ pub fn program(batch: usize, replicas: usize) -> Program {
             beta: 100.0,
         }),
         adjoint: true,
-        optimiser: Some(Optimiser {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            learning_rate: 5e-3,
-            weight_decay: 1e-6,
-            decay_per_batch: 0.99,
-        }),
+        regularise: Vec::new(),
+        optimiser: Some(optimiser),
         record: Vec::new(),
         events: None,
     };
@@ -128,7 +137,50 @@ pub fn settings(epochs: usize, batch: usize) -> Training {
         batch,
         seed: 42,
         shuffle: true,
+        balanced: false,
+        early_stopping: None,
         evaluate_every: Some(20),
         checkpoint_seconds: 10.0,
     }
+}
+
+/// Counts batches and stops after some.
+pub struct Stopper {
+    batches: usize,
+    stop_after: usize,
+    pub epochs: Vec<Epoch>,
+}
+
+impl Stopper {
+    pub fn after(stop_after: usize) -> Self {
+        Self {
+            batches: 0,
+            stop_after,
+            epochs: Vec::new(),
+        }
+    }
+}
+
+impl<E> Observer<E> for Stopper {
+    fn batch(&mut self, _: &Trainer<'_, E>) -> Result<(), Diagnostic> {
+        self.batches += 1;
+        Ok(())
+    }
+    fn evaluated(&mut self, _: &Evaluation) {}
+    fn epoch(&mut self, epoch: &Epoch, _: &Trainer<'_, E>) -> Result<(), Diagnostic> {
+        self.epochs.push(epoch.clone());
+        Ok(())
+    }
+    fn stop(&self) -> bool {
+        self.batches >= self.stop_after
+    }
+}
+
+/// Everything but the wall clock.
+pub fn timeless(mut snapshot: Snapshot) -> Snapshot {
+    for epoch in &mut snapshot.progress.epochs {
+        (epoch.seconds, epoch.test_seconds) = (0.0, 0.0);
+    }
+    (snapshot.progress.seconds, snapshot.progress.test_seconds) = (0.0, 0.0);
+    snapshot
 }

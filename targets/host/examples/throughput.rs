@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Rule, Schedule};
 use nirc_host::HostSimulator;
 use nirc_ir::Diagnostic;
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -264,15 +264,20 @@ fn options() -> Options {
             beta: 100.0,
         }),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
-            rule: Rule::Adam {
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-            },
-            learning_rate: 1.9e-3,
             weight_decay: 6.5e-7,
-            decay_per_batch: 0.95_f64.powf(1.0 / 228.0),
+            schedule: Schedule::Exponential {
+                factor: 0.95_f64.powf(1.0 / 228.0),
+            },
+            ..Optimiser::new(
+                Rule::Adam {
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                },
+                1.9e-3,
+            )
         }),
         record: Vec::new(),
         events: None,

@@ -298,6 +298,10 @@ impl Compiler<'_, '_, '_> {
             Op::Payload if self.kind == HandlerKind::Gather => {
                 self.weight(at, v, Addr::lanes(0));
             }
+            Op::Payload if self.kind == HandlerKind::Value => {
+                let errors = self.context.space.passed(self.context.shape.padded, 0);
+                self.put(v, Addr::lanes(errors));
+            }
             Op::Payload => self.put(v, Addr::fixed(PAYLOAD)),
             Op::Load(array) => self.load(at, v, array, self.element(array)),
             Op::LoadRow(array, row) => self.load(at, v, array, self.row(array, row)),
@@ -541,12 +545,30 @@ impl Compiler<'_, '_, '_> {
     // Folds and spikes.
 
     fn fold(&mut self, at: usize, to: Addr, fold: Fold) {
+        if !self.facts.vector {
+            return self.fold_step(at, to, fold);
+        }
         let fold = match fold {
             Fold::Add(x) => Folding::Add(self.spread(at, x)),
             Fold::Max(x) => Folding::Max(self.spread(at, x)),
             Fold::Fma(x, y) => self.dot(at, x, y),
         };
         self.code.push(Vector::Fold { to, fold });
+    }
+
+    /// One step of a fold over synapses, which starts elsewhere.
+    fn fold_step(&mut self, at: usize, to: Addr, fold: Fold) {
+        let (op, operands) = match fold {
+            Fold::Add(x) => (ScalarOp::Add, [to, self.addr(x), to]),
+            Fold::Fma(x, y) => (ScalarOp::Fma, [self.addr(x), self.addr(y), to]),
+            Fold::Max(x) => {
+                let (x, more) = (self.addr(x), self.temp(false, at));
+                let compare = step(ScalarOp::Gt, more, [x, to, to]);
+                self.code.push(Vector::Scalar(compare));
+                (ScalarOp::Select, [more, x, to])
+            }
+        };
+        self.code.push(Vector::Scalar(step(op, to, operands)));
     }
 
     fn dot(&mut self, at: usize, x: Value, y: Value) -> Folding {

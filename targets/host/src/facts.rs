@@ -93,7 +93,7 @@ impl<'a> Facts<'a> {
                 Op::Load(array) => !process.arrays[array].kind.is_scalar(),
                 Op::Coef(c) => matches!(process.coefs[c].value, CoefficientValue::PerLane(_)),
                 Op::LoadRow(..) | Op::Lane => true,
-                Op::Payload => kind == HandlerKind::Gather,
+                Op::Payload => matches!(kind, HandlerKind::Gather | HandlerKind::Value),
                 Op::Const(_) | Op::Field(_) | Op::Tick => false,
                 op => operands(&op).iter().any(|a| self.varying[a.index()]),
             };
@@ -190,6 +190,14 @@ pub(crate) fn reads(stmt: &Stmt) -> Vec<Value> {
             let fields = fields.iter().flat_map(operands);
             std::iter::once(*cond).chain(fields).collect()
         }
+    }
+}
+
+/// What a fold starts from.
+pub(crate) fn identity(fold: Fold) -> f32 {
+    match fold {
+        Fold::Add(_) | Fold::Fma(..) => 0.0,
+        Fold::Max(_) => f32::NEG_INFINITY,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::space::Shape;
 pub(crate) const TICK: u32 = 0;
 /// Slot of what arrived with an event.
 pub(crate) const PAYLOAD: u32 = 1;
-/// Slot of what a message handler sends.
+/// Slot of what a message or measure handler sends.
 pub(crate) const SENT: u32 = 2;
 /// First slot of the fields of an own spike.
 pub(crate) const FIELDS: u32 = 16;
@@ -62,6 +62,8 @@ pub(crate) struct Event {
 pub(crate) struct Events<'a> {
     /// Their sources.
     pub(crate) sources: &'a [u32],
+    /// What arrives with each of them; empty if nothing does.
+    pub(crate) values: &'a [f32],
     /// The bin.
     pub(crate) tick: u32,
     /// Where what they send goes: that of event `k` to element `k * step`; empty if they send nothing.
@@ -77,7 +79,27 @@ impl Event {
     }
 }
 
+impl Events<'_> {
+    /// No events of a bin, which send nothing.
+    pub(crate) fn in_bin(tick: u32) -> Self {
+        Self {
+            sources: &[],
+            values: &[],
+            tick,
+            sent: &mut [],
+            step: 1,
+        }
+    }
+}
+
 impl Frame<'_> {
+    /// Sets the current bin as a number.
+    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
+    #[inline(always)]
+    pub(crate) fn set_tick(&mut self, bin: u32) {
+        self.mem[TICK as usize] = bin as f32;
+    }
+
     /// Sets the fields of an own spike.
     pub(crate) fn set_fields(&mut self, fields: &[f32]) {
         self.mem[FIELDS as usize..FIELDS as usize + fields.len()].copy_from_slice(fields);

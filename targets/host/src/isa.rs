@@ -89,16 +89,15 @@ impl Isa {
     pub(crate) fn synapses(
         self,
         code: &SynapseCode,
-        sources: &[u32],
-        values: &[f32],
+        events: &mut Events<'_>,
         frame: &mut Frame<'_>,
     ) {
         match self.0 {
-            Level::Portable => synapses::run(code, sources, values, frame),
+            Level::Portable => synapses::run(code, events, frame),
             // SAFETY: `detect` makes these levels only where the processor has the features; the
             // second one includes those of the first.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 | Level::Avx512 => unsafe { synapses_avx2(code, sources, values, frame) },
+            Level::Avx2 | Level::Avx512 => unsafe { synapses_avx2(code, events, frame) },
         }
     }
 
@@ -122,8 +121,8 @@ fn scalar_avx2(steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn synapses_avx2(code: &SynapseCode, sources: &[u32], values: &[f32], frame: &mut Frame<'_>) {
-    synapses::run(code, sources, values, frame);
+fn synapses_avx2(code: &SynapseCode, events: &mut Events<'_>, frame: &mut Frame<'_>) {
+    synapses::run(code, events, frame);
 }
 
 #[cfg(target_arch = "x86_64")]

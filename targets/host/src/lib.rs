@@ -12,11 +12,14 @@
 //! * `vector` runs the steps. It is plain Rust over fixed-size chunks, compiled three times (`isa`):
 //!   for what every machine has, for AVX2 and for AVX-512.
 //! * `synapses` runs handlers over the synapses of a source from the axes of the connection; it keeps no
-//!   list of synapses.
-//! * `replica` runs a sample. Work follows spikes: a process does something in a bin because the bin
-//!   ends or because something came. All bins of a process run before those of the next, but for
-//!   processes that lie on a way back, which run bin by bin (`order`). Values that a process emits are
-//!   kept for the whole sample, 4 bytes a lane and bin.
+//!   list of synapses. What such a handler would compute for a lane again and again is computed once
+//!   (`hoist`).
+//! * `replica` runs a sample, forward and then (`adjoint`) backwards. Work follows spikes: a process does
+//!   something in a bin because the bin ends or because something came. All bins of a process run before
+//!   those of the next (backwards: of the one before), but for processes that lie on a way back, which run
+//!   bin by bin (`order`).
+//! * `tape` keeps what a process emits for the whole sample, with the errors that come back for it: of
+//!   values, 4 bytes a lane and bin, and as many for each channel that brings errors.
 //! * `rest` finds ticks that need not run before something has happened.
 //! * `pool` spreads the replicas over threads, and `optimiser` adds up what they found, replica by
 //!   replica.
@@ -35,11 +38,13 @@
 
 #![deny(unsafe_code)]
 
+mod adjoint;
 mod arena;
 mod code;
 mod compile;
 mod facts;
 mod frame;
+mod hoist;
 mod isa;
 mod optimiser;
 mod order;
@@ -52,6 +57,7 @@ mod scalar;
 mod simulator;
 mod space;
 mod synapses;
+mod tape;
 mod vector;
 
 pub use simulator::HostSimulator;

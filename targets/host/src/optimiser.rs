@@ -1,7 +1,7 @@
 //! Optimiser processes: they exist once and run between batches.
 
 use crate::arena::Arena;
-use crate::frame::{Event, Frame, Scratch};
+use crate::frame::{Event, Frame, PAYLOAD, SENT, Scratch};
 use crate::isa::Isa;
 use crate::plan::OptimiserPlan;
 
@@ -38,8 +38,22 @@ impl Optimiser {
         }
     }
 
-    /// Makes the step and writes the new weights, if there are any.
-    pub(crate) fn update(&mut self, plan: &OptimiserPlan, isa: Isa, weights: &mut [f32]) {
+    /// What the process tells all others of its gradient, if it does.
+    pub(crate) fn measure(&mut self, plan: &OptimiserPlan, isa: Isa) -> Option<f32> {
+        let measure = plan.measure.as_ref()?;
+        measure.run(Event::default(), &mut self.frame(plan, isa, &[]));
+        Some(self.arena[SENT as usize])
+    }
+
+    /// Makes the step, with the sum of all measures, and writes the new weights, if there are any.
+    pub(crate) fn update(
+        &mut self,
+        plan: &OptimiserPlan,
+        isa: Isa,
+        measured: f32,
+        weights: &mut [f32],
+    ) {
+        self.arena[PAYLOAD as usize] = measured;
         for routine in [&plan.schedule, &plan.update].into_iter().flatten() {
             routine.run(Event::default(), &mut self.frame(plan, isa, &[]));
         }

@@ -2,7 +2,9 @@
 //!
 //! A process whose channels all come from earlier processes can run all its bins before those of its
 //! consumers, which keeps its state and its code at hand. Where a channel leads back, everything from its
-//! consumer to its producer runs bin by bin. That is the order of the definition in both cases.
+//! consumer to its producer runs bin by bin. That is the order of the definition in both cases, and backwards
+//! the same holds for consumers and producers, from the last group and bin to the first: errors go the other
+//! way over the same channels.
 
 use std::ops::Range;
 

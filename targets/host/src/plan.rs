@@ -3,16 +3,19 @@
 use std::ops::Range;
 
 use nirc_ir::Diagnostic;
+use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayKind, Chan, Channel, Domain, Handler, HandlerKind, Output, Proc, Process, Program,
-    Role, Stmt, Tensor,
+    Array, ArrayKind, Chan, Channel, Domain, Handler, HandlerKind, Outgoing, Output, Proc, Process,
+    Program, Role, Stmt, Tensor,
 };
 use nirc_ir::verify::verify;
 
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
+use crate::facts;
 use crate::frame::FIELDS;
+use crate::hoist::Split;
 use crate::isa::Isa;
 use crate::order;
 use crate::rest;
@@ -97,12 +100,14 @@ pub(crate) struct ProcessPlan {
     pub(crate) fields: usize,
     /// Most own spikes.
     pub(crate) bound: usize,
-    /// Number of channels that bring errors.
-    pub(crate) errors: usize,
+    /// Of each channel that brings errors, ascending, the bins from the first on for which it does.
+    pub(crate) errors: Vec<u32>,
     pub(crate) inputs: Vec<Input>,
     pub(crate) tick: Option<Routine>,
     pub(crate) turn: Vec<Routine>,
     pub(crate) adjoint_tick: Option<Routine>,
+    /// With the place of the errors of a bin's values.
+    pub(crate) value: Option<(usize, Routine)>,
     pub(crate) spike: Option<Routine>,
     pub(crate) gradient_tick: Option<Routine>,
     /// Whether ticks do nothing before the first spike arrives.
@@ -154,9 +159,17 @@ pub(crate) struct Input {
     /// Most spikes that it may bring.
     pub(crate) bound: usize,
     pub(crate) event: Option<Routine>,
-    /// With the number of this channel among those that send errors to `from`.
-    pub(crate) message: Option<(usize, Routine)>,
+    pub(crate) message: Option<Message>,
     pub(crate) gradient: Option<Routine>,
+}
+
+/// What sends errors back over a channel.
+pub(crate) struct Message {
+    /// The number of the channel among those that send errors to its producer.
+    pub(crate) slot: usize,
+    /// Bins from the first on for which it sends any.
+    pub(crate) bins: u32,
+    pub(crate) routine: Routine,
 }
 
 /// An optimiser process.
@@ -173,6 +186,7 @@ pub(crate) struct OptimiserPlan {
     /// The gradient in the arena of a replica.
     pub(crate) gradient: Option<usize>,
     pub(crate) gather: Option<Routine>,
+    pub(crate) measure: Option<Routine>,
     pub(crate) schedule: Option<Routine>,
     pub(crate) update: Option<Routine>,
 }
@@ -367,8 +381,12 @@ impl ProcessPlan {
                 homes: &homes,
                 space: &mut *space,
             };
-            let routine = compile::compile(&mut context, handler);
-            by_synapses(program, handler, routine)
+            match channel_of(handler.kind) {
+                Some(chan) if handler.domain == Domain::Synapses => {
+                    over_synapses(&program.channels[chan].connection, &mut context, handler)
+                }
+                _ => compile::compile(&mut context, handler),
+            }
         };
         let mut routine = |kind| process.handler(kind).filter(|_| network).map(&mut compile);
         let inputs = program
@@ -379,9 +397,11 @@ impl ProcessPlan {
                 values: values(program, chan, channel),
                 bound: channel.bound.unwrap_or(usize::MAX),
                 event: routine(HandlerKind::Event(chan)),
-                message: routine(HandlerKind::Message(chan))
-                    .filter(|_| sends(program, id, HandlerKind::Message(chan)))
-                    .map(|routine| (error_slot(program, chan), routine)),
+                message: routine(HandlerKind::Message(chan)).map(|routine| Message {
+                    slot: error_slot(program, chan),
+                    bins: error_bins(program, chan, channel),
+                    routine,
+                }),
                 gradient: routine(HandlerKind::Gradient(chan)),
             })
             .collect();
@@ -392,6 +412,7 @@ impl ProcessPlan {
             HandlerKind::GradientTick,
         ]
         .map(&mut routine);
+        let value = routine(HandlerKind::Value);
         let turn = process
             .handlers
             .iter()
@@ -403,11 +424,14 @@ impl ProcessPlan {
             emission: Emission::new(program, id, &homes),
             fields: process.tape.as_ref().map_or(0, |t| t.fields.len()),
             bound: tape_bound(process),
-            errors: error_channels(program, id).count(),
+            errors: error_channels(program, id)
+                .map(|(chan, channel)| error_bins(program, chan, channel))
+                .collect(),
             inputs,
             tick,
             turn,
             adjoint_tick,
+            value: value.map(|routine| (space.passed(shape.padded, 0) as usize, routine)),
             spike,
             gradient_tick,
             tick_rests: false,
@@ -415,19 +439,57 @@ impl ProcessPlan {
             homes,
         }
     }
+
+    /// Whether it has a part in the way back.
+    pub(crate) fn goes_back(&self) -> bool {
+        matches!(self.role, Role::Neurons | Role::Loss)
+    }
 }
 
-/// A routine for one lane as one for the synapses of a source, where that is what the handler runs over.
-fn by_synapses(program: &Program, handler: &Handler, routine: Routine) -> Routine {
-    match (handler.kind, handler.domain, routine) {
-        (HandlerKind::Event(chan), Domain::Synapses, Routine::Lane(steps)) => {
-            let connection = &program.channels[chan].connection;
-            SynapseCode::new(connection, steps).map_or_else(
-                || Routine::Lane(Box::default()),
-                |code| Routine::Synapses(Box::new(code)),
-            )
+/// Compiles a handler over the synapses of a connection.
+fn over_synapses(connection: &Connection, context: &mut Context<'_>, handler: &Handler) -> Routine {
+    let sent = handler.body.stmts.iter().find_map(|stmt| match stmt {
+        Stmt::Send(Outgoing::Fold(fold)) => Some(facts::identity(*fold)),
+        _ => None,
+    });
+    let padded = context.shape.padded;
+    let split = Split::new(context.process, context.homes, handler, |k| {
+        context.space.passed(padded, k)
+    });
+    let (before, each) = match split {
+        None => (None, compile::compile(context, handler)),
+        Some(split) => {
+            let mut context = Context {
+                process: &split.process,
+                homes: &split.homes,
+                shape: context.shape,
+                space: &mut *context.space,
+            };
+            let before = compile::compile(&mut context, &split.before);
+            (Some(before), compile::compile(&mut context, &split.each))
         }
-        (_, _, routine) => routine,
+    };
+    let before = before.and_then(|routine| match routine {
+        Routine::Vector(code) => Some(code),
+        _ => None,
+    });
+    let code = match each {
+        Routine::Lane(steps) => SynapseCode::new(connection, before, steps, sent),
+        _ => None,
+    };
+    code.map_or_else(
+        || Routine::Lane(Box::default()),
+        |code| Routine::Synapses(Box::new(code)),
+    )
+}
+
+/// The channel that a handler is for.
+fn channel_of(kind: HandlerKind) -> Option<Chan> {
+    match kind {
+        HandlerKind::Event(chan) | HandlerKind::Message(chan) | HandlerKind::Gradient(chan) => {
+            Some(chan)
+        }
+        _ => None,
     }
 }
 
@@ -437,25 +499,29 @@ fn values(program: &Program, chan: Chan, channel: &Channel) -> Option<usize> {
     program.carries_values(chan).then_some(lanes)
 }
 
-/// Whether a message handler sends at all.
-fn sends(program: &Program, id: Proc, kind: HandlerKind) -> bool {
-    let handler = program.processes[id].handler(kind);
-    handler.is_some_and(|h| h.body.stmts.iter().any(|s| matches!(s, Stmt::Send(_))))
-}
-
 /// The channels that bring errors to `producer`, ascending.
-fn error_channels(program: &Program, producer: Proc) -> impl Iterator<Item = Chan> {
-    program
-        .outgoing(producer)
-        .filter(|(chan, channel)| sends(program, channel.to, HandlerKind::Message(*chan)))
-        .map(|(chan, _)| chan)
+fn error_channels(program: &Program, producer: Proc) -> impl Iterator<Item = (Chan, &Channel)> {
+    let channels = program.outgoing(producer);
+    channels.filter(|(chan, _)| program.carries_errors(*chan))
 }
 
 fn error_slot(program: &Program, chan: Chan) -> usize {
     let producer = program.channels[chan].from;
     error_channels(program, producer)
-        .take_while(|c| *c < chan)
+        .take_while(|(c, _)| *c < chan)
         .count()
+}
+
+/// Of how many bins, from the first on, a channel sends errors back: of those that are taken in time, but for
+/// spikes of the last bin that reach the loss.
+fn error_bins(program: &Program, chan: Chan, channel: &Channel) -> u32 {
+    let to_loss = program.processes[channel.to].role == Role::Loss;
+    let late = if to_loss && !program.carries_values(chan) {
+        1
+    } else {
+        channel.delay
+    };
+    program.ticks.saturating_sub(late)
 }
 
 impl OptimiserPlan {
@@ -487,8 +553,9 @@ impl OptimiserPlan {
             .values()
             .map(|decl| find(decl.kind))
             .collect();
-        let [gather, schedule, update] = [
+        let [gather, measure, schedule, update] = [
             HandlerKind::Gather,
+            HandlerKind::Measure,
             HandlerKind::Schedule,
             HandlerKind::Update,
         ]
@@ -522,6 +589,7 @@ impl OptimiserPlan {
             parameter,
             gradient,
             gather,
+            measure,
             schedule,
             update,
         }

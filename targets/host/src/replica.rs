@@ -5,11 +5,11 @@ use std::ops::Range;
 use nirc_ir::event::Role;
 use nirc_ir::executor::{InputSpike, Outcome, Pass, Sample};
 
+use crate::adjoint::Adjoint;
 use crate::arena::Arena;
-use crate::code::Routine;
-
-use crate::frame::{Event, Events, Frame, PAYLOAD, Scratch, Spikes, TICK};
+use crate::frame::{Event, Frame, PAYLOAD, Scratch};
 use crate::plan::{Emission, Input, Plan, ProcessPlan};
+use crate::tape::Tape;
 
 /// A replica. Everything it needs for its part of a batch is in it, so that any thread can run it.
 pub(crate) struct Replica {
@@ -56,50 +56,6 @@ struct Waiting {
     spikes: usize,
     values: usize,
     errors: usize,
-}
-
-/// What a process emitted: spikes in order of (bin, lane), or values.
-#[derive(Clone, Default)]
-pub(crate) struct Tape {
-    spikes: Spikes,
-    /// Where each bin starts; one more than there are bins so far.
-    starts: Vec<usize>,
-    /// Errors of each spike, by channel that brings some.
-    errors: Vec<f32>,
-    /// One a lane, bin after bin, if it emits any.
-    values: Vec<f32>,
-}
-
-impl Tape {
-    fn clear(&mut self) {
-        self.spikes.lanes.clear();
-        self.spikes.fields.clear();
-        self.starts.clear();
-        self.starts.push(0);
-        self.values.clear();
-    }
-
-    fn close_bin(&mut self) {
-        self.starts.push(self.spikes.lanes.len());
-    }
-
-    /// The spikes of a bin; none in a bin that was not reached.
-    fn range(&self, bin: u32) -> Range<usize> {
-        let bin = bin as usize;
-        match self.starts.get(bin..bin + 2) {
-            Some([start, end]) => *start..*end,
-            _ => 0..0,
-        }
-    }
-
-    /// Bin and lane of each spike.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
-        (0..).zip(self.starts.windows(2)).flat_map(|(bin, ends)| {
-            self.spikes.lanes[ends[0]..ends[1]]
-                .iter()
-                .map(move |l| (bin, *l))
-        })
-    }
 }
 
 impl Replica {
@@ -287,7 +243,8 @@ impl Replica {
         }
     }
 
-    /// Spikes of the last bin are on the tapes of neurons, though nothing runs for them.
+    /// Spikes of the last bins are on the tapes of neurons, though nothing runs for them: all that the producer
+    /// sent have been received, whatever the delay.
     fn late_arrivals(&self, plan: &Plan) -> Option<Failure> {
         let last = plan.program.ticks - 1;
         let mut neurons = plan.processes.iter().enumerate();
@@ -306,7 +263,7 @@ impl Replica {
     fn turn(&mut self, plan: &Plan, weights: &[f32]) {
         for process in &plan.processes {
             let mut frame = frame(plan, process, &mut self.arena, weights, &mut self.scratch);
-            set_tick(&mut frame, 0);
+            frame.set_tick(0);
             frame.mem[PAYLOAD as usize] = 0.0;
             for turn in &process.turn {
                 turn.run(Event::default(), &mut frame);
@@ -314,46 +271,47 @@ impl Replica {
         }
     }
 
-    /// Runs all bins of one process before those of its producers.
+    /// Runs all bins of a group of processes before those of the group before.
     fn adjoint(&mut self, plan: &Plan, weights: &[f32]) {
-        for (process, tape) in plan.processes.iter().zip(&mut self.tapes) {
-            tape.errors
-                .resize(tape.spikes.lanes.len() * process.errors, 0.0);
+        let processes = plan.processes.iter().zip(&mut self.tapes);
+        for ((process, tape), awake) in processes.zip(&mut self.awake) {
+            tape.reserve_errors(process.errors.len());
+            *awake = process.adjoint_rests.is_none();
         }
-        for (index, process) in plan.processes.iter().enumerate().rev() {
-            let (producers, rest) = self.tapes.split_at_mut(index);
-            let mut adjoint = Adjoint {
-                plan,
-                process,
-                awake: process.adjoint_rests.is_none(),
-                producers,
-                own: &rest[0],
-                frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
-            };
-            adjoint.run();
-        }
-    }
-}
-
-impl Tape {
-    /// Fills the tape of a source that has so many channels of the sample.
-    fn record(&mut self, ticks: u32, input: &[InputSpike], first: u32, lanes: usize) {
-        let mut rest = input;
-        for bin in 0..ticks {
-            let now = rest.iter().take_while(|s| s.tick == bin).count();
-            let (now, later) = rest.split_at(now);
-            let own = now.iter().map(|s| s.channel.wrapping_sub(first));
-            let own = own.filter(|lane| (*lane as usize) < lanes);
-            self.spikes.lanes.extend(own);
-            self.close_bin();
-            rest = later;
+        let bins = plan.program.first_tick..plan.program.ticks;
+        for group in plan.groups.iter().rev() {
+            if group.len() == 1 {
+                if plan.processes[group.start].goes_back() {
+                    let mut process = self.adjoint_process(plan, weights, group.start);
+                    bins.clone().rev().for_each(|bin| process.bin(bin));
+                }
+                continue;
+            }
+            for bin in bins.clone().rev() {
+                for index in group.clone().rev() {
+                    let mut process = self.adjoint_process(plan, weights, index);
+                    process.bin(bin);
+                    self.awake[index] = process.awake;
+                }
+            }
         }
     }
 
-    /// Takes the spikes of a bin, which leaves none behind.
-    fn take(&mut self, fired: &mut Spikes) {
-        self.spikes.lanes.append(&mut fired.lanes);
-        self.spikes.fields.append(&mut fired.fields);
+    fn adjoint_process<'a>(
+        &'a mut self,
+        plan: &'a Plan,
+        weights: &'a [f32],
+        index: usize,
+    ) -> Adjoint<'a> {
+        let process = &plan.processes[index];
+        Adjoint {
+            plan,
+            process,
+            index,
+            tapes: &mut self.tapes,
+            awake: self.awake[index],
+            frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
+        }
     }
 }
 
@@ -404,7 +362,6 @@ impl Forward<'_> {
                 *self.awake = true;
                 if let Some(event) = &input.event {
                     let values = &producer.values[bin as usize * lanes..][..lanes];
-                    set_tick(&mut self.frame, bin);
                     event.run_values(&self.plan.lanes[..lanes], values, bin, &mut self.frame);
                 }
                 continue;
@@ -416,7 +373,7 @@ impl Forward<'_> {
             *self.awake |= !spikes.is_empty();
             if let Some(event) = &input.event {
                 let sources = &producer.spikes.lanes[spikes];
-                receive(event, bin, sources, &mut self.frame);
+                event.run_spikes(sources, bin, &mut self.frame);
             }
         }
         None
@@ -427,7 +384,7 @@ impl Forward<'_> {
         if let Some(tick) = &self.process.tick
             && *self.awake
         {
-            set_tick(&mut self.frame, bin);
+            self.frame.set_tick(bin);
             tick.run(Event::at(0, bin), &mut self.frame);
         }
         let fired = &mut self.frame.scratch.spikes;
@@ -464,151 +421,5 @@ fn frame<'a>(
         fields: process.fields,
         shape: process.shape,
         isa: plan.isa,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-fn set_tick(frame: &mut Frame<'_>, bin: u32) {
-    frame.mem[TICK as usize] = bin as f32;
-}
-
-fn receive(event: &Routine, bin: u32, sources: &[u32], frame: &mut Frame<'_>) {
-    if sources.is_empty() {
-        return;
-    }
-    set_tick(frame, bin);
-    let mut events = Events {
-        sources,
-        tick: bin,
-        sent: &mut [],
-        step: 1,
-    };
-    event.run_all(&mut events, frame);
-}
-
-/// The adjoint pass of one process.
-struct Adjoint<'a> {
-    plan: &'a Plan,
-    process: &'a ProcessPlan,
-    /// Whether ticks can have an effect.
-    awake: bool,
-    producers: &'a mut [Tape],
-    own: &'a Tape,
-    frame: Frame<'a>,
-}
-
-impl Adjoint<'_> {
-    fn run(&mut self) {
-        let bins = (0..self.plan.program.ticks.saturating_sub(1)).rev();
-        match self.process.role {
-            Role::Neurons => {
-                for bin in bins {
-                    set_tick(&mut self.frame, bin);
-                    self.messages(bin);
-                    self.tick(bin);
-                    self.spikes(bin);
-                    self.gradients(bin);
-                    self.gradient_tick(bin);
-                }
-            }
-            Role::Loss => {
-                for bin in bins {
-                    set_tick(&mut self.frame, bin);
-                    self.messages(bin);
-                }
-            }
-            Role::Source | Role::Optimiser(_) => {}
-        }
-    }
-
-    fn messages(&mut self, bin: u32) {
-        for input in &self.process.inputs {
-            let Some((slot, message)) = &input.message else {
-                continue;
-            };
-            let channels = self.plan.processes[input.from].errors;
-            let tape = &mut self.producers[input.from];
-            let entries = tape.range(bin);
-            if entries.is_empty() {
-                continue;
-            }
-            let mut events = Events {
-                sources: &tape.spikes.lanes[entries.clone()],
-                tick: bin,
-                sent: &mut tape.errors[entries.start * channels + slot..],
-                step: channels,
-            };
-            message.run_all(&mut events, &mut self.frame);
-        }
-    }
-
-    fn tick(&mut self, bin: u32) {
-        if let Some(tick) = &self.process.adjoint_tick
-            && self.awake
-        {
-            let event = Event::at(0, bin);
-            tick.run(event, &mut self.frame);
-        }
-    }
-
-    fn spikes(&mut self, bin: u32) {
-        let Some(spike) = &self.process.spike else {
-            return;
-        };
-        for entry in self.own.range(bin + 1) {
-            self.frame.mem[PAYLOAD as usize] = self.payload(entry, bin + 1);
-            let fields = &self.own.spikes.fields[entry * self.process.fields..];
-            self.frame.set_fields(&fields[..self.process.fields]);
-            let source = self.own.spikes.lanes[entry];
-            spike.run(Event::at(source, bin), &mut self.frame);
-            self.awake = self.awake || self.has_changed(source as usize);
-        }
-        self.frame.mem[PAYLOAD as usize] = 0.0;
-    }
-
-    /// Whether an array that ticks depend on differs on `lane` from what the sample started with.
-    fn has_changed(&self, lane: usize) -> bool {
-        let mut arrays = self.process.adjoint_rests.iter().flatten();
-        arrays.any(|base| {
-            let bits = |memory: &[f32]| memory[base + lane].to_bits();
-            bits(self.frame.mem) != bits(&self.plan.image)
-        })
-    }
-
-    /// The sum of the errors of a spike; nobody sends any for the last bin.
-    fn payload(&self, entry: usize, bin: u32) -> f32 {
-        let channels = self.process.errors;
-        if channels == 0 || bin + 1 >= self.plan.program.ticks {
-            return 0.0;
-        }
-        let errors = &self.own.errors[entry * channels..][..channels];
-        errors[1..].iter().fold(errors[0], |sum, error| sum + error)
-    }
-
-    fn gradients(&mut self, bin: u32) {
-        for input in &self.process.inputs {
-            let Some(gradient) = &input.gradient else {
-                continue;
-            };
-            let tape = &self.producers[input.from];
-            let entries = tape.range(bin);
-            if entries.is_empty() {
-                continue;
-            }
-            let mut events = Events {
-                sources: &tape.spikes.lanes[entries],
-                tick: bin,
-                sent: &mut [],
-                step: 1,
-            };
-            gradient.run_all(&mut events, &mut self.frame);
-        }
-    }
-
-    fn gradient_tick(&mut self, bin: u32) {
-        if let Some(tick) = &self.process.gradient_tick {
-            let event = Event::at(0, bin);
-            tick.run(event, &mut self.frame);
-        }
     }
 }

@@ -17,9 +17,10 @@ pub(crate) fn tick(process: &Process, plan: &ProcessPlan, image: &[f32]) -> bool
     arrays(process, plan, HandlerKind::Tick, wakes, image).is_some()
 }
 
-/// The state arrays of an adjoint tick that does nothing before the handler of a spike changes one.
+/// The state arrays of an adjoint tick that does nothing before errors of values come, or before the handler of
+/// a spike changes one.
 pub(crate) fn adjoint(process: &Process, plan: &ProcessPlan, image: &[f32]) -> Option<Vec<usize>> {
-    let wakes = |kind| kind == HandlerKind::Spike;
+    let wakes = |kind| matches!(kind, HandlerKind::Spike | HandlerKind::Value);
     let arrays = arrays(process, plan, HandlerKind::AdjointTick, wakes, image)?;
     let bases = arrays.into_iter().filter_map(|a| plan.homes[a].in_arena());
     Some(bases.collect())

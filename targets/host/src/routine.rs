@@ -1,6 +1,6 @@
 //! Running a routine for events.
 
-use crate::code::Routine;
+use crate::code::{Routine, VectorCode};
 use crate::frame::{Event, Events, Frame, PAYLOAD, SENT};
 use crate::space::Width;
 
@@ -10,41 +10,65 @@ impl Routine {
     pub(crate) fn run(&self, event: Event, frame: &mut Frame<'_>) {
         let mut events = Events {
             sources: &[event.source],
-            tick: event.tick,
-            sent: &mut [],
-            step: 1,
+            ..Events::in_bin(event.tick)
         };
         self.run_all(&mut events, frame);
     }
 
-    /// Runs it for some events of a bin, with what arrives with each, in order.
+    /// Runs it for spikes that were emitted in `bin`, in order.
+    #[inline(always)]
+    pub(crate) fn run_spikes(&self, sources: &[u32], bin: u32, frame: &mut Frame<'_>) {
+        if sources.is_empty() {
+            return;
+        }
+        frame.set_tick(bin);
+        let mut events = Events {
+            sources,
+            ..Events::in_bin(bin)
+        };
+        self.run_all(&mut events, frame);
+    }
+
+    /// Runs it for values that were emitted in `bin`, in order.
     #[inline(never)]
     pub(crate) fn run_values(
         &self,
         sources: &[u32],
         values: &[f32],
-        tick: u32,
+        bin: u32,
         frame: &mut Frame<'_>,
     ) {
-        if let Self::Synapses(code) = self {
-            return frame.isa.synapses(code, sources, values, frame);
+        frame.set_tick(bin);
+        if let Self::Synapses(_) = self {
+            let mut events = Events {
+                sources,
+                values,
+                ..Events::in_bin(bin)
+            };
+            return self.run_all(&mut events, frame);
         }
         for (source, value) in sources.iter().zip(values) {
             frame.mem[PAYLOAD as usize] = *value;
-            self.run(Event::at(*source, tick), frame);
+            self.run(Event::at(*source, bin), frame);
         }
     }
 
-    /// Runs it for some events of a bin, in order.
+    /// Runs it for some events of a bin, in order; only code for synapses takes a value with each.
     #[inline(always)]
     pub(crate) fn run_all(&self, events: &mut Events<'_>, frame: &mut Frame<'_>) {
         let isa = frame.isa;
         match self {
-            Self::Vector(code) => match frame.shape.width {
-                Width::Narrow => isa.vector::<{ Width::Narrow as usize }>(code, events, frame),
-                Width::Wide => isa.vector::<{ Width::Wide as usize }>(code, events, frame),
-            },
-            Self::Synapses(code) => isa.synapses(code, events.sources, &[], frame),
+            Self::Vector(code) => vector(code, events, frame),
+            Self::Synapses(code) => {
+                if let Some(before) = &code.before {
+                    let mut once = Events {
+                        sources: &[0],
+                        ..Events::in_bin(events.tick)
+                    };
+                    vector(before, &mut once, frame);
+                }
+                isa.synapses(code, events, frame);
+            }
             Self::Lane(steps) => {
                 for (k, source) in events.sources.iter().enumerate() {
                     let event = Event::at(*source, events.tick);
@@ -55,5 +79,14 @@ impl Routine {
                 }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn vector(code: &VectorCode, events: &mut Events<'_>, frame: &mut Frame<'_>) {
+    let isa = frame.isa;
+    match frame.shape.width {
+        Width::Narrow => isa.vector::<{ Width::Narrow as usize }>(code, events, frame),
+        Width::Wide => isa.vector::<{ Width::Wide as usize }>(code, events, frame),
     }
 }

@@ -124,8 +124,13 @@ impl HostSimulator {
                 optimiser.gather(o, plan.isa, replica.memory());
             }
         }
+        let mut all = self.optimisers.iter_mut().zip(&plan.optimisers);
+        let measures = all
+            .by_ref()
+            .filter_map(|(optimiser, (_, o))| optimiser.measure(o, plan.isa));
+        let measured = measures.reduce(|sum, measure| sum + measure).unwrap_or(0.0);
         for (optimiser, (_, o)) in self.optimisers.iter_mut().zip(&plan.optimisers) {
-            optimiser.update(o, plan.isa, &mut weights);
+            optimiser.update(o, plan.isa, measured, &mut weights);
         }
     }
 

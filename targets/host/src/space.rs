@@ -145,6 +145,8 @@ pub(crate) struct Space {
     constants: BTreeMap<u32, u32>,
     /// Constant arrays over lanes, by content.
     tables: BTreeMap<Vec<u32>, u32>,
+    /// Arrays in which handlers find what was computed for them, by length and number.
+    passed: BTreeMap<(usize, usize), u32>,
     scalar_temps: Vec<u32>,
     vector_temps: BTreeMap<usize, Vec<u32>>,
 }
@@ -222,6 +224,16 @@ impl Space {
         self.image[base as usize..base as usize + content.len()].copy_from_slice(&content);
         self.tables.insert(key, base);
         Addr::lanes(base)
+    }
+
+    /// The `k`-th array of this length in which any handler finds what was computed for it.
+    pub(crate) fn passed(&mut self, len: usize, k: usize) -> u32 {
+        if let Some(base) = self.passed.get(&(len, k)) {
+            return *base;
+        }
+        let base = self.array(len, 0.0);
+        self.passed.insert((len, k), base);
+        base
     }
 
     /// The `k`-th scalar that any handler may use while it runs.

@@ -10,23 +10,31 @@
 
 use nirc_ir::connection::{Axis, Connection, Tap};
 
-use crate::code::{At, Offsets, Scalar, ScalarOp};
-use crate::frame::{Frame, PAYLOAD};
+use crate::code::{Addr, At, Offsets, Scalar, ScalarOp, VectorCode};
+use crate::frame::{Events, Frame, PAYLOAD, SENT};
 use crate::scalar;
 
 /// A handler over the synapses of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SynapseCode {
+    /// What is computed for all lanes before the events of a bin.
+    pub(crate) before: Option<VectorCode>,
     /// All axes but the last.
     outer: Box<[Axis]>,
     inner: Axis,
     body: Body,
+    /// What the fold that is sent starts from, if one is.
+    identity: Option<f32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Body {
-    /// Adding weights to an array, which is what nearly all handlers do.
+    /// Adding weights to an array, which is what nearly all events do.
     Sum(Sum, Runs),
+    /// Folding products of an array and weights, which is what nearly all messages do.
+    Dot(Dot),
+    /// Taking an array off weights, which is what nearly all gradients do.
+    Difference(Difference),
     /// Anything else, on one lane at a time.
     Steps(Box<[Scalar]>),
 }
@@ -46,6 +54,24 @@ struct Sum {
     fused: bool,
 }
 
+/// `sent = fma(x, weight, sent)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Dot {
+    /// Where the array begins in the arena.
+    x: usize,
+    /// Where the tensor begins in the weights.
+    weights: usize,
+}
+
+/// `weight = weight - x * factor`, of weights in the arena.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Difference {
+    x: usize,
+    weights: usize,
+    /// Element of the arena; without one it is 1, which leaves `x` as it is.
+    factor: Option<usize>,
+}
+
 /// The taps of each place of an axis as runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Runs {
@@ -63,20 +89,29 @@ struct Run {
 }
 
 impl SynapseCode {
-    /// The code of a handler whose body is `steps`; `None` where the connection names no synapses.
-    pub(crate) fn new(connection: &Connection, steps: Box<[Scalar]>) -> Option<Self> {
+    /// The code of a handler whose body is `steps`, and which sends a fold that starts from `identity`; `None`
+    /// where the connection names no synapses.
+    pub(crate) fn new(
+        connection: &Connection,
+        before: Option<VectorCode>,
+        steps: Box<[Scalar]>,
+        identity: Option<f32>,
+    ) -> Option<Self> {
         let Connection::Taps(axes) = connection else {
             return None;
         };
         let (inner, outer) = axes.split_last()?;
-        let body = match Sum::of(&steps) {
-            Some(sum) => Body::Sum(sum, Runs::new(inner)),
-            None => Body::Steps(steps),
-        };
+        let sum = Sum::of(&steps).map(|sum| Body::Sum(sum, Runs::new(inner)));
+        let body = sum
+            .or_else(|| Dot::of(&steps).map(Body::Dot))
+            .or_else(|| Difference::of(&steps).map(Body::Difference))
+            .unwrap_or(Body::Steps(steps));
         Some(Self {
+            before,
             outer: outer.into(),
             inner: inner.clone(),
             body,
+            identity,
         })
     }
 
@@ -119,11 +154,6 @@ impl Sum {
         if load.op != ScalarOp::Weight || weight.at != At::Source || loaded.at != At::Fixed {
             return None;
         }
-        let other = |step: &Scalar, known| match (step.a == known, step.b == known) {
-            (true, false) => Some(step.b),
-            (false, true) => Some(step.a),
-            _ => None,
-        };
         let (scaled, last) = match rest {
             [last] => (None, last),
             [scale, last] if scale.op == ScalarOp::Mul && scale.to.at == At::Fixed => {
@@ -150,6 +180,52 @@ impl Sum {
             factor: factor.map(|f| f.base as usize),
             minus,
             fused,
+        })
+    }
+}
+
+/// The other one of the first two operands.
+fn other(step: &Scalar, known: Addr) -> Option<Addr> {
+    match (step.a == known, step.b == known) {
+        (true, false) => Some(step.b),
+        (false, true) => Some(step.a),
+        _ => None,
+    }
+}
+
+impl Dot {
+    /// What these steps are, if they are a step of a dot product.
+    fn of(steps: &[Scalar]) -> Option<Self> {
+        let [load, last] = steps else { return None };
+        let sent = Addr::fixed(SENT);
+        let loads = load.op == ScalarOp::Weight && load.a.at == At::Source;
+        let folds = last.op == ScalarOp::Fma && last.c == sent && last.to == sent;
+        let x = other(last, load.to).filter(|x| x.at == At::Lane)?;
+        (loads && folds && load.to.at == At::Fixed).then_some(Self {
+            x: x.base as usize,
+            weights: load.a.base as usize,
+        })
+    }
+}
+
+impl Difference {
+    /// What these steps are, if they are a difference.
+    fn of(steps: &[Scalar]) -> Option<Self> {
+        let (last, before) = steps.split_last()?;
+        let (x, factor) = match before {
+            [] => (last.b, None),
+            [scale] if scale.op == ScalarOp::Mul && scale.to == last.b => {
+                let x = [scale.a, scale.b].into_iter().find(|x| x.at == At::Lane)?;
+                (x, Some(other(scale, x)?))
+            }
+            _ => return None,
+        };
+        let subtracts = last.op == ScalarOp::Sub && last.a == last.to && last.to.at == At::Source;
+        let uniform = factor.is_none_or(|f| f.at == At::Fixed);
+        (subtracts && uniform && x.at == At::Lane).then_some(Self {
+            x: x.base as usize,
+            weights: last.to.base as usize,
+            factor: factor.map(|f| f.base as usize),
         })
     }
 }
@@ -202,24 +278,30 @@ impl Run {
     }
 }
 
-/// Runs `code` for some sources of a bin, in order, with the value of each if there are any.
+/// Runs `code` for some events of a bin, in order.
 #[inline(always)]
-pub(crate) fn run(code: &SynapseCode, sources: &[u32], values: &[f32], frame: &mut Frame<'_>) {
+pub(crate) fn run(code: &SynapseCode, events: &mut Events<'_>, frame: &mut Frame<'_>) {
     let mut taps = std::mem::take(&mut frame.scratch.taps);
-    for (k, source) in sources.iter().enumerate() {
-        if let Some(value) = values.get(k) {
+    for (k, source) in events.sources.iter().enumerate() {
+        if let Some(value) = events.values.get(k) {
             frame.mem[PAYLOAD as usize] = *value;
+        }
+        if let Some(identity) = code.identity {
+            frame.mem[SENT as usize] = identity;
         }
         let place = code.expand(*source, &mut taps);
         match &code.body {
             Body::Sum(sum, runs) => add(*sum, &taps, runs.of(place), frame),
-            Body::Steps(steps) => {
-                for outer in &taps {
-                    for tap in code.inner.taps(place) {
-                        scalar::run(steps, &offsets(plus(*outer, *tap)), frame);
-                    }
-                }
+            Body::Dot(dot) => fold(*dot, &taps, code.inner.taps(place), frame),
+            Body::Difference(difference) => {
+                subtract(*difference, &taps, code.inner.taps(place), frame);
             }
+            Body::Steps(steps) => each(&taps, code.inner.taps(place), |synapse| {
+                scalar::run(steps, &offsets(synapse), frame);
+            }),
+        }
+        if let Some(sent) = events.sent.get_mut(k * events.step) {
+            *sent = frame.mem[SENT as usize];
         }
     }
     frame.scratch.taps = taps;
@@ -231,6 +313,36 @@ fn offsets(synapse: Tap) -> Offsets {
     offsets[At::Lane as usize] = synapse.lane;
     offsets[At::Source as usize] = synapse.weight;
     offsets
+}
+
+/// Calls `f` with each synapse in order.
+#[inline(always)]
+fn each(outer: &[Tap], inner: &[Tap], mut f: impl FnMut(Tap)) {
+    for outer in outer {
+        for tap in inner {
+            f(plus(*outer, *tap));
+        }
+    }
+}
+
+#[inline(always)]
+fn fold(dot: Dot, outer: &[Tap], inner: &[Tap], frame: &mut Frame<'_>) {
+    let x = &frame.mem[dot.x..][..frame.shape.stride];
+    let weights = &frame.weights[dot.weights..];
+    let mut sum = frame.mem[SENT as usize];
+    each(outer, inner, |synapse| {
+        sum = x[synapse.lane as usize].mul_add(weights[synapse.weight as usize], sum);
+    });
+    frame.mem[SENT as usize] = sum;
+}
+
+#[inline(always)]
+fn subtract(difference: Difference, outer: &[Tap], inner: &[Tap], frame: &mut Frame<'_>) {
+    let factor = difference.factor.map_or(1.0, |at| frame.mem[at]);
+    each(outer, inner, |synapse| {
+        let step = frame.mem[difference.x + synapse.lane as usize] * factor;
+        frame.mem[difference.weights + synapse.weight as usize] -= step;
+    });
 }
 
 #[inline(always)]

@@ -9,7 +9,7 @@
 //! |---|---|---|---|---|
 //! | [`Kind::Spike`] | producing process | lane | none, or the value | producer → its consumers |
 //! | [`Kind::Marker`] | process that finished a step | 0 | none | process → all its neighbours, both ways |
-//! | [`Kind::Error`] | channel | lane of the producer | `f32` | consumer → producer |
+//! | [`Kind::Error`] | channel | lane of the producer | `f32` | consumer → producer of a spike or value |
 //! | [`Kind::Command`] | 0 | 0 | flags | host → all PEs of the instance |
 //! | [`Kind::Command`] | worker's process | [`READY`] | none | worker → optimiser PE |
 //!
@@ -26,18 +26,21 @@
 //! `t + 1 - d` steps, and no consumer lags by more than the window: each has finished `t - window` steps. The
 //! last forward step of the loss includes the turn.
 //!
-//! Programs that go backwards have a window of [`WINDOW`]. Adjoint, step `T + s` works on bin `T-2-s`; it
-//! begins when every consumer that sends it errors has finished `T + s` steps and every producer that takes
-//! errors at least `T + s - WINDOW`.
+//! A process does not run ahead of its producers either, whatever the delay: they have finished `t - window` steps,
+//! too. So two neighbours are never further apart than a few steps, and rings and slots are bounded. The window of
+//! programs that go backwards is [`WINDOW`]; in others the mapping chooses it ([`crate::mapping::Pacing`]).
 //!
-//! In programs that do not, the mapping chooses the window ([`crate::mapping::Pacing`]), and a process does
-//! not run ahead of its producers either, whatever the delay: they have finished `t - window` steps, too. So
-//! two neighbours are never further apart than a few steps, and rings and slots are bounded.
+//! All processes but sources have as many adjoint steps as there are bins from the first tick on. Step `T + s`, in
+//! which bin `T - 1 - s` is worked on, takes the errors that a consumer behind a delay of `d` sends in its step
+//! `T + s - d`: it begins when every such consumer has finished `T + s + 1 - d` steps, or `T + s - window` if that is
+//! more, and every producer that takes errors at least `T + s - window`. A loss that takes spikes only has no errors
+//! for the last bin and is a step ahead: its `d` is 1.
 //!
 //! **No deadlock**, for any window from 0 on: of the processes that have finished the fewest steps, take the
-//! first in the program's order. All its neighbours have finished as many steps or more, which is what a
-//! window of 0 asks for, and a delay of at least 1. Producers without a delay stand before it, so they have
-//! finished more. It can go on.
+//! first in the program's order if these are forward steps, the last if they are adjoint ones (sources are done by
+//! then). All its neighbours have finished as many steps or more, which is what a window of 0 asks for, and a delay of
+//! at least 1. Producers without a delay stand before it, and consumers without one behind it, so they have finished
+//! more. It can go on.
 //!
 //! # Segments
 //! What a forward program is given and what it records lies in SRAM by bins: one row a bin of a source's
@@ -132,7 +135,7 @@ pub mod tape {
     pub fn raster(process: &str) -> String {
         format!("{process}.tape.raster")
     }
-    /// `f32[rows][lanes]`: the values that a source is given.
+    /// `f32[rows][lanes]`: the values that a source is given; a row for every bin in programs that go backwards.
     pub fn given(process: &str) -> String {
         format!("{process}.input.values")
     }
@@ -148,7 +151,7 @@ pub mod tape {
     pub fn field(process: &str, field: &str) -> String {
         format!("{process}.tape.{field}")
     }
-    /// `f32[bound]`: errors received over a channel.
+    /// `f32[bound]`: errors of own spikes, received over a channel.
     pub fn error(process: &str, channel: usize) -> String {
         format!("{process}.tape.error{channel}")
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nirc_compiler::lower::lower;
 use nirc_compiler::nir::{self, ImportOptions};
-use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule, Schedule};
 use nirc_compiler::passes::canonicalise;
 use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -62,7 +62,10 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         per_neuron: true,
         bias: true,
         loss: FIRST_SPIKE_SECONDS,
-        rule: Rule::Sgd,
+        rule: Rule::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+        },
         ..plain.clone()
     };
     let lif = Shape {
@@ -88,7 +91,10 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
             ..preset("eventprop")
         },
         bias: true,
-        rule: Rule::Sgd,
+        rule: Rule::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+        },
         ..plain.clone()
     };
     let given = Shape {
@@ -258,6 +264,7 @@ fn yin_yang() -> Program {
 
 fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
     Options {
+        events: None,
         ticks,
         batch: 4,
         replicas: 2,
@@ -265,11 +272,11 @@ fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
         spike_bound: Some(40),
         loss: Some(loss),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
-            rule,
-            learning_rate: 1.9e-3,
             weight_decay: 6.5e-7,
-            decay_per_batch: 0.9998,
+            schedule: Schedule::Exponential { factor: 0.9998 },
+            ..Optimiser::new(rule, 1.9e-3)
         }),
         record,
         events: None,

@@ -48,6 +48,14 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
             "choose a loss of first spikes, or use ticks",
         ));
     }
+    let pushed = matches!(options.loss, Some(Loss::SpikeCount { .. }));
+    if pushed || !options.regularise.is_empty() {
+        problems.push(refuse(
+            if pushed { "loss" } else { "regularise" },
+            "costs of numbers of spikes push voltages tick by tick",
+            "leave them out, or use ticks",
+        ));
+    }
     let traces = options
         .record
         .iter()

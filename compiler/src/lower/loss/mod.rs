@@ -3,6 +3,7 @@
 //! | loss | reads | file |
 //! |---|---|---|
 //! | first spike times, under cross entropy or target times | spikes | `first_spike` |
+//! | numbers of spikes, under target counts | spikes | `counts` |
 //! | a score of the voltage, under cross entropy | values | `scores` |
 //! | the voltage over time, under a mean square | values | `voltages` |
 //! | errors that stand in the sample | spikes | here |
@@ -10,6 +11,7 @@
 //! `loss` is what is minimised, before the mean over the batch; `cross_entropy` is that part of it.
 //! `first_spike` holds times, the earliest of which is predicted, `score` numbers, of which it is the largest.
 
+mod counts;
 mod first_spike;
 mod scores;
 mod voltages;
@@ -91,6 +93,7 @@ impl Builder {
                 let first = self.first_spike(options.ticks);
                 self.target_times(first, options, hit, miss);
             }
+            Loss::SpikeCount { hit, miss } => self.spike_count(hit, miss),
             Loss::Voltage { score } => self.score_loss(score, options),
             Loss::VoltageError { hit, miss } => self.voltage_error(options, hit, miss),
             Loss::Given => {

@@ -133,12 +133,30 @@ impl Parts<'_> {
         projections.into_iter().collect()
     }
 
-    /// Whether it is one matrix between vectors, which no other path shares.
+    /// Whether it is one matrix that is applied once, or one convolution, which no other path shares.
     fn is_trainable(&self, path: &Path, uses: &BTreeMap<usize, usize>) -> bool {
-        let [step] = path.steps[..] else { return false };
-        let node = &self.nodes[&step.node];
-        let is_vector = node.input.last().copied() == count(&node.input);
-        matches!(node.op, Linear::Matrix { .. }) && is_vector && uses[&step.node] == 1
+        let Some(step) = self.only_weights(path) else {
+            return false;
+        };
+        let node = &self.nodes[&step];
+        let once = node.input.last().copied() == count(&node.input);
+        let is_matrix = matches!(node.op, Linear::Matrix { .. });
+        uses[&step] == 1 && (once || !is_matrix)
+    }
+
+    /// The one node of a path that has weights, if the others only bring values into another shape.
+    fn only_weights(&self, path: &Path) -> Option<usize> {
+        let weighs = |op: &Linear| matches!(op, Linear::Matrix { .. } | Linear::Convolution { .. });
+        let (weights, others): (Vec<usize>, Vec<usize>) = path
+            .steps
+            .iter()
+            .map(|step| step.node)
+            .partition(|node| weighs(&self.nodes[node].op));
+        let plain = |node: &usize| matches!(self.nodes[node].op, Linear::Reshape);
+        match weights[..] {
+            [node] if others.iter().all(plain) => Some(node),
+            _ => None,
+        }
     }
 
     /// A path's nodes; where shapes differ in leading axes of length 1, the values are reshaped, and what
@@ -176,9 +194,12 @@ impl Parts<'_> {
         format!("{pre}->{post}")
     }
 
-    /// The nodes' names with `+` between; where paths share them all, their ends too.
+    /// The name of the one node with weights, or those of all nodes with `+` between; where paths share them all, their ends too.
     fn names(&self) -> Vec<String> {
         let of_nodes = |path: &Path| {
+            if let Some(weights) = self.only_weights(path) {
+                return self.graph.nodes[weights].path.clone();
+            }
             let nodes = path.steps.iter();
             let names: Vec<_> = nodes
                 .map(|s| self.graph.nodes[s.node].path.as_str())

@@ -36,7 +36,7 @@ pub fn fuse(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
         let ends = (pre.shape.as_slice(), post.size);
         match link(projection, nodes, ends, &mut notes) {
             Ok(link) => {
-                projection.trainable &= matches!(link, Link::Dense(_));
+                projection.trainable &= keeps(nodes, &link, post.size);
                 projection.link = link;
             }
             Err(problem) => notes.push(problem),
@@ -44,6 +44,36 @@ pub fn fuse(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
     }
     let failed = notes.has_errors();
     if failed { Err(notes) } else { Ok(notes) }
+}
+
+/// Whether the weights are those of the path's one node that has any, each of them once: those of a matrix with
+/// a row a source, those of a kernel as they stand.
+fn keeps(nodes: &[Node], link: &Link, lanes: usize) -> bool {
+    let own = nodes.iter().find_map(|node| match &node.op {
+        Linear::Matrix { weight, .. } => Some((weight, true)),
+        Linear::Convolution { kernel, .. } => Some((kernel, false)),
+        _ => None,
+    });
+    let Some((own, is_matrix)) = own else {
+        return false;
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the one rounding of a weight"
+    )]
+    let same = |own: f64, weight: f32| (own as f32).to_bits() == weight.to_bits();
+    match link {
+        Link::Dense(weights) if is_matrix && weights.len() == own.len() => {
+            let sources = own.len() / lanes.max(1);
+            let mut weights = weights.iter().enumerate();
+            weights.all(|(k, weight)| same(own[k % lanes * sources + k / lanes], *weight))
+        }
+        Link::Taps { weights, .. } if !is_matrix && weights.len() == own.len() => own
+            .iter()
+            .zip(weights)
+            .all(|(own, weight)| same(*own, *weight)),
+        _ => false,
+    }
 }
 
 /// What a path has become so far.

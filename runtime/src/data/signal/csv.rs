@@ -165,12 +165,14 @@ impl Columns {
                 "sample" => columns.sample.replace(column).is_some(),
                 "channel" => columns.channel.replace(column).is_some(),
                 "value" if has_events => columns.value.replace(column).is_some(),
+                // The class of the sample, which data sets read.
+                "label" if has_events => false,
                 _ if !has_events => continue,
                 _ => {
                     return Err(malformed(
                         &header.at(column),
                         &format!(
-                            "expected time or tick, channel, sample or value, found {name:?}"
+                            "expected time or tick, channel, sample, value or label, found {name:?}"
                         ),
                     )
                     .help("a header with `channel` makes the lines events; name it otherwise for a grid"));

@@ -13,7 +13,7 @@
 //!
 //! **Text** has its columns parted by commas. A header with a column `channel` makes it *events*, one a
 //! line: `time` (or `t`, in seconds) or `tick`, `channel`, and if wanted `sample` and `value`, in any
-//! order. All else is a *grid*, one line a tick and one column a channel, with or without a header; a
+//! order; a column `label`, the sample's class, is for data sets and no part of the signal. All else is a *grid*, one line a tick and one column a channel, with or without a header; a
 //! header may name the first columns `time`, `t` or `tick`, and `sample`. The ticks of a sample run from 0
 //! without gaps.
 //!
@@ -44,6 +44,7 @@ pub use self::signal::{Extent, Kind, Name, Signal, SignalError, Spikes, Values};
 use crate::data::npy::MAGIC;
 use crate::file;
 use bins::malformed;
+pub(super) use npz::{archive_member, is_archive};
 
 /// A port of a network, and what a file has to hold for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +121,7 @@ pub fn read_signals(
     let (signals, notes) = if bytes.starts_with(MAGIC) {
         let signal = npy::read(&bytes, only_port(request, &place)?, &place)?;
         (vec![signal], Diagnostics::new())
-    } else if bytes.starts_with(npz::MAGIC) || bytes.starts_with(npz::MAGIC_EMPTY) {
+    } else if is_archive(&bytes) {
         npz::read(&bytes, request, &place)?
     } else if bytes.starts_with(nirdata::MAGIC) {
         nirdata::read(bytes, request, &place)?

@@ -7,13 +7,13 @@ use zip::ZipArchive;
 
 use super::bins::malformed;
 use super::signal::{Name, Signal};
-use super::{FILE_BYTES, Request, assign, npy, too_large};
+use super::{FILE_BYTES, Request, assign, listed, npy, too_large};
 use crate::data::Archive;
 
 /// How an archive begins.
-pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
+const MAGIC: &[u8] = b"PK\x03\x04";
 /// How an archive begins that holds nothing.
-pub(super) const MAGIC_EMPTY: &[u8] = b"PK\x05\x06";
+const MAGIC_EMPTY: &[u8] = b"PK\x05\x06";
 
 /// Reads the arrays of the ports asked for.
 pub(super) fn read(
@@ -21,8 +21,7 @@ pub(super) fn read(
     request: &Request,
     place: &str,
 ) -> Result<(Vec<Signal>, Diagnostics), Diagnostics> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes))
-        .map_err(|error| malformed(place, &format!("not a .npz archive: {error}")))?;
+    let mut archive = open(bytes, place)?;
     let members: Vec<String> = archive.file_names().map(stripped).collect();
     let find = |name: &Name| {
         // Recordings have the quantity in their names.
@@ -47,6 +46,32 @@ pub(super) fn read(
         }
     }
     problems.into_result((signals, notes))
+}
+
+/// Whether a file is an archive.
+pub(in crate::data) fn is_archive(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) || bytes.starts_with(MAGIC_EMPTY)
+}
+
+/// The `.npy` file of an array by its name.
+pub(in crate::data) fn archive_member(
+    bytes: &[u8],
+    name: &str,
+    place: &str,
+) -> Result<Vec<u8>, Diagnostic> {
+    let mut archive = open(bytes, place)?;
+    let members: Vec<String> = archive.file_names().map(stripped).collect();
+    let Some(index) = members.iter().position(|member| member == name) else {
+        let message = format!("expected an array `{name}`, found {}", listed(members));
+        return Err(malformed(place, &message).help("store it under this name"));
+    };
+    let place = format!("{place}, array {name}");
+    unpack(&mut archive, index, &mut { FILE_BYTES }, &place)
+}
+
+fn open<'a>(bytes: &'a [u8], place: &str) -> Result<ZipArchive<Cursor<&'a [u8]>>, Diagnostic> {
+    ZipArchive::new(Cursor::new(bytes))
+        .map_err(|error| malformed(place, &format!("not a .npz archive: {error}")))
 }
 
 /// NumPy leaves the ending of a member's name away.

@@ -4,6 +4,7 @@ use nirc_ir::codes;
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Chan, Domain, HandlerKind, Op, Proc, Program, Role, Row, Stmt, Tensor};
 use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
+use nirc_ir::interpreter::Interpreter;
 
 use super::networks::yin_yang;
 use crate::HostSimulator;
@@ -70,6 +71,42 @@ fn a_channel_overflows_as_well() {
     let (code, place, message) = failure(&program, 2, &batch);
     assert_eq!((code, place.as_str()), (codes::DEVICE_LOSS, "pop2"));
     assert!(message.contains("received spikes"), "{message}");
+}
+
+/// Spikes that a delay holds back beyond the last bin count as all others do.
+#[test]
+fn spikes_that_nothing_is_left_to_take_count_towards_the_bound() {
+    let chan = Chan::new(1);
+    let mut program = yin_yang(1);
+    program.channels[chan].delay = 3;
+    let batch = Batch::random(&program, 11, &mut Rng::new(5));
+    let mut late = 0;
+    for sample in batch.samples() {
+        let mut host = HostSimulator::new(&program, 1).expect("a sound program");
+        host.run(Pass::Forward, &[sample], &mut Vec::new())
+            .expect("it fits");
+        let spikes = host.spikes(0, Proc::new(1)).expect("readable");
+        // Some are never taken, though they are not of the last bin.
+        let ends = program.ticks - 3..program.ticks - 1;
+        if !spikes.iter().any(|s| ends.contains(&s.tick)) {
+            continue;
+        }
+        late += 1;
+        for (bound, fits) in [(spikes.len(), true), (spikes.len() - 1, false)] {
+            let mut program = program.clone();
+            program.channels[chan].bound = Some(bound);
+            let mut host = HostSimulator::new(&program, 1).expect("a sound program");
+            let mut interpreter = Interpreter::new(&program);
+            let found = host.run(Pass::Forward, &[sample], &mut Vec::new());
+            let expected = interpreter.run(Pass::Forward, &[sample], &mut Vec::new());
+            assert_eq!(
+                [found.is_ok(), expected.is_ok()],
+                [fits; 2],
+                "bound {bound}"
+            );
+        }
+    }
+    assert!(late > 0, "no sample has a late spike");
 }
 
 #[test]

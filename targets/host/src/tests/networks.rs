@@ -1,7 +1,7 @@
 //! Networks as the compiler lowers them.
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule, Schedule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::network::{
@@ -104,11 +104,11 @@ fn options(ticks: u32, replicas: usize, loss: Loss, rule: Rule, record: bool) ->
         spike_bound: None,
         loss: Some(loss),
         adjoint: true,
+        regularise: Vec::new(),
         optimiser: Some(Optimiser {
-            rule,
-            learning_rate: 1e-2,
             weight_decay: 1e-6,
-            decay_per_batch: 0.99,
+            schedule: Schedule::Exponential { factor: 0.99 },
+            ..Optimiser::new(rule, 1e-2)
         }),
         record: record("pop1"),
         events: None,
@@ -176,8 +176,20 @@ fn layers_of_many_sizes() {
             },
         ] {
             let network = network(sizes, eventprop(), PLAIN, &mut rng);
-            let program =
-                lower(&network, &options(14, 3, loss, Rule::Sgd, true)).expect("it lowers");
+            let program = lower(
+                &network,
+                &options(
+                    14,
+                    3,
+                    loss,
+                    Rule::Sgd {
+                        momentum: 0.0,
+                        nesterov: false,
+                    },
+                    true,
+                ),
+            )
+            .expect("it lowers");
             assert_agrees(&program, 9, 2, Isa::detect());
         }
     }

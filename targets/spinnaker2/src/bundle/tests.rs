@@ -73,12 +73,14 @@ fn program(hidden: usize, replicas: usize) -> Program {
             beta: 100.0,
         }),
         adjoint: true,
-        optimiser: Some(Optimiser {
-            rule: Rule::Sgd,
-            learning_rate: 0.1,
-            weight_decay: 0.0,
-            decay_per_batch: 1.0,
-        }),
+        regularise: Vec::new(),
+        optimiser: Some(Optimiser::new(
+            Rule::Sgd {
+                momentum: 0.0,
+                nesterov: false,
+            },
+            0.1,
+        )),
         record: Vec::new(),
         events: None,
     };

@@ -9,7 +9,7 @@
 
 use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{Body, Chan, Domain, HandlerKind, Op, Proc, Program, Row, Stmt};
+use nirc_ir::event::{Body, Chan, Domain, Handler, HandlerKind, Op, Proc, Program, Row, Stmt};
 
 use super::error::CodegenError;
 use super::memory::Plan;
@@ -95,32 +95,51 @@ pub(super) struct Shape {
     pub(super) taps: Taps,
 }
 
-/// The axes of a channel whose handler runs synapse by synapse; none otherwise, nor where there are no synapses.
-pub(super) fn shapes(program: &Program, chan: Chan) -> Vec<Shape> {
-    let channel = &program.channels[chan];
-    let handler = program.processes[channel.to].handler(HandlerKind::Event(chan));
-    let (Some(handler), Connection::Taps(axes)) = (handler, &channel.connection) else {
+/// The axes of the channel of a handler that runs synapse by synapse; none otherwise, nor where there are no
+/// synapses.
+pub(super) fn shapes(program: &Program, handler: &Handler) -> Vec<Shape> {
+    let axes = channel(handler.kind).map(|chan| &program.channels[chan].connection);
+    let (Domain::Synapses, Some(Connection::Taps(axes))) = (handler.domain, axes) else {
         return Vec::new();
     };
-    if handler.domain != Domain::Synapses {
-        return Vec::new();
-    }
     if axes.iter().any(|axis| axis.most() == 0) {
         return Vec::new();
     }
-    let weights = names_weights(&handler.body);
     let innermost = axes.iter().rposition(|axis| axis.most() > 1);
-    let shape = |(k, axis)| shape(axis, weights, innermost == Some(k));
+    let shape = |(k, axis)| shape(axis, &handler.body, innermost == Some(k));
     axes.iter().enumerate().map(shape).collect()
 }
 
-/// Whether a body asks for the weight of the synapse.
-pub(super) fn names_weights(body: &Body) -> bool {
-    let weight = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Op::LoadRow(_, Row::Synapse)));
-    body.stmts.iter().any(weight)
+/// The channel that a handler is for.
+pub(super) fn channel(kind: HandlerKind) -> Option<Chan> {
+    match kind {
+        HandlerKind::Event(chan) | HandlerKind::Message(chan) | HandlerKind::Gradient(chan) => {
+            Some(chan)
+        }
+        _ => None,
+    }
 }
 
-fn shape(axis: &Axis, weights: bool, innermost: bool) -> Shape {
+/// Whether a body asks for the weight of the synapse.
+fn names_weights(body: &Body) -> bool {
+    let loads = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Op::LoadRow(_, Row::Synapse)));
+    stores_weights(body) || body.stmts.iter().any(loads)
+}
+
+/// Whether a body stores beside the weight of the synapse, which others may share.
+pub(super) fn stores_weights(body: &Body) -> bool {
+    let stores = |stmt: &Stmt| matches!(stmt, Stmt::StoreRow(_, Row::Synapse, _));
+    body.stmts.iter().any(stores)
+}
+
+/// Whether it matters in which order synapses of different lanes are served, where they are so far apart.
+fn is_ordered(body: &Body, step: Step) -> bool {
+    let sends = |stmt: &Stmt| matches!(stmt, Stmt::Send(_));
+    body.stmts.iter().any(sends) || (step.weight == 0 && stores_weights(body))
+}
+
+fn shape(axis: &Axis, body: &Body, innermost: bool) -> Shape {
+    let weights = names_weights(body);
     let kept = |tap: &Tap| Tap {
         lane: tap.lane,
         weight: if weights { tap.weight } else { 0 },
@@ -131,8 +150,7 @@ fn shape(axis: &Axis, weights: bool, innermost: bool) -> Shape {
     let step = common_step(&places);
     let taps = match step {
         Some(mut step) => {
-            if innermost && step.lane < 0 {
-                // Different lanes do not mind in which order they are served.
+            if innermost && step.lane < 0 && !is_ordered(body, step) {
                 places.iter_mut().for_each(|taps| taps.reverse());
                 step = Step {
                     lane: -step.lane,
@@ -215,17 +233,31 @@ fn list(places: &[Vec<Tap>]) -> Taps {
     }
 }
 
+/// The handlers of a channel that run synapse by synapse.
+fn by_synapse(program: &Program, chan: Chan) -> impl Iterator<Item = &Handler> {
+    let process = &program.processes[program.channels[chan].to];
+    let kinds = [
+        HandlerKind::Event(chan),
+        HandlerKind::Message(chan),
+        HandlerKind::Gradient(chan),
+    ];
+    let handlers = kinds.into_iter().filter_map(|kind| process.handler(kind));
+    handlers.filter(|handler| handler.domain == Domain::Synapses)
+}
+
 /// The tables of a process, each under the name of the first axis that has it.
 pub(super) struct Tables(Vec<(String, Table)>);
 
 impl Tables {
     pub(super) fn new(program: &Program, proc: Proc) -> Self {
         let mut tables = Self(Vec::new());
+        let process = &program.processes[proc];
         for (chan, _) in program.incoming(proc) {
-            for (k, shape) in shapes(program, chan).iter().enumerate() {
-                for (part, table) in parts(shape) {
-                    let process = &program.processes[proc];
-                    tables.add(names::axis(process, chan, k, part), table);
+            for handler in by_synapse(program, chan) {
+                for (k, shape) in shapes(program, handler).iter().enumerate() {
+                    for (part, table) in parts(shape) {
+                        tables.add(names::axis(process, handler.kind, k, part), table);
+                    }
                 }
             }
         }
@@ -278,7 +310,11 @@ pub(super) fn plan(plan: &mut Plan, program: &Program, proc: Proc) -> Result<(),
         plan.values(name, words, "taps of an axis");
     }
     for (chan, _) in program.incoming(proc) {
-        let loops = shapes(program, chan).iter().filter(|s| s.most > 1).count();
+        let loops = by_synapse(program, chan).map(|handler| {
+            let shapes = shapes(program, handler);
+            shapes.iter().filter(|s| s.most > 1).count()
+        });
+        let loops = loops.max().unwrap_or(0);
         if loops > FEW {
             let name = names::loops(&program.processes[proc], chan);
             plan.words(
@@ -299,12 +335,15 @@ const CELLS: usize = 4;
 /// Whether halves can count what there is.
 fn check(program: &Program, proc: Proc) -> Result<(), CodegenError> {
     for (chan, channel) in program.incoming(proc) {
-        let handler = program.processes[proc].handler(HandlerKind::Event(chan));
-        let (Some(handler), Connection::Taps(axes)) = (handler, &channel.connection) else {
+        let Connection::Taps(axes) = &channel.connection else {
             continue;
         };
+        let mut handlers = by_synapse(program, chan).peekable();
+        if handlers.peek().is_none() {
+            continue;
+        }
         let largest = channel.connection.largest().map_or(0, |(_, weight)| weight);
-        let weights = if names_weights(&handler.body) {
+        let weights = if handlers.any(|handler| names_weights(&handler.body)) {
             largest
         } else {
             0

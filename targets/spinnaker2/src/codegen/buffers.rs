@@ -1,4 +1,5 @@
-//! What a process of a forward program keeps of its neighbours and of the bins of a segment.
+//! What a process keeps of its neighbours and of the bins of a segment. Programs that go backwards keep all spikes
+//! on tapes ([`super::plan`]); their window is [`abi::WINDOW`], and the segment a whole sample.
 //!
 //! Let `W` be the window, and a channel's *slack* `min(d - 1, W)`: a consumer begins step `c` when the producer
 //! has finished `c - slack` steps, a producer begins step `s` when the consumer has finished `s - W`.
@@ -6,7 +7,8 @@
 //! # Slots
 //! While a consumer is at step `c`, it has dealt with packets of the producer's steps up to `c + W` at most,
 //! and still needs those of bin `c - d`: `d + W + 1` slots go round, one a bin, for the channel of the largest
-//! delay. A slot is free again when the next step looks for packets.
+//! delay. A slot is free again when the next step looks for packets. Where a gradient asks for the values on the way
+//! back, there is a slot for every bin.
 //!
 //! # Rings
 //! When a process began step `c` it had dealt with all packets of the producer's steps below `c - slack`. From
@@ -48,11 +50,15 @@ impl<'a> Buffers<'a> {
 
     /// Whether there are several segments.
     pub(super) fn is_cut(&self) -> bool {
-        self.pacing.is_cut(self.program)
+        !self.program.has_adjoint() && self.pacing.is_cut(self.program)
     }
 
     fn window(&self) -> usize {
-        self.pacing.window as usize
+        let window = match self.program.has_adjoint() {
+            true => abi::WINDOW,
+            false => self.pacing.window,
+        };
+        window as usize
     }
 
     /// Processes that send something here, ascending.
@@ -75,13 +81,35 @@ impl<'a> Buffers<'a> {
 
     /// Bins of a producer that are kept at once; 0 if nothing of it is taken.
     pub(super) fn slots(&self, from: Proc) -> usize {
+        if self.keeps_tapes(from) {
+            return 0;
+        }
+        let ticks = self.program.ticks as usize;
+        if self.asks_back(from) {
+            return ticks;
+        }
         let delays = self.taken();
         let delays = delays.filter(|(chan, _)| self.program.channels[*chan].from == from);
-        let ticks = self.program.ticks as usize;
         delays
             .map(|(_, delay)| delay as usize + self.window() + 1)
             .max()
             .map_or(0, |slots| slots.min(ticks))
+    }
+
+    /// Whether what a process emits is kept on tapes, one a channel.
+    fn keeps_tapes(&self, from: Proc) -> bool {
+        self.program.has_adjoint() && self.spikes(from)
+    }
+
+    /// Whether gradients ask for the values of a process.
+    fn asks_back(&self, from: Proc) -> bool {
+        let process = &self.program.processes[self.proc];
+        let mut channels = self.program.incoming(self.proc);
+        channels.any(|(chan, channel)| {
+            let gradient = process.handler(HandlerKind::Gradient(chan));
+            let asks = gradient.is_some_and(|handler| names_payload(&handler.body));
+            asks && channel.from == from && channel.delay < self.program.ticks
+        })
     }
 
     /// Bytes of a producer's bin: where its spikes end and their lanes as halfwords, or its values.
@@ -101,7 +129,7 @@ impl<'a> Buffers<'a> {
 
     /// Steps that `neighbour` may lack when a step with the same number begins here; -1 if it has to be ahead.
     pub(super) fn slack(&self, neighbour: Proc) -> i64 {
-        let window = i64::from(self.pacing.window);
+        let window = i64::try_from(self.window()).unwrap_or(i64::MAX);
         let delays = self.program.incoming(self.proc);
         let delays = delays.filter(|(_, channel)| channel.from == neighbour);
         let slack = delays.map(|(_, channel)| i64::from(channel.delay) - 1);
@@ -109,7 +137,7 @@ impl<'a> Buffers<'a> {
     }
 
     /// Steps of a neighbour whose packets can wait at once.
-    fn steps(&self, neighbour: Proc) -> usize {
+    pub(super) fn steps(&self, neighbour: Proc) -> usize {
         let between = self.program.channels.values().filter(|channel| {
             let ends = (channel.from, channel.to);
             ends == (self.proc, neighbour) || ends == (neighbour, self.proc)
@@ -181,7 +209,7 @@ impl<'a> Buffers<'a> {
         Ok(plan)
     }
 
-    fn plan_cursors(&self, plan: &mut Plan) {
+    pub(super) fn plan_cursors(&self, plan: &mut Plan) {
         let process = &self.program.processes[self.proc];
         let kept = || self.producers().into_iter().filter(|&p| self.slots(p) > 0);
         for from in kept() {
@@ -198,10 +226,23 @@ impl<'a> Buffers<'a> {
             }
         }
         for (chan, _) in self.taken() {
-            let producer = &self.program.processes[self.program.channels[chan].from];
+            let from = self.program.channels[chan].from;
+            if self.keeps_tapes(from) {
+                continue;
+            }
+            let producer = &self.program.processes[from];
             let read = names::slot_read(process, chan);
             let slots = names::slots(process, producer);
             plan.pointer(read, (slots, 0), "the slot of the bin that is taken next");
+        }
+    }
+
+    /// A source's rows of given values.
+    pub(super) fn plan_given(&self, plan: &mut Plan) {
+        let process = &self.program.processes[self.proc];
+        if process.output == Output::Given {
+            let bytes = (self.rows() as u64).saturating_mul(4 * process.lanes as u64);
+            plan.bytes(tape::given(&process.name), bytes, "input values");
         }
     }
 
@@ -209,8 +250,7 @@ impl<'a> Buffers<'a> {
         let process = &self.program.processes[self.proc];
         let bytes = |row: u32| (self.rows() as u64).saturating_mul(row.into());
         if process.output == Output::Given {
-            let row = word(4 * process.lanes);
-            plan.bytes(tape::given(&process.name), bytes(row), "input values");
+            self.plan_given(plan);
         } else if process.role == Role::Source {
             let raster = tape::raster(&process.name);
             plan.bytes(raster, bytes(self.raster_row()), "input spikes");
@@ -220,7 +260,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    fn plan_slots(&self, plan: &mut Plan) {
+    pub(super) fn plan_slots(&self, plan: &mut Plan) {
         let process = &self.program.processes[self.proc];
         for from in self.producers() {
             let slots = self.slots(from);
@@ -258,6 +298,12 @@ impl<'a> Buffers<'a> {
 pub(super) fn names_bin(body: &Body) -> bool {
     let bin = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Op::Tick));
     names_row(body) || body.stmts.iter().any(bin)
+}
+
+/// Whether a body asks for what arrived.
+pub(super) fn names_payload(body: &Body) -> bool {
+    let payload = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Op::Payload));
+    body.stmts.iter().any(payload)
 }
 
 /// Whether a body reaches an array by bin.

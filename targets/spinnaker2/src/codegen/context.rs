@@ -90,6 +90,12 @@ impl Context<'_> {
         self.memory.addr(&names::field(self.process(), field))
     }
 
+    /// Address of the word that points to the errors of the values at hand, as they came over a channel.
+    pub(super) fn value_errors(&self, chan: Chan) -> u32 {
+        let read = names::value_errors_read(self.process(), chan);
+        self.memory.addr(&read)
+    }
+
     /// Address of the errors that came over a channel.
     pub(super) fn error(&self, chan: Chan) -> u32 {
         self.memory.addr(&names::error(self.name(), chan))

@@ -9,24 +9,22 @@
 //! arrives from then on belongs to the next sample, even if a neighbour got its command first. Own tapes
 //! stay for the host to read, until the next command.
 //!
-//! What is special to programs that do not go backwards stands in [`super::stream`].
+//! What is special to programs that go backwards stands in [`super::adjoint`], what is special to others in
+//! [`super::stream`].
 
 use std::collections::BTreeSet;
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{ArrayKind, Chan, HandlerKind, Output, Proc, Role};
 
-use super::buffers::names_bin;
-use super::comms::{Comms, Exits, Packet, orr_const, word_at, words};
+use super::comms::{Comms, Exits, Packet};
 use super::context::Context;
 use super::names;
 use super::plan::Fill;
-use crate::abi::{self, INDEX_BITS, Kind, Status, WINDOW, tape};
-use crate::thumb::Reg::{R0, R1, R2, R3, R9, R10, R11, R12};
+use crate::abi::{self, Kind};
+use crate::thumb::Reg::{R0, R1, R2, R11};
 use crate::thumb::SReg::S0;
-use crate::thumb::{
-    Addr, Assembler, CompareOp, Cond, Inst, Label, LoadOp, Reg, SReg, Shift, Src, StoreOp,
-};
+use crate::thumb::{Addr, Assembler, CompareOp, Cond, Inst, Label, Reg, SReg, Src};
 
 /// Functions that handlers are called by.
 pub(super) struct Handlers {
@@ -59,20 +57,16 @@ pub(super) enum Need {
 }
 
 /// It has finished as many steps.
-const LEVEL: i64 = 0;
-/// It has finished one step more.
-const AHEAD: i64 = -1;
-/// It is no more than the window behind.
-const NEAR: i64 = WINDOW as i64;
+pub(super) const LEVEL: i64 = 0;
 
 /// Subroutines of the driver.
 pub(super) struct Routines {
     drain: Label,
     pub(super) wait_forward: Label,
-    wait_adjoint: Label,
+    pub(super) wait_adjoint: Label,
     wait_end: Label,
     marker: Label,
-    error: Label,
+    pub(super) error: Label,
     pub(super) send: Label,
     send_payload: Label,
     pub(super) send_values: Label,
@@ -123,11 +117,11 @@ impl<'a> Driver<'a> {
     }
 
     /// Whether any process of the program has adjoint steps; this one has, too, unless it is a source.
-    fn has_adjoint(&self) -> bool {
+    pub(super) fn has_adjoint(&self) -> bool {
         self.context.program.has_adjoint()
     }
 
-    fn runs_adjoint(&self) -> bool {
+    pub(super) fn runs_adjoint(&self) -> bool {
         self.has_adjoint() && self.role() != Role::Source
     }
 
@@ -180,7 +174,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Goes to `to` unless the command has this flag.
-    fn unless(&self, asm: &mut Assembler, flag: u32, to: Label) {
+    pub(super) fn unless(&self, asm: &mut Assembler, flag: u32, to: Label) {
         asm.emit(Inst::ldr(R0, self.comms.control(names::FLAGS)));
         asm.emit(Inst::tst(R0, flag));
         asm.b_if(Cond::Eq, to);
@@ -199,7 +193,7 @@ impl<'a> Driver<'a> {
         asm.bind(keep);
     }
 
-    fn fill(&self, asm: &mut Assembler, fills: &[Fill]) {
+    pub(super) fn fill(&self, asm: &mut Assembler, fills: &[Fill]) {
         for fill in fills {
             asm.mov_const(R0, fill.addr);
             asm.mov_const(R1, fill.words);
@@ -210,31 +204,11 @@ impl<'a> Driver<'a> {
 
     /// Start of a sample.
     fn start(&self, asm: &mut Assembler) {
-        let process = self.context.process();
         self.annotate(asm, "start of a sample");
         let fills = super::plan::fills(self.context, |kind| self.per_sample(kind));
         self.fill(asm, &fills);
-        if !self.has_adjoint() {
-            return;
-        }
-        asm.emit(Inst::mov(R0, 0));
-        if process.tape.is_some() && self.role() != Role::Source {
-            asm.emit(Inst::str(
-                R0,
-                self.comms.control(&tape::count(&process.name)),
-            ));
-        }
-        for chan in names::error_channels(self.context.program, self.context.proc) {
-            let [next, end, bin] = names::error_cursor(process, chan);
-            asm.emit(Inst::str(R0, self.comms.control(&next)));
-            asm.emit(Inst::str(R0, self.comms.control(&end)));
-            asm.mov_const(R1, self.ticks() - 1);
-            asm.emit(Inst::str(R1, self.comms.control(&bin)));
-        }
-        for (chan, _) in self.context.program.incoming(self.context.proc) {
-            asm.mov_const(R1, self.input(names::input_source, chan));
-            asm.mov_const(R2, self.input(names::input_start, chan));
-            asm.emit(Inst::str(R1, Addr::at(R2)));
+        if self.has_adjoint() {
+            self.start_tapes(asm);
         }
     }
 
@@ -245,121 +219,6 @@ impl<'a> Driver<'a> {
             ArrayKind::Trace => self.has_adjoint(),
             _ => false,
         }
-    }
-
-    fn input(&self, name: fn(&nirc_ir::event::Process, Chan) -> String, chan: Chan) -> u32 {
-        self.context
-            .memory
-            .addr(&name(self.context.process(), chan))
-    }
-
-    fn forward(&self, asm: &mut Assembler) {
-        self.annotate(asm, "forward");
-        asm.emit(Inst::mov(R11, 0));
-        if self.role() == Role::Source {
-            self.input_list(asm);
-        }
-        let again = asm.here();
-        asm.bl(self.routines.wait_forward);
-        asm.emit(Inst::str(R11, self.comms.control(names::BIN)));
-        match self.role() {
-            Role::Source => self.source_step(asm),
-            Role::Loss => self.loss_step(asm),
-            Role::Neurons | Role::Optimiser(_) => self.neuron_step(asm),
-        }
-        self.annotate(asm, "forward");
-        self.mark(asm);
-        asm.emit(Inst::add(R11, R11, 1));
-        compare(asm, R11, self.ticks(), R0);
-        asm.b_if(Cond::Ne, again);
-    }
-
-    /// r9 and r10 become start and end of the sample's input.
-    fn input_list(&self, asm: &mut Assembler) {
-        let process = &self.context.process().name;
-        asm.mov_const(R9, self.context.memory.addr(&tape::input(process)));
-        asm.mov_const(R10, self.context.memory.addr(&tape::input_count(process)));
-        asm.emit(Inst::ldr(R10, Addr::at(R10)));
-        asm.emit(Inst::add(R10, R9, words(R10)));
-    }
-
-    fn source_step(&self, asm: &mut Assembler) {
-        let over = asm.label();
-        let again = asm.here();
-        asm.emit(Inst::cmp(R9, R10));
-        asm.b_if(Cond::Eq, over);
-        asm.emit(Inst::ldr(R0, Addr::at(R9)));
-        asm.emit(Inst::cmp(R11, Src::Reg(R0, Shift::Lsr(16))));
-        asm.b_if(Cond::Ne, over);
-        asm.emit(Inst::add(R9, R9, 4));
-        if self
-            .context
-            .program
-            .outgoing(self.context.proc)
-            .next()
-            .is_some()
-        {
-            asm.emit(extract_half(R0, R0));
-            self.comms.own_key(asm, self.spike_key(), Some(R0));
-            asm.bl(self.routines.send);
-        }
-        asm.b(again);
-        asm.bind(over);
-    }
-
-    fn neuron_step(&self, asm: &mut Assembler) {
-        let silent = asm.label();
-        asm.emit(Inst::cmp(R11, 0));
-        asm.b_if(Cond::Eq, silent);
-        self.neuron_events(asm);
-        if let Some(tick) = self.handlers.get(HandlerKind::Tick) {
-            asm.bl(tick);
-        }
-        asm.bind(silent);
-        let process = self.context.process();
-        if process.tape.is_some() {
-            asm.comment("end of this bin's own spikes");
-            asm.emit(Inst::ldr(
-                R0,
-                self.comms.control(&tape::count(&process.name)),
-            ));
-            asm.mov_const(R1, self.context.memory.addr(&names::own_start(process)));
-            asm.emit(Inst::add(R1, R1, words(R11)));
-            asm.emit(Inst::str(R0, Addr::Offset(R1, 4)));
-        }
-    }
-
-    /// Spikes that arrive are of the bin before this one, and so is what their handlers call the bin.
-    fn neuron_events(&self, asm: &mut Assembler) {
-        let bin = self.comms.control(names::BIN);
-        let handlers = &self.context.process().handlers;
-        let mut events = handlers
-            .iter()
-            .filter(|h| matches!(h.kind, HandlerKind::Event(_)));
-        let told = events.any(|h| names_bin(&h.body));
-        if told {
-            asm.emit(Inst::sub(R0, R11, 1));
-            asm.emit(Inst::str(R0, bin));
-        }
-        for (chan, _) in self.context.program.incoming(self.context.proc) {
-            if let Some(event) = self.handlers.get(HandlerKind::Event(chan)) {
-                asm.emit(Inst::sub(R0, R11, 1));
-                self.for_inputs(asm, chan, event, |_, _| {});
-            }
-        }
-        if told {
-            asm.emit(Inst::str(R11, bin));
-        }
-    }
-
-    fn loss_step(&self, asm: &mut Assembler) {
-        for (chan, _) in self.context.program.incoming(self.context.proc) {
-            if let Some(event) = self.handlers.get(HandlerKind::Event(chan)) {
-                asm.emit(Inst::mov(R0, R11));
-                self.for_inputs(asm, chan, event, |_, _| {});
-            }
-        }
-        self.turn(asm);
     }
 
     /// After the last bin, the turn.
@@ -375,133 +234,6 @@ impl<'a> Driver<'a> {
             asm.bl(turn);
         }
         asm.bind(more);
-    }
-
-    /// Calls a handler for each spike of a channel in the bin that r0 holds.
-    fn for_inputs(
-        &self,
-        asm: &mut Assembler,
-        chan: Chan,
-        handler: Label,
-        after: impl Fn(&mut Assembler, Chan),
-    ) {
-        asm.comment(format!("spikes of {chan}"));
-        asm.mov_const(R1, self.input(names::input_start, chan));
-        asm.emit(Inst::add(R0, R1, words(R0)));
-        asm.emit(Inst::LoadPair {
-            rt: R9,
-            rt2: R10,
-            addr: Addr::at(R0),
-        });
-        let (again, over) = (asm.label(), asm.label());
-        asm.emit(Inst::cmp(R9, R10));
-        asm.b_if(Cond::Eq, over);
-        asm.bind(again);
-        asm.emit(Inst::Load {
-            op: LoadOp::Ldrh,
-            rt: R0,
-            addr: Addr::Post(R9, 2),
-        });
-        asm.bl(handler);
-        after(asm, chan);
-        asm.emit(Inst::cmp(R9, R10));
-        asm.b_if(Cond::Ne, again);
-        asm.bind(over);
-    }
-
-    fn adjoint(&self, asm: &mut Assembler) {
-        let (over, steps) = (asm.label(), 2 * self.ticks() - 1);
-        self.annotate(asm, "adjoint");
-        self.unless(asm, abi::ADJOINT, over);
-        if !self.runs_adjoint() {
-            asm.comment("its neighbours' last step");
-            asm.mov_const(R11, steps);
-            asm.bind(over);
-            return;
-        }
-        let again = asm.here();
-        asm.bl(self.routines.wait_adjoint);
-        asm.mov_const(R0, steps - 1);
-        asm.emit(Inst::sub(R0, R0, R11));
-        asm.emit(Inst::str(R0, self.comms.control(names::BIN)));
-        self.adjoint_step(asm);
-        self.mark(asm);
-        asm.emit(Inst::add(R11, R11, 1));
-        compare(asm, R11, steps, R0);
-        asm.b_if(Cond::Ne, again);
-        asm.bind(over);
-    }
-
-    fn adjoint_step(&self, asm: &mut Assembler) {
-        let bin = self.comms.control(names::BIN);
-        let incoming: Vec<Chan> = self
-            .context
-            .program
-            .incoming(self.context.proc)
-            .map(|(chan, _)| chan)
-            .collect();
-        for &chan in &incoming {
-            if let Some(message) = self.handlers.get(HandlerKind::Message(chan)) {
-                asm.emit(Inst::ldr(R0, bin));
-                self.for_inputs(asm, chan, message, |asm, chan| self.send_error(asm, chan));
-            }
-        }
-        if let Some(tick) = self.handlers.get(HandlerKind::AdjointTick) {
-            asm.bl(tick);
-        }
-        if let Some(spike) = self.handlers.get(HandlerKind::Spike) {
-            self.own_spikes(asm, spike);
-        }
-        for &chan in &incoming {
-            if let Some(gradient) = self.handlers.get(HandlerKind::Gradient(chan)) {
-                asm.emit(Inst::ldr(R0, bin));
-                self.for_inputs(asm, chan, gradient, |_, _| {});
-            }
-        }
-        if let Some(tick) = self.handlers.get(HandlerKind::GradientTick) {
-            asm.bl(tick);
-        }
-    }
-
-    /// Sends s0 to the source that was taken last.
-    fn send_error(&self, asm: &mut Assembler, chan: Chan) {
-        let from = self.context.program.channels[chan].from;
-        if self.context.program.processes[from].role == Role::Source {
-            // Nobody listens.
-            return;
-        }
-        asm.emit(Inst::Load {
-            op: LoadOp::Ldrh,
-            rt: R0,
-            addr: Addr::Offset(R9, -2),
-        });
-        let key = abi::key(0, chan_number(chan), Kind::Error, 0);
-        orr_const(asm, R0, R0, key, R1);
-        asm.bl(self.routines.error);
-    }
-
-    /// Calls the handler for each own spike of the bin after this one.
-    fn own_spikes(&self, asm: &mut Assembler, handler: Label) {
-        asm.comment("own spikes of the bin above");
-        asm.emit(Inst::ldr(R0, self.comms.control(names::BIN)));
-        let starts = names::own_start(self.context.process());
-        asm.mov_const(R1, self.context.memory.addr(&starts));
-        asm.emit(Inst::add(R1, R1, words(R0)));
-        asm.emit(Inst::LoadPair {
-            rt: R9,
-            rt2: R10,
-            addr: Addr::Offset(R1, 4),
-        });
-        let (again, over) = (asm.label(), asm.label());
-        asm.emit(Inst::cmp(R9, R10));
-        asm.b_if(Cond::Eq, over);
-        asm.bind(again);
-        asm.emit(Inst::mov(R0, R9));
-        asm.bl(handler);
-        asm.emit(Inst::add(R9, R9, 1));
-        asm.emit(Inst::cmp(R9, R10));
-        asm.b_if(Cond::Ne, again);
-        asm.bind(over);
     }
 
     /// Tells the neighbours that a step is finished.
@@ -522,15 +254,8 @@ impl<'a> Driver<'a> {
         for neighbour in neighbours {
             asm.emit(Inst::str(R0, self.progress(neighbour)));
         }
-        if !self.has_adjoint() {
-            self.rewind(asm);
-            return;
-        }
-        for (chan, _) in self.context.program.incoming(self.context.proc) {
-            let next = names::input_next(self.context.process(), chan);
-            asm.mov_const(R0, self.input(names::input_source, chan));
-            asm.emit(Inst::str(R0, self.comms.control(&next)));
-        }
+        self.rewind(asm);
+        self.rewind_tapes(asm);
     }
 
     pub(super) fn progress(&self, neighbour: Proc) -> Addr {
@@ -556,11 +281,7 @@ impl<'a> Driver<'a> {
 /// Waiting.
 impl Driver<'_> {
     fn waits(&self, asm: &mut Assembler) {
-        let forward = if self.has_adjoint() {
-            self.forward_needs()
-        } else {
-            self.stream_needs()
-        };
+        let forward = self.forward_needs();
         let label = self.routines.wait_forward;
         self.wait(asm, "wait.forward", label, &forward, self.is_limited());
         if self.runs_adjoint() {
@@ -568,47 +289,9 @@ impl Driver<'_> {
             let label = self.routines.wait_adjoint;
             self.wait(asm, "wait.adjoint", label, &adjoint, false);
         }
-        let backwards = self.has_adjoint();
-        let last = |p: Proc| match self.context.program.processes[p].role {
-            Role::Source if backwards => Need::Forward(p),
-            _ => Need::Within(p, LEVEL),
-        };
-        let end: Vec<Need> = self.neighbours().into_iter().map(last).collect();
+        let neighbours = self.neighbours().into_iter();
+        let end: Vec<Need> = neighbours.map(|p| self.last_need(p)).collect();
         self.wait(asm, "wait.end", self.routines.wait_end, &end, false);
-    }
-
-    fn forward_needs(&self) -> Vec<Need> {
-        let program = self.context.program;
-        let proc = self.context.proc;
-        let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
-        let consumers: BTreeSet<Proc> = program.outgoing(proc).map(|(_, c)| c.to).collect();
-        let slack = match self.role() {
-            Role::Loss => AHEAD,
-            _ => LEVEL,
-        };
-        let producers = producers.into_iter().map(|p| Need::Within(p, slack));
-        let consumers = consumers.into_iter().map(|c| Need::Within(c, NEAR));
-        producers.chain(consumers).collect()
-    }
-
-    fn adjoint_needs(&self) -> Vec<Need> {
-        let program = self.context.program;
-        let proc = self.context.proc;
-        let takes = |p: &Proc| program.processes[*p].role != Role::Source;
-        let senders: BTreeSet<Proc> = program
-            .outgoing(proc)
-            .filter(|(chan, _)| program.carries_errors(*chan))
-            .map(|(_, c)| c.to)
-            .collect();
-        let takers: BTreeSet<Proc> = program
-            .incoming(proc)
-            .filter(|(chan, _)| program.carries_errors(*chan))
-            .map(|(_, c)| c.from)
-            .filter(takes)
-            .collect();
-        let senders = senders.into_iter().map(|s| Need::Within(s, LEVEL));
-        let takers = takers.into_iter().map(|t| Need::Within(t, NEAR));
-        senders.chain(takers).collect()
     }
 
     /// A function that returns when the needs are met for the step in r11, and the step is below the limit.
@@ -680,9 +363,9 @@ impl Driver<'_> {
         );
         let neighbours = !self.neighbours().is_empty();
         let fires = self.role() == Role::Neurons && self.handlers.get(HandlerKind::Tick).is_some();
-        let sends_errors = program.incoming(proc).any(|(chan, c)| {
-            program.carries_errors(chan) && program.processes[c.from].role != Role::Source
-        });
+        let sends_errors = program
+            .incoming(proc)
+            .any(|(chan, _)| program.carries_errors(chan));
         if fires && self.has_adjoint() {
             self.fire(asm);
         } else if fires {
@@ -708,7 +391,8 @@ impl Driver<'_> {
 
     fn fills_anything(&self) -> bool {
         let filled = |kind| matches!(kind, ArrayKind::Gradient(_)) || self.per_sample(kind);
-        !super::plan::fills(self.context, filled).is_empty()
+        let late = self.has_adjoint() && !self.fillers().is_empty();
+        late || !super::plan::fills(self.context, filled).is_empty()
     }
 
     fn deal(&self, asm: &mut Assembler, packet: Packet, exits: Exits) {
@@ -718,6 +402,9 @@ impl Driver<'_> {
             Packet::Spike(from) => self.stream_received(asm, from),
             Packet::Value(from) => self.stream_value(asm, from),
             Packet::Marker(from) => self.stream_progressed(asm, from),
+            Packet::Error(chan) if self.context.program.carries_values(chan) => {
+                self.value_error_received(asm, chan);
+            }
             Packet::Error(chan) => self.error_received(asm, chan, exits),
             Packet::Command => {
                 if self.is_limited() {
@@ -728,176 +415,6 @@ impl Driver<'_> {
                 asm.emit(Inst::str(R2, self.comms.control(names::COMMAND)));
             }
             Packet::Ready(_) => {}
-        }
-    }
-
-    fn channels_from(&self, from: Proc) -> impl Iterator<Item = Chan> + '_ {
-        let incoming = self.context.program.incoming(self.context.proc);
-        incoming
-            .filter(move |(_, c)| c.from == from)
-            .map(|(chan, _)| chan)
-    }
-
-    /// Appends the lane in r0 to the tapes of the channels from `from`.
-    fn received(&self, asm: &mut Assembler, from: Proc, exits: Exits) {
-        for chan in self.channels_from(from) {
-            let process = self.context.process();
-            let next = self.comms.control(&names::input_next(process, chan));
-            let bound = super::plan::channel_bound(self.context.program, chan).saturating_mul(2);
-            let end = self
-                .input(names::input_source, chan)
-                .saturating_add(word(bound));
-            let room = asm.label();
-            asm.emit(Inst::ldr(R2, next));
-            asm.mov_const(R3, end);
-            asm.emit(Inst::cmp(R2, R3));
-            asm.b_if(Cond::Ne, room);
-            asm.mov_const(R0, (Status::InputTapeFull as u32) << 16 | chan_number(chan));
-            asm.b(exits.complain);
-            asm.bind(room);
-            asm.emit(Inst::Store {
-                op: StoreOp::Strh,
-                rt: R0,
-                addr: Addr::Post(R2, 2),
-            });
-            asm.emit(Inst::str(R2, next));
-        }
-    }
-
-    /// Counts a marker; a producer's closes a bin.
-    fn progressed(&self, asm: &mut Assembler, from: Proc, exits: Exits) {
-        asm.emit(Inst::ldr(R2, self.progress(from)));
-        asm.emit(Inst::add(R2, R2, 1));
-        asm.emit(Inst::str(R2, self.progress(from)));
-        let channels: Vec<Chan> = self.channels_from(from).collect();
-        if channels.is_empty() {
-            return;
-        }
-        if self.context.program.processes[from].role != Role::Source {
-            compare(asm, R2, self.ticks(), R3);
-            asm.b_if(Cond::Hi, exits.done);
-        }
-        for chan in channels {
-            let next = names::input_next(self.context.process(), chan);
-            asm.emit(Inst::ldr(R3, self.comms.control(&next)));
-            asm.mov_const(R1, self.input(names::input_start, chan));
-            asm.emit(Inst::str(R3, word_at(R1, R2)));
-        }
-    }
-
-    /// Puts the error in r2 beside the own spike it is for.
-    ///
-    /// A consumer sends errors bin by bin downwards from T-2, and in each bin in the order of our tape.
-    fn error_received(&self, asm: &mut Assembler, chan: Chan, exits: Exits) {
-        let process = self.context.process();
-        let [next, end, bin] = names::error_cursor(process, chan).map(|n| self.comms.control(&n));
-        let (again, found, astray) = (asm.label(), asm.label(), asm.label());
-        asm.bind(again);
-        asm.emit(Inst::ldr(R1, next));
-        asm.emit(Inst::ldr(R3, end));
-        asm.emit(Inst::cmp(R1, R3));
-        asm.b_if(Cond::Ne, found);
-        asm.comment("on to the bin below");
-        asm.emit(Inst::ldr(R1, bin));
-        asm.emit(Inst::subs(R1, R1, 1));
-        asm.b_if(Cond::Mi, astray);
-        asm.emit(Inst::str(R1, bin));
-        asm.mov_const(R3, self.context.memory.addr(&names::own_start(process)));
-        asm.emit(Inst::add(R3, R3, words(R1)));
-        asm.emit(Inst::ldr(R1, Addr::at(R3)));
-        asm.emit(Inst::str(R1, next));
-        asm.emit(Inst::ldr(R3, Addr::Offset(R3, 4)));
-        asm.emit(Inst::str(R3, end));
-        asm.b(again);
-        asm.bind(astray);
-        asm.emit(Inst::lsr(R0, R0, 16));
-        asm.emit(Inst::orr(R0, R0, (Status::UnknownKey as u32) << 16));
-        asm.b(exits.complain);
-        asm.bind(found);
-        asm.mov_const(R3, self.context.spike_places());
-        asm.emit(Inst::Load {
-            op: LoadOp::Ldr,
-            rt: R3,
-            addr: word_at(R3, R1),
-        });
-        asm.comment("the same lane?");
-        asm.emit(Inst::Alu {
-            op: crate::thumb::AluOp::Eor,
-            s: false,
-            rd: R3,
-            rn: R3,
-            src: R0.into(),
-        });
-        asm.emit(Inst::lsls(R3, R3, 32 - INDEX_BITS));
-        asm.b_if(Cond::Ne, astray);
-        asm.mov_const(R3, self.context.error(chan));
-        asm.emit(Inst::str(R2, word_at(R3, R1)));
-        asm.emit(Inst::add(R1, R1, 1));
-        asm.emit(Inst::str(R1, next));
-    }
-
-    /// `fire`: records and emits a spike; r0 = lane, s0 on = the fields. Changes r0 to r3 and r12.
-    fn fire(&self, asm: &mut Assembler) {
-        let process = self.context.process();
-        asm.place_pool();
-        self.annotate(asm, "record and emit a spike");
-        asm.function("fire", self.context.labels.fire);
-        asm.mov_const(R12, self.context.memory.addr(super::comms::CONTROL));
-        let at = |name: &str| Addr::Offset(R12, self.comms.offset(name));
-        let full = process.tape.as_ref().map(|tape| {
-            let full = asm.label();
-            let count = at(&tape::count(&process.name));
-            asm.emit(Inst::ldr(R1, count));
-            let bound = super::plan::tape_bound(self.context.program, self.context.proc);
-            compare(asm, R1, word(bound), R2);
-            asm.b_if(Cond::Cs, full);
-            asm.emit(Inst::ldr(R3, at(names::BIN)));
-            asm.emit(Inst::orr(R3, R0, Src::Reg(R3, Shift::Lsl(16))));
-            asm.mov_const(R2, self.context.spike_places());
-            asm.emit(Inst::str(R3, word_at(R2, R1)));
-            for (index, field) in tape.fields.iter().enumerate() {
-                asm.comment(field.as_str());
-                asm.mov_const(R2, self.context.field(index));
-                asm.emit(Inst::add(R2, R2, words(R1)));
-                asm.emit(Inst::vstr(SReg::ALL[index], R2, 0));
-            }
-            let errors = names::error_channels(self.context.program, self.context.proc);
-            if !errors.is_empty() {
-                asm.comment("no error yet");
-                asm.emit(Inst::mov(R3, 0));
-            }
-            for chan in errors {
-                asm.mov_const(R2, self.context.error(chan));
-                asm.emit(Inst::str(R3, word_at(R2, R1)));
-            }
-            asm.emit(Inst::add(R1, R1, 1));
-            asm.emit(Inst::str(R1, count));
-            full
-        });
-        if self
-            .context
-            .program
-            .outgoing(self.context.proc)
-            .next()
-            .is_some()
-        {
-            asm.emit(Inst::ldr(R1, at(names::CONFIG)));
-            asm.emit(Inst::orr(R0, R0, R1));
-            orr_const(asm, R0, R0, self.spike_key(), R1);
-            asm.b(self.routines.send);
-        } else {
-            asm.emit(Inst::ret());
-        }
-        if let Some(full) = full {
-            let told = asm.label();
-            asm.bind(full);
-            asm.emit(Inst::ldr(R1, at(names::STATUS)));
-            asm.cbnz(R1, told);
-            let code = (Status::SpikeTapeFull as u32) << 16 | number(self.context.proc);
-            asm.mov_const(R1, code);
-            asm.emit(Inst::str(R1, at(names::STATUS)));
-            asm.bind(told);
-            asm.emit(Inst::ret());
         }
     }
 
@@ -975,7 +492,7 @@ pub(super) fn compare(asm: &mut Assembler, reg: Reg, value: u32, scratch: Reg) {
 }
 
 /// The low half of a register.
-fn extract_half(to: Reg, from: Reg) -> Inst {
+pub(super) fn extract_half(to: Reg, from: Reg) -> Inst {
     Inst::Extend {
         op: crate::thumb::ExtendOp::Uxth,
         rd: to,
@@ -984,14 +501,14 @@ fn extract_half(to: Reg, from: Reg) -> Inst {
 }
 
 /// Number of a process in keys; [`super::plan`] checks that it fits.
-fn number(proc: Proc) -> u32 {
+pub(super) fn number(proc: Proc) -> u32 {
     word(proc.index())
 }
 
-fn chan_number(chan: Chan) -> u32 {
+pub(super) fn chan_number(chan: Chan) -> u32 {
     word(chan.index())
 }
 
-fn word(number: usize) -> u32 {
+pub(super) fn word(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

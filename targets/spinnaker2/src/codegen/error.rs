@@ -14,6 +14,16 @@ pub enum CodegenError {
         /// What the group holds.
         found: String,
     },
+    /// Optimisers that depend on one another would run on several PEs.
+    #[error(
+        "the sum of measures takes all optimisers on one PE; of these, `{elsewhere}` would not be beside `{here}`"
+    )]
+    Measures {
+        /// The optimisers of this PE.
+        here: String,
+        /// Those that measure, elsewhere.
+        elsewhere: String,
+    },
     /// The firmware runs ticks.
     #[error("spikes have exact times, and the firmware runs ticks")]
     ExactTimes,

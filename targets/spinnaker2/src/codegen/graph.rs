@@ -8,6 +8,7 @@
 //! That names exist, that places are told apart by their names and that a fold's scalar stands alone is what
 //! the verifier has seen to.
 
+use super::lags::Lags;
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
     Array, Binary, Chan, Cmp, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op,
@@ -52,11 +53,11 @@ pub(super) enum Place {
     Coef(Coef),
     /// A field of the own spike at hand.
     Field(usize),
-    /// The error that came over a channel for the own spike at hand.
+    /// The error that came over a channel for the own spike or value at hand.
     Error(Chan),
     /// The lane's element of the array that the caller points to.
     Remote,
-    /// The value that the event brought, where the caller points to.
+    /// The value that the event brought, or the sum of measures, where the caller points to.
     Payload,
 }
 
@@ -306,11 +307,13 @@ impl Builder<'_> {
     fn payload(&mut self) -> Id {
         match self.handler.kind {
             HandlerKind::Gather => return self.load(Place::Remote),
-            HandlerKind::Event(_) => return self.load(Place::Payload),
+            HandlerKind::Event(_) | HandlerKind::Gradient(_) | HandlerKind::Schedule => {
+                return self.load(Place::Payload);
+            }
             _ => {}
         }
         let mut sum = None;
-        for chan in super::names::error_channels(self.program, self.proc) {
+        for chan in Lags::new(self.program).errors(self.proc) {
             let error = self.load(Place::Error(chan));
             sum = Some(match sum {
                 None => error,

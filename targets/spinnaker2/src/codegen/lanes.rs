@@ -2,8 +2,8 @@
 //!
 //! # Calls
 //! A handler is a function: the source, the entry of the tape or the address of the replica's array in r0, the
-//! address of the value that an event brought in r1, the error it sends in s0. It keeps r8 to r11 and the stack pointer; everything else may change. r12 is
-//! scratch throughout.
+//! address of the value that an event brought, or a gradient is for, in r1, what it sends in s0. It keeps r8 to
+//! r11 and the stack pointer; everything else may change. r12 is scratch throughout.
 //!
 //! # Lanes
 //! A body over lanes runs in blocks, as many lanes at once as the float registers can hold; a shorter block
@@ -14,6 +14,7 @@ mod synapses;
 
 use nirc_ir::event::{Binary, Cmp, Domain, Handler, HandlerKind, Row, Unary};
 
+use super::axes;
 use super::context::Context;
 use super::error::CodegenError;
 use super::graph::{Folded, Graph, Id, Node, Place, Slot};
@@ -39,7 +40,7 @@ pub(super) fn emit(
     symbol: &str,
     label: Label,
 ) -> Result<(), CodegenError> {
-    if let (HandlerKind::Event(chan), Domain::Synapses) = (handler.kind, handler.domain) {
+    if let (Some(chan), Domain::Synapses) = (axes::channel(handler.kind), handler.domain) {
         return synapses::emit(asm, context, (handler, chan), symbol, label);
     }
     let graph = Graph::new(context.program, context.proc, handler);
@@ -138,6 +139,8 @@ enum Access {
     Beside(Reg, i32),
     /// At a distance from a pointer that stays.
     Fixed(Reg, i32),
+    /// Through r12, each time anew, for want of registers.
+    Anew(Origin, u32),
     /// At a distance from a pointer to the first synapse of a block, each one so many elements on.
     Stepped { reg: Reg, distance: i32, step: i32 },
 }
@@ -151,6 +154,8 @@ enum Origin {
     Lane,
     /// A constant and the entry of the tape.
     Entry,
+    /// Where a word of memory points.
+    Cursor,
     /// A constant and so many bytes a source.
     Source(u32),
     /// A constant, so many bytes a bin, and the lane if there is one.
@@ -216,7 +221,7 @@ impl Core {
         if graph.domain == Domain::Lanes {
             core.running(&places, &mut pool)?;
         } else {
-            core.fixed(&places, &mut pool)?;
+            core.fixed(places, &mut pool, leaf)?;
         }
         let used = core.pointers.iter().map(|p| p.reg).chain(core.counter);
         core.saved = used.filter(|reg| KEPT.contains(reg)).collect();
@@ -264,18 +269,29 @@ impl Core {
         Some(())
     }
 
-    /// A pointer for all places near each other.
+    /// A pointer for all places near each other; where registers run out and no subroutine changes r0 and r1,
+    /// places are found with these each time.
     fn fixed(
         &mut self,
-        places: &[(Slot, Origin, u32)],
-        pool: &mut impl Iterator<Item = Reg>,
+        mut places: Vec<(Slot, Origin, u32)>,
+        pool: &mut impl ExactSizeIterator<Item = Reg>,
+        leaf: bool,
     ) -> Option<()> {
-        for &(slot, origin, base) in places {
+        let anew = |origin| leaf && matches!(origin, Origin::Lane | Origin::Entry);
+        if places.len() > pool.len() {
+            places.sort_by_key(|(_, origin, _)| anew(*origin));
+        }
+        for (slot, origin, base) in places {
             let near = |p: &&Pointer| p.origin == origin && p.base.abs_diff(base) <= REACH;
             let pointer = match self.pointers.iter().find(near) {
                 Some(pointer) => *pointer,
                 None => {
-                    let reg = pool.next()?;
+                    let reg = pool.next();
+                    if reg.is_none() && anew(origin) {
+                        self.access[slot.index()] = Access::Anew(origin, base);
+                        continue;
+                    }
+                    let reg = reg?;
                     let pointer = Pointer { reg, origin, base };
                     self.pointers.push(pointer);
                     pointer
@@ -322,6 +338,9 @@ fn origin(
         Place::Row(array, Row::Synapse) => element(context.array(array)),
         Place::Row(array, Row::Tick) => Some((Origin::Tick(row), context.array(array))),
         Place::Field(field) => Some((Origin::Entry, context.field(field))),
+        Place::Error(chan) if kind == HandlerKind::Value => {
+            Some((Origin::Cursor, context.value_errors(chan)))
+        }
         Place::Error(chan) => Some((Origin::Entry, context.error(chan))),
         Place::Remote => {
             debug_assert_eq!(
@@ -389,10 +408,7 @@ impl Emitter<'_, '_> {
                 self.eval_once(*id);
             }
         }
-        for (index, fold) in self.schedule.folds.iter().enumerate() {
-            let accumulator = self.registers.accumulator(index);
-            self.constant(accumulator, fold.fold.identity());
-        }
+        self.start_folds();
         self.blocks(lanes);
         self.finish_folds();
         self.ret();
@@ -433,6 +449,10 @@ impl Emitter<'_, '_> {
             Origin::Entry => {
                 self.asm.mov_const(reg, base);
                 self.asm.emit(Inst::add(reg, reg, words(R1)));
+            }
+            Origin::Cursor => {
+                self.asm.mov_const(reg, base);
+                self.asm.emit(Inst::ldr(reg, Addr::at(reg)));
             }
             Origin::Source(stride) => {
                 self.asm.mov_const(reg, base);
@@ -512,6 +532,13 @@ impl Emitter<'_, '_> {
         {
             let bytes = word(4 * block.count);
             self.asm.emit(Inst::add(shared, shared, bytes));
+        }
+    }
+
+    fn start_folds(&mut self) {
+        for (index, fold) in self.schedule.folds.iter().enumerate() {
+            let accumulator = self.registers.accumulator(index);
+            self.constant(accumulator, fold.fold.identity());
         }
     }
 
@@ -613,6 +640,12 @@ impl Emitter<'_, '_> {
         let run = run(first, block.count);
         match self.core.access[slot.index()] {
             Access::Fixed(reg, offset) => self.asm.emit(one(first, reg, offset)),
+            Access::Anew(origin, base) => {
+                let reg = R12;
+                self.pointer(Pointer { reg, origin, base });
+                self.scratch_base = None;
+                self.asm.emit(one(first, reg, 0));
+            }
             Access::Running(reg) => {
                 let moves = block.more && self.last_access[slot.index()] == Some(at);
                 self.asm.emit(many(reg, moves, run));
@@ -703,7 +736,9 @@ impl Emitter<'_, '_> {
                 }
                 return;
             }
-            Access::Fixed(..) | Access::None => unreachable!("a place of the lanes has a pointer"),
+            Access::Fixed(..) | Access::Anew(..) | Access::None => {
+                unreachable!("a place of the lanes has a pointer")
+            }
         };
         let constant = match self.graph.node(id) {
             Node::Const(bits) if reg != R12 => Some(bits),

@@ -11,6 +11,7 @@
 //! * Nothing unreachable is emitted.
 //! * What does not fit is an error that lists everything that takes room.
 
+mod adjoint;
 mod axes;
 mod buffers;
 mod comms;
@@ -19,6 +20,7 @@ mod driver;
 mod error;
 mod graph;
 mod hardware;
+mod lags;
 mod lanes;
 mod math;
 mod memory;
@@ -144,6 +146,8 @@ pub(crate) fn diagnostic(network: &str, error: &CodegenError) -> Diagnostic {
             "split the population; to train, shorten the sample or lower `mapping.spike_bound`; \
                  otherwise, shorten delays",
         ),
+        CodegenError::Measures { .. } => Diagnostic::error(CODEGEN, network, error.to_string())
+            .help("keep all optimisers on one PE, or train without `optimiser.clip.norm`"),
         _ => Diagnostic::error(CODEGEN, network, error.to_string()),
     }
 }
@@ -168,18 +172,25 @@ impl<'a> Job<'a> {
         if program.window.is_some() {
             return Err(CodegenError::ExactTimes);
         }
+        let names = |group: &[Proc]| -> String {
+            let names = group.iter().map(|p| program.processes[*p].name.as_str());
+            names.collect::<Vec<&str>>().join(", ")
+        };
         let (name, plan) = if optimiser::are_optimisers(program, group) {
+            let unheard = optimiser::unheard(program, group);
+            if !unheard.is_empty() {
+                return Err(CodegenError::Measures {
+                    here: names(group),
+                    elsewhere: names(&unheard),
+                });
+            }
             ("optimiser".to_owned(), plan::optimisers(program, group)?)
         } else if let [proc] = group {
             let name = program.processes[*proc].name.clone();
             (name, plan::network(program, *proc, pacing)?)
         } else {
-            let names: Vec<&str> = group
-                .iter()
-                .map(|p| program.processes[*p].name.as_str())
-                .collect();
             return Err(CodegenError::Group {
-                found: names.join(", "),
+                found: names(group),
             });
         };
         Ok(Self {

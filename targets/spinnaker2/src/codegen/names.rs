@@ -19,6 +19,8 @@ pub(super) const COMMAND: &str = "command";
 pub(super) const FLAGS: &str = "flags";
 /// READY packets received.
 pub(super) const READY: &str = "ready";
+/// Sum of the measures of this batch.
+pub(super) const MEASURED: &str = "measured";
 /// Batches that the optimisers have finished.
 pub(super) const UPDATES: &str = "updates";
 /// The ring of packets without payload.
@@ -81,6 +83,22 @@ pub(super) fn error_cursor(process: &Process, chan: Chan) -> [String; 3] {
     ["next", "end", "bin"].map(|part| format!("{}.{part}", error(&process.name, chan)))
 }
 
+/// Errors of the values that went over a channel.
+pub(super) fn value_errors(process: &Process, chan: Chan) -> String {
+    format!("{}.errors.{chan}", process.name)
+}
+
+/// The slot of the errors that are dealt with next.
+pub(super) fn value_errors_read(process: &Process, chan: Chan) -> String {
+    format!("{}.read", value_errors(process, chan))
+}
+
+/// Where the next error goes, and the slot of those that are dealt with next.
+pub(super) fn value_errors_cursors(process: &Process, chan: Chan) -> [String; 2] {
+    let next = format!("{}.next", value_errors(process, chan));
+    [next, value_errors_read(process, chan)]
+}
+
 /// The part of a symbol behind the process: `tick`, `adjoint.gradient.chan1`.
 pub(super) fn handler(kind: HandlerKind) -> String {
     match kind {
@@ -97,6 +115,7 @@ pub(super) fn handler(kind: HandlerKind) -> String {
         HandlerKind::Window => "window".to_owned(),
         HandlerKind::AdjointWindow => "adjoint.window".to_owned(),
         HandlerKind::Gather => "gather".to_owned(),
+        HandlerKind::Measure => "measure".to_owned(),
         HandlerKind::Schedule => "schedule".to_owned(),
         HandlerKind::Update => "update".to_owned(),
     }
@@ -112,9 +131,13 @@ pub(super) fn coef(process: &Process, coef: Coef) -> String {
     format!("{}.{coef}.{}", process.name, process.coefs[coef].name)
 }
 
-/// The symbol of a table of an axis of a channel.
-pub(super) fn axis(process: &Process, chan: Chan, axis: usize, part: &str) -> String {
-    format!("{}.{chan}.axis{axis}.{part}", process.name)
+/// The symbol of a table of an axis, as a handler needs it.
+pub(super) fn axis(process: &Process, kind: HandlerKind, axis: usize, part: &str) -> String {
+    let of = match kind {
+        HandlerKind::Event(chan) => chan.to_string(),
+        kind => handler(kind),
+    };
+    format!("{}.{of}.axis{axis}.{part}", process.name)
 }
 
 /// The symbol of what the loops over a channel's synapses keep in memory.

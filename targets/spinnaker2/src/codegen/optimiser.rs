@@ -1,7 +1,8 @@
 //! The main program of the optimiser PE.
 //!
 //! A command says how many replicas have a gradient and how many READY packets to wait for. Then each tensor
-//! in turn: gather, schedule, update, and the new values go straight into the SRAM of every replica.
+//! in turn: gather, schedule, update, and the new values go straight into the SRAM of every replica. Where
+//! processes measure, all of them gather and measure before the first one schedules.
 
 use nirc_ir::event::{ArrayKind, HandlerKind, Proc, Program};
 
@@ -12,7 +13,7 @@ use super::names;
 use super::plan::{fills, reports};
 use crate::abi::tape;
 use crate::thumb::Reg::{R0, R1, R2, R9, R10};
-use crate::thumb::SReg::S0;
+use crate::thumb::SReg::{S0, S1};
 use crate::thumb::{Addr, Assembler, Cond, ExtendOp, Inst, Label, SList};
 
 /// Floats that one transfer moves.
@@ -102,8 +103,22 @@ fn main(
         rd: R10,
         rm: R0,
     });
-    for (context, handlers) in processes {
-        process(asm, context, handlers, routines, program);
+    if program.has_measures() {
+        for (index, (context, handlers)) in processes.iter().enumerate() {
+            gather(asm, context, handlers, routines);
+            let first = !processes[..index].iter().any(|(_, h)| measures(h));
+            measure(asm, context, handlers, first);
+        }
+        for (context, handlers) in processes {
+            asm.comment("the sum of measures");
+            asm.mov_const(R1, context.memory.addr(names::MEASURED));
+            step(asm, context, handlers, routines, program);
+        }
+    } else {
+        for (context, handlers) in processes {
+            gather(asm, context, handlers, routines);
+            step(asm, context, handlers, routines, program);
+        }
     }
     asm.annotate("optimiser: batch finished");
     asm.emit(Inst::ldr(R0, comms.control(names::UPDATES)));
@@ -116,13 +131,7 @@ fn main(
     asm.b(idle);
 }
 
-fn process(
-    asm: &mut Assembler,
-    context: &Context<'_>,
-    handlers: &Handlers,
-    routines: &Routines,
-    program: &Program,
-) {
+fn gather(asm: &mut Assembler, context: &Context<'_>, handlers: &Handlers, routines: &Routines) {
     let name = &context.process().name;
     asm.annotate(format!("{name}: gather"));
     for gathered in fills(context, |kind| kind == ArrayKind::Gathered) {
@@ -145,7 +154,35 @@ fn process(
         asm.b_if(Cond::Ne, again);
         asm.bind(over);
     }
-    asm.annotate(format!("{name}: update"));
+}
+
+fn measures(handlers: &Handlers) -> bool {
+    handlers.get(HandlerKind::Measure).is_some()
+}
+
+/// Adds what the process measures to the sum, which the first one begins.
+fn measure(asm: &mut Assembler, context: &Context<'_>, handlers: &Handlers, first: bool) {
+    let Some(handler) = handlers.get(HandlerKind::Measure) else {
+        return;
+    };
+    asm.annotate(format!("{}: measure", context.process().name));
+    asm.bl(handler);
+    asm.mov_const(R0, context.memory.addr(names::MEASURED));
+    if !first {
+        asm.emit_all([Inst::vldr(S1, R0, 0), Inst::vadd(S0, S1, S0)]);
+    }
+    asm.emit(Inst::vstr(S0, R0, 0));
+}
+
+/// Schedule and update, with the address of the sum of measures in r1 if there is one.
+fn step(
+    asm: &mut Assembler,
+    context: &Context<'_>,
+    handlers: &Handlers,
+    routines: &Routines,
+    program: &Program,
+) {
+    asm.annotate(format!("{}: update", context.process().name));
     for kind in [HandlerKind::Schedule, HandlerKind::Update] {
         if let Some(handler) = handlers.get(kind) {
             asm.bl(handler);
@@ -206,6 +243,17 @@ fn copy(asm: &mut Assembler, label: Label) {
     asm.b_if(Cond::Ne, again);
     asm.bind(over);
     asm.emit(Inst::ret());
+}
+
+/// Optimisers that a PE with these would have to hear from: those that measure, and are not of the group.
+pub(super) fn unheard(program: &Program, group: &[Proc]) -> Vec<Proc> {
+    let processes = program.processes.iter();
+    processes
+        .filter(|(id, process)| {
+            process.handler(HandlerKind::Measure).is_some() && !group.contains(id)
+        })
+        .map(|(id, _)| id)
+        .collect()
 }
 
 /// Whether all of a group are optimisers.

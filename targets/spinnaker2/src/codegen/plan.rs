@@ -2,31 +2,41 @@
 //! arrays stands in [`super::buffers`].
 //!
 //! # Rings of programs that go backwards
-//! A process empties its rings at the start of every step (and whenever it wakes). A neighbour begins step `s`
-//! only when this process has finished `s - WINDOW` steps; when this process began its step `c`, it had dealt
-//! with all packets of the neighbour's steps below `c`. From then until it next looks, just after the marker
-//! of its step `c`, the neighbour can be busy with the steps `c ..= c + 1 + WINDOW`: [`STEPS_IN_FLIGHT`] times
-//! at most one spike a lane, or one error a lane and channel, and never more than the tapes' bounds; and a
-//! marker a step. Where a channel takes no errors, nothing holds back the markers of the adjoint steps: all of
-//! them may pile up.
+//! A process empties its rings at the start of every step (and whenever it wakes). Let `W` be the window. Of two
+//! neighbours, the one that gives waits until the other lacks `W` steps at most, the one that takes until the other
+//! lacks a *slack* at most: forward `min(d - 1, W)`, with `d` the channel's delay, backwards `min(l - 1, W)`, with `l`
+//! its lag ([`super::lags`]). Spikes and values are given by the producer, errors by the consumer.
+//!
+//! When a process begins its step `c`, it has dealt with all packets of a giver's steps below `c - slack`. From then
+//! until it next looks, just after the marker of its step `c`, the giver can be busy with the steps up to
+//! `c + 1 + W`: `W + slack + 2` in all, each with one spike or value a lane at most, or one error a lane and channel,
+//! and never with more spikes than tapes have room for. A process that is still in a forward step waits for nobody's
+//! errors, but then they are of the giver's adjoint steps, from `T` to `c + 1 + W`: fewer yet. One that has gone on to
+//! its adjoint steps waits for no more spikes, but then the giver has `T` forward steps at most.
+//!
+//! Markers are as many, with two exceptions. A producer in its last forward steps has only seen that a consumer lacks
+//! no more than `W` steps, and that one may be held back by no more than this in its adjoint steps: the markers from
+//! `c - W` up to `c + 1 + W` can wait, `2 W + 2`. And where no errors go between two processes, nothing holds back the
+//! markers of adjoint steps: all of them may pile up.
 
 use std::collections::BTreeSet;
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, ArrayKind, Chan, CoefficientValue, Fold, Op, Proc, Process, Program, Role, Stmt, Tensor,
+    Array, ArrayKind, Chan, CoefficientValue, Fold, Op, Output, Proc, Process, Program, Role, Stmt,
+    Tensor,
 };
 
+use super::axes;
 use super::buffers::Buffers;
 use super::context::Context;
 use super::error::CodegenError;
+use super::lags::Lags;
 use super::memory::Plan;
 use super::names;
 use crate::abi::{self, INDICES, NUMBERS, WINDOW, tape};
 use crate::mapping::Pacing;
 
-/// Steps of a neighbour whose packets can wait at the same time.
-const STEPS_IN_FLIGHT: usize = WINDOW as usize + 2;
 /// Stack of a PE: the deepest calls take less than a hundred bytes, an exception frame with floats 108.
 const STACK: u32 = 256;
 /// Bins that half a word can count.
@@ -126,7 +136,8 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
     let mut plan = Plan::default();
     control(&mut plan);
     progress(&mut plan, program, proc);
-    for (chan, _) in program.incoming(proc) {
+    let (buffers, lags) = (Buffers::new(program, proc, pacing), Lags::new(program));
+    for chan in spiking(program, proc) {
         let source = names::input_source(process, chan);
         let next = names::input_next(process, chan);
         plan.pointer(
@@ -138,7 +149,9 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
     if process.role != Role::Source && process.tape.is_some() {
         plan.values(tape::count(&process.name), vec![0], "own spikes so far");
     }
-    for chan in names::error_channels(program, proc) {
+    buffers.plan_cursors(&mut plan);
+    lags.plan_cursors(&mut plan, proc);
+    for chan in spike_errors(program, proc) {
         for name in names::error_cursor(process, chan) {
             plan.values(
                 name,
@@ -148,7 +161,11 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
         }
     }
     arrays(&mut plan, program, proc, program.ticks as usize);
-    if process.role == Role::Source {
+    axes::plan(&mut plan, program, proc)?;
+    lags.plan_slots(&mut plan, proc);
+    if process.output == Output::Given {
+        buffers.plan_given(&mut plan);
+    } else if process.role == Role::Source {
         plan.words(
             tape::input_count(&process.name),
             1,
@@ -162,7 +179,7 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
     } else {
         own_tape(&mut plan, program, proc);
     }
-    for (chan, _) in program.incoming(proc) {
+    for chan in spiking(program, proc) {
         let source = names::input_source(process, chan);
         plan.bytes(
             source,
@@ -176,10 +193,30 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
             "where each bin's spikes start",
         );
     }
-    let plain = plain_packets(program, proc);
-    rings(&mut plan, plain, payload_packets(program, proc));
+    buffers.plan_slots(&mut plan);
+    let packets = Packets {
+        program,
+        proc,
+        buffers,
+        lags,
+    };
+    rings(&mut plan, packets.plain(), packets.payload());
     plan.check()?;
     Ok(plan)
+}
+
+/// Channels that bring spikes, ascending.
+pub(super) fn spiking(program: &Program, proc: Proc) -> impl Iterator<Item = Chan> + '_ {
+    let incoming = program.incoming(proc).map(|(chan, _)| chan);
+    incoming.filter(|&chan| !program.carries_values(chan))
+}
+
+/// Channels that bring errors of spikes, ascending.
+pub(super) fn spike_errors(program: &Program, proc: Proc) -> Vec<Chan> {
+    match program.processes[proc].output {
+        Output::Spikes => names::error_channels(program, proc),
+        Output::State(_) | Output::Given => Vec::new(),
+    }
 }
 
 /// What has been heard of each neighbour.
@@ -208,6 +245,9 @@ pub(super) fn optimisers(program: &Program, group: &[Proc]) -> Result<Plan, Code
     control(&mut plan);
     plan.values(names::READY, vec![0], "READY packets not yet used");
     plan.values(names::UPDATES, vec![0], "batches finished");
+    if program.has_measures() {
+        plan.values(names::MEASURED, vec![0], "sum of the measures of a batch");
+    }
     for &proc in group {
         check_ranges(program, proc)?;
         arrays(&mut plan, program, proc, 0);
@@ -345,7 +385,7 @@ fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
             "recorded at own spikes",
         );
     }
-    for chan in names::error_channels(program, proc) {
+    for chan in spike_errors(program, proc) {
         plan.words(
             names::error(&process.name, chan),
             bound,
@@ -369,41 +409,75 @@ fn source_bound(program: &Program, proc: Proc) -> usize {
     channels.unwrap_or(possible)
 }
 
-/// Most spikes or errors of a process that can wait at once.
-fn in_flight(program: &Program, proc: Proc) -> usize {
-    let process = &program.processes[proc];
-    let bound = match (process.role, &process.tape) {
-        (Role::Source, _) => source_bound(program, proc),
-        (_, Some(_)) => tape_bound(program, proc),
-        (_, None) => usize::MAX,
-    };
-    STEPS_IN_FLIGHT.saturating_mul(process.lanes).min(bound)
+/// Packets that can wait at once, in programs that go backwards.
+struct Packets<'a> {
+    program: &'a Program,
+    proc: Proc,
+    buffers: Buffers<'a>,
+    lags: Lags<'a>,
 }
 
-fn plain_packets(program: &Program, proc: Proc) -> usize {
-    let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
-    let spikes = producers.into_iter().map(|p| in_flight(program, p));
-    let spikes = spikes.fold(0, usize::saturating_add);
-    let unpaced = (program.ticks as usize).saturating_sub(1);
-    let between = |other: Proc| {
-        let mut channels = program.channels.iter();
-        channels.any(|(chan, c)| {
-            program.carries_errors(chan)
-                && ((c.from == proc && c.to == other) || (c.from == other && c.to == proc))
-        })
-    };
-    let markers = neighbours(program, proc)
-        .into_iter()
-        .map(|other| STEPS_IN_FLIGHT + if between(other) { 0 } else { unpaced });
-    spikes.saturating_add(markers.sum())
-}
+impl Packets<'_> {
+    /// So many steps with a packet a lane, as far as what a process emits has a bound.
+    fn of(&self, emitter: Proc, steps: usize) -> usize {
+        let process = &self.program.processes[emitter];
+        let bound = match (process.role, &process.tape) {
+            (Role::Source, _) if process.output == Output::Spikes => {
+                source_bound(self.program, emitter)
+            }
+            (_, Some(_)) => tape_bound(self.program, emitter),
+            (_, None) => usize::MAX,
+        };
+        steps.saturating_mul(process.lanes).min(bound)
+    }
 
-fn payload_packets(program: &Program, proc: Proc) -> usize {
-    let channels = names::error_channels(program, proc).len();
-    let commands = 1;
-    in_flight(program, proc)
-        .saturating_mul(channels)
-        .saturating_add(commands)
+    /// What producers of spikes (or of values) emit.
+    fn emitted(&self, spikes: bool) -> usize {
+        let producers = self.buffers.producers().into_iter();
+        let producers = producers.filter(|&p| self.buffers.spikes(p) == spikes);
+        let each = producers.map(|p| self.of(p, self.buffers.steps(p)));
+        each.fold(0, usize::saturating_add)
+    }
+
+    fn markers(&self, neighbour: Proc) -> usize {
+        let window = WINDOW as usize;
+        if self.lags.senders(self.proc).contains(&neighbour) {
+            return 2 * window + 2;
+        }
+        let paced = window + 1 + self.apart(neighbour).min(window + 1);
+        if self.lags.takers(self.proc).contains(&neighbour) {
+            paced
+        } else {
+            paced + self.lags.steps() as usize
+        }
+    }
+
+    /// The largest delay or lag of a channel between two processes.
+    fn apart(&self, neighbour: Proc) -> usize {
+        let between = self.program.channels.iter().filter(|(_, channel)| {
+            let ends = (channel.from, channel.to);
+            ends == (self.proc, neighbour) || ends == (neighbour, self.proc)
+        });
+        let apart = between.map(|(chan, channel)| channel.delay.max(self.lags.lag(chan)));
+        apart.max().unwrap_or(0) as usize
+    }
+
+    /// Without payload.
+    fn plain(&self) -> usize {
+        let neighbours = neighbours(self.program, self.proc).into_iter();
+        let markers = neighbours.map(|other| self.markers(other)).sum();
+        self.emitted(true).saturating_add(markers)
+    }
+
+    /// With payload.
+    fn payload(&self) -> usize {
+        let channels = names::error_channels(self.program, self.proc).into_iter();
+        let errors = channels.map(|chan| self.of(self.proc, self.lags.in_flight(chan)));
+        let commands = 1;
+        errors
+            .fold(self.emitted(false), usize::saturating_add)
+            .saturating_add(commands)
+    }
 }
 
 /// Places of a ring for so many packets: a full ring would look like an empty one.

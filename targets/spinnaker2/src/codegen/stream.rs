@@ -18,11 +18,11 @@ use crate::thumb::{
 
 /// A range of slots that are used in turn.
 #[derive(Clone, Copy)]
-struct Turns {
-    first: u32,
-    end: u32,
+pub(super) struct Turns {
+    pub(super) first: u32,
+    pub(super) end: u32,
     /// Bytes of a slot.
-    each: u32,
+    pub(super) each: u32,
 }
 
 /// Steps.
@@ -73,7 +73,7 @@ impl Driver<'_> {
         asm.emit(Inst::add(to, to, R0));
     }
 
-    fn has_consumers(&self) -> bool {
+    pub(super) fn has_consumers(&self) -> bool {
         let mut outgoing = self.context.program.outgoing(self.context.proc);
         outgoing.next().is_some()
     }
@@ -83,7 +83,7 @@ impl Driver<'_> {
     }
 
     /// Sends what the sample has for this bin.
-    fn give(&self, asm: &mut Assembler) {
+    pub(super) fn give(&self, asm: &mut Assembler) {
         if !self.has_consumers() {
             return;
         }
@@ -165,7 +165,7 @@ impl Driver<'_> {
         }
     }
 
-    fn send_state(&self, asm: &mut Assembler, state: Array) {
+    pub(super) fn send_state(&self, asm: &mut Assembler, state: Array) {
         if self.has_consumers() {
             asm.mov_const(R9, self.context.array(state));
             self.send_all(asm);
@@ -173,7 +173,7 @@ impl Driver<'_> {
     }
 
     /// Calls the handlers for everything that is taken in this bin.
-    fn take(&self, asm: &mut Assembler) {
+    pub(super) fn take(&self, asm: &mut Assembler) {
         let process = self.context.process();
         // Steps before the first tick take nothing.
         let first = match process.role {
@@ -187,7 +187,9 @@ impl Driver<'_> {
             else {
                 continue;
             };
-            asm.comment(format!("what comes over {chan}"));
+            if !self.has_adjoint() {
+                asm.comment(format!("what comes over {chan}"));
+            }
             let nothing = asm.label();
             if delay > first {
                 compare(asm, R11, delay, R0);
@@ -200,6 +202,8 @@ impl Driver<'_> {
             }
             if self.context.program.carries_values(chan) {
                 self.take_values(asm, chan, label);
+            } else if self.has_adjoint() {
+                self.take_tape(asm, chan, delay, label);
             } else {
                 self.take_spikes(asm, chan, label);
             }
@@ -210,7 +214,7 @@ impl Driver<'_> {
         }
     }
 
-    fn turns(&self, from: Proc) -> Turns {
+    pub(super) fn turns(&self, from: Proc) -> Turns {
         let program = self.context.program;
         let symbol = names::slots(self.context.process(), &program.processes[from]);
         Turns {
@@ -220,7 +224,7 @@ impl Driver<'_> {
         }
     }
 
-    fn producer(&self, chan: Chan) -> Proc {
+    pub(super) fn producer(&self, chan: Chan) -> Proc {
         self.context.program.channels[chan].from
     }
 
@@ -315,8 +319,8 @@ impl Driver<'_> {
         !self.context.program.has_adjoint() && self.context.buffers().is_cut()
     }
 
-    /// How far each neighbour has to be.
-    pub(super) fn stream_needs(&self) -> Vec<Need> {
+    /// How far each neighbour has to be in forward steps.
+    pub(super) fn forward_needs(&self) -> Vec<Need> {
         let buffers = self.context.buffers();
         let neighbours = self.neighbours().into_iter();
         neighbours
@@ -418,7 +422,7 @@ impl Driver<'_> {
 }
 
 /// From the end of the slots back to their first.
-fn wrap(asm: &mut Assembler, reg: Reg, turns: Turns, scratch: Reg) {
+pub(super) fn wrap(asm: &mut Assembler, reg: Reg, turns: Turns, scratch: Reg) {
     let within = asm.label();
     asm.mov_const(scratch, turns.end);
     asm.emit(Inst::cmp(reg, scratch));
@@ -428,12 +432,12 @@ fn wrap(asm: &mut Assembler, reg: Reg, turns: Turns, scratch: Reg) {
 }
 
 /// `to = from + number`.
-fn plus(asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
+pub(super) fn plus(asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
     by_constant(asm, AluOp::Add, [to, from, scratch], number);
 }
 
 /// `to = from - number`.
-fn minus(asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
+pub(super) fn minus(asm: &mut Assembler, to: Reg, from: Reg, number: u32, scratch: Reg) {
     by_constant(asm, AluOp::Sub, [to, from, scratch], number);
 }
 
@@ -455,6 +459,6 @@ fn by_constant(asm: &mut Assembler, op: AluOp, [rd, rn, scratch]: [Reg; 3], numb
     }
 }
 
-fn lanes_word(lanes: usize, bytes: usize) -> u32 {
+pub(super) fn lanes_word(lanes: usize, bytes: usize) -> u32 {
     u32::try_from(lanes.saturating_mul(bytes)).unwrap_or(u32::MAX)
 }

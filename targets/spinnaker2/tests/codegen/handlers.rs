@@ -2,7 +2,7 @@
 
 use nirc_emulator::Machine;
 use nirc_ir::entity::Entity;
-use nirc_ir::event::{Array, ArrayKind, Domain, Handler, HandlerKind, Proc, Program, Role};
+use nirc_ir::event::{Array, ArrayKind, Chan, Domain, Handler, HandlerKind, Proc, Program, Role};
 use nirc_ir::executor::Executor;
 use nirc_ir::interpreter::{Event, Interpreter, Payload};
 use nirc_spinnaker2::abi::tape;
@@ -12,7 +12,7 @@ use nirc_spinnaker2::target::Target;
 
 use nirc_tests::forward::{self, Limits};
 
-use crate::programs::{Numbers, all};
+use crate::programs::{Numbers, all, groups};
 
 const LIMIT: u64 = 1_000_000;
 
@@ -105,6 +105,7 @@ fn symbol(program: &Program, proc: Proc, index: usize) -> String {
         HandlerKind::Window => "window".to_owned(),
         HandlerKind::AdjointWindow => "adjoint.window".to_owned(),
         HandlerKind::Gather => "gather".to_owned(),
+        HandlerKind::Measure => "measure".to_owned(),
         HandlerKind::Schedule => "schedule".to_owned(),
         HandlerKind::Update => "update".to_owned(),
     };
@@ -170,9 +171,15 @@ pub(crate) fn try_handler(
     if handler.kind == HandlerKind::Tick {
         bench.poke_word(&tape::count(&process.name), 0);
     }
-    if let HandlerKind::Event(chan) = handler.kind
-        && program.carries_values(chan)
-    {
+    if handler.kind == HandlerKind::Value {
+        event.payload = Payload::PerLane(own_values(bench, numbers));
+    }
+    let given = match handler.kind {
+        HandlerKind::Event(chan) | HandlerKind::Gradient(chan) => program.carries_values(chan),
+        HandlerKind::Schedule => program.has_measures(),
+        _ => false,
+    };
+    if given {
         let value = numbers.unit();
         let addr = bench.firmware.sram_used().next_multiple_of(4);
         bench.poke_at(addr, &[value]);
@@ -218,6 +225,27 @@ pub(crate) fn try_handler(
     }
 }
 
+/// Puts errors of values where the last ones came; returns their sums.
+fn own_values(bench: &mut Bench<'_>, numbers: &mut Numbers) -> Vec<f32> {
+    let process = &bench.program.processes[bench.proc];
+    let channels = bench.program.outgoing(bench.proc);
+    let channels = channels.filter(|(chan, _)| bench.program.carries_errors(*chan));
+    let channels: Vec<Chan> = channels.map(|(chan, _)| chan).collect();
+    let mut sums: Option<Vec<f32>> = None;
+    for chan in channels {
+        let errors = numbers.floats(process.lanes, 0.0, 1.0);
+        let symbol = format!("{}.errors.{chan}", process.name);
+        let addr = bench.addr(&symbol);
+        bench.poke_at(addr, &errors);
+        bench.poke_word(&format!("{symbol}.read"), addr);
+        sums = Some(match sums {
+            None => errors,
+            Some(sums) => sums.iter().zip(&errors).map(|(a, b)| a + b).collect(),
+        });
+    }
+    sums.expect("somebody sends errors")
+}
+
 /// Puts a spike on the tape; returns its entry.
 fn own_spike(bench: &mut Bench<'_>, event: &mut Event, numbers: &mut Numbers) -> u32 {
     let process = &bench.program.processes[bench.proc];
@@ -252,12 +280,16 @@ fn handlers_do_what_the_interpreter_does() {
     let target = Target::spinnaker2();
     let mut numbers = Numbers::new(1);
     for (name, program) in all() {
-        for (proc, process) in program.processes.iter() {
+        for (proc, group) in groups(&program)
+            .iter()
+            .flat_map(|group| group.iter().map(move |&proc| (proc, group)))
+        {
+            let process = &program.processes[proc];
             if process.handlers.is_empty() {
                 continue;
             }
             let firmware =
-                compile(&program, &[proc], &target, Pacing::whole(&program)).expect("compiles");
+                compile(&program, group, &target, Pacing::whole(&program)).expect("compiles");
             for (index, handler) in process.handlers.iter().enumerate() {
                 for _ in 0..8 {
                     let mut bench = Bench::new(&program, proc, &firmware);

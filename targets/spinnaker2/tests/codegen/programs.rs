@@ -1,7 +1,9 @@
 //! Networks to compile, and numbers to feed them.
 
+use std::num::NonZeroU32;
+
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Loss, Optimiser, Options, Quantity, Record, Rule};
+use nirc_compiler::options::{Clip, Loss, Optimiser, Options, Quantity, Record, Rule, Schedule};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::executor::InputSpike;
@@ -9,6 +11,8 @@ use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
     PopulationKind, Port, Projection, Reset, Synapse,
 };
+use nirc_ir::text::{Externals, parse_program};
+use nirc_ir::verify::verify;
 
 /// Numbers that look random and are always the same.
 pub(crate) struct Numbers(u64);
@@ -51,7 +55,7 @@ pub(crate) struct Shape {
     pub bias: bool,
     pub lif: bool,
     pub loss: Loss,
-    pub rule: Rule,
+    pub optimiser: Optimiser,
     pub traces: bool,
 }
 
@@ -67,7 +71,7 @@ impl Shape {
             bias: false,
             lif: false,
             loss: FIRST_SPIKE,
-            rule: ADAM,
+            optimiser: decaying(ADAM),
             traces: false,
         }
     }
@@ -89,12 +93,8 @@ impl Shape {
             spike_bound: None,
             loss: Some(self.loss),
             adjoint: true,
-            optimiser: Some(Optimiser {
-                rule: self.rule,
-                learning_rate: 1.9e-3,
-                weight_decay: 6.5e-7,
-                decay_per_batch: 0.9998,
-            }),
+            regularise: Vec::new(),
+            optimiser: Some(self.optimiser),
             record: quantities.map(|&q| record(q)).collect(),
             events: None,
         }
@@ -195,6 +195,15 @@ pub(crate) fn spikes(numbers: &mut Numbers, channels: usize, ticks: u32) -> Vec<
     spikes
 }
 
+/// A rule at a rate that decays, with some weight decay.
+fn decaying(rule: Rule) -> Optimiser {
+    Optimiser {
+        weight_decay: 6.5e-7,
+        schedule: Schedule::Exponential { factor: 0.9998 },
+        ..Optimiser::new(rule, 1.9e-3)
+    }
+}
+
 /// Programs of all sorts, by name.
 pub(crate) fn all() -> Vec<(&'static str, Program)> {
     let yin_yang = Shape::of(&[5, 120, 3]);
@@ -220,7 +229,10 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         bias: true,
         reset: Reset::Subtract,
         ticks: 2,
-        rule: Rule::Sgd,
+        optimiser: decaying(Rule::Sgd {
+            momentum: 0.0,
+            nesterov: false,
+        }),
         ..Shape::of(&[1, 1, 1])
     };
     let given = Shape {
@@ -229,13 +241,64 @@ pub(crate) fn all() -> Vec<(&'static str, Program)> {
         ticks: 20,
         ..Shape::of(&[4, 40, 17])
     };
+    let clipped = Shape {
+        optimiser: Optimiser {
+            warm_up: NonZeroU32::new(3),
+            schedule: Schedule::Cosine {
+                batches: NonZeroU32::MIN.saturating_add(6),
+                last: 1e-4,
+            },
+            clip: Some(Clip::Norm(0.5)),
+            ..decaying(Rule::AdamW {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            })
+        },
+        bias: true,
+        ..Shape::of(&[4, 19, 3])
+    };
+    let momentum = Shape {
+        optimiser: Optimiser {
+            schedule: Schedule::Step {
+                batches: NonZeroU32::MIN,
+                factor: 0.5,
+            },
+            clip: Some(Clip::Value(0.25)),
+            ..decaying(Rule::Sgd {
+                momentum: 0.9,
+                nesterov: true,
+            })
+        },
+        ..Shape::of(&[3, 17, 2])
+    };
+    let adamax = Shape {
+        optimiser: decaying(Rule::AdaMax {
+            beta1: 0.4,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        }),
+        ..Shape::of(&[2, 9, 2])
+    };
     vec![
         ("yin-yang", yin_yang.program()),
         ("deep", deep.program()),
         ("heterogeneous", odd.program()),
         ("lif", lif.program()),
         ("given", given.program()),
+        ("general", general()),
+        ("clipped", clipped.program()),
+        ("momentum", momentum.program()),
+        ("adamax", adamax.program()),
     ]
+}
+
+/// What no network of feed-forward layers has: shared weights, values, cycles, delays, neurons from bin 0 on.
+fn general() -> Program {
+    let program = parse_program(include_str!("general.nirp"), &Externals::new());
+    let program = program.unwrap_or_else(|e| panic!("{e}"));
+    verify(&program).unwrap_or_else(|e| panic!("{e}"));
+    program
 }
 
 /// The processes of each PE.

@@ -5,8 +5,8 @@ use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Coef, Coefficient, CoefficientValue,
-    Domain, Handler, HandlerKind, Op, Output, Proc, Process, Program, Role, Row, Stmt, Tensor,
-    TensorDecl, Unary,
+    Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process, Program, Role, Row,
+    SpikeTape, Stmt, Tensor, TensorDecl, Unary,
 };
 use nirc_ir::verify::verify;
 use nirc_spinnaker2::codegen::compile;
@@ -32,9 +32,35 @@ enum Kind {
     Long,
     /// Without a weight.
     Count,
+    /// Sends back the sum of `w * y`.
+    Error,
+    /// `weight += x`, which several synapses share
+    Share,
 }
 
-const KINDS: [Kind; 4] = [Kind::Add, Kind::Scale, Kind::Long, Kind::Count];
+const KINDS: [Kind; 6] = [
+    Kind::Add,
+    Kind::Scale,
+    Kind::Long,
+    Kind::Count,
+    Kind::Error,
+    Kind::Share,
+];
+
+impl Kind {
+    fn handler(self) -> HandlerKind {
+        let chan = Chan::new(0);
+        match self {
+            Self::Error => HandlerKind::Message(chan),
+            Self::Share => HandlerKind::Gradient(chan),
+            _ => HandlerKind::Event(chan),
+        }
+    }
+
+    fn goes_back(self) -> bool {
+        self.handler().is_adjoint()
+    }
+}
 
 fn body(kind: Kind) -> Body {
     let [x, y, scalar, weight] = [X, Y, SCALAR, WEIGHT].map(Array::new);
@@ -62,6 +88,17 @@ fn body(kind: Kind) -> Body {
             body.stmts.push(Stmt::Store(y, mean));
             body.push(Op::Unary(Unary::Ln, sum))
         }
+        Kind::Error => {
+            let error = body.push(Op::Load(y));
+            let fold = Fold::Fma(arrived, error);
+            body.stmts.push(Stmt::Send(Outgoing::Fold(fold)));
+            return body;
+        }
+        Kind::Share => {
+            let sum = body.push(Op::Binary(Binary::Add, arrived, before));
+            body.stmts.push(Stmt::StoreRow(weight, Row::Synapse, sum));
+            return body;
+        }
     };
     body.stmts.push(Stmt::Store(x, after));
     body
@@ -86,7 +123,13 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
         ("x", state),
         ("y", state),
         ("s", ArrayKind::Scalar { init: 0.5 }),
-        ("weight", ArrayKind::Param(Tensor::new(0))),
+        (
+            "weight",
+            match kind {
+                Kind::Share => ArrayKind::Gradient(Tensor::new(0)),
+                _ => ArrayKind::Param(Tensor::new(0)),
+            },
+        ),
     ];
     let arrays = arrays.map(|(name, kind)| ArrayDecl {
         name: name.into(),
@@ -95,7 +138,10 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
     let without = usize::from(kind == Kind::Count);
     let source = Process {
         name: "in".into(),
-        role: Role::Source,
+        role: match kind.goes_back() {
+            true => Role::Neurons,
+            false => Role::Source,
+        },
         lanes: sources,
         coefs: PrimaryMap::new(),
         arrays: PrimaryMap::new(),
@@ -103,7 +149,10 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
             Kind::Scale => Output::Given,
             _ => Output::Spikes,
         },
-        tape: None,
+        tape: kind.goes_back().then(|| SpikeTape {
+            fields: Vec::new(),
+            bound: Some(sources),
+        }),
         handlers: Vec::new(),
     };
     let coef = Coefficient {
@@ -120,7 +169,7 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
         output: Output::Spikes,
         tape: None,
         handlers: vec![Handler {
-            kind: HandlerKind::Event(Chan::new(0)),
+            kind: kind.handler(),
             domain: Domain::Synapses,
             body: body(kind),
         }],
@@ -130,7 +179,7 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
         to: Proc::new(1),
         delay: 1,
         connection,
-        bound: None,
+        bound: kind.goes_back().then_some(sources),
     };
     let program = Program {
         name: "synapses".into(),

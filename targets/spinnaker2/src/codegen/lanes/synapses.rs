@@ -6,8 +6,10 @@
 //! to the weight, and other arrays stand at fixed distances from these. If the axis around the innermost run
 //! is a run as well, it moves the pointers themselves.
 //!
-//! A run on the innermost axis is served in blocks, several synapses at once: their lanes differ. For each
-//! number of taps that places have there is code of its own, unless there are too many of them.
+//! A run on the innermost axis is served in blocks, several synapses at once: their lanes differ, and the weights
+//! that they store beside. For each number of taps that places have there is code of its own, unless there are too
+//! many of them. A fold that is sent goes on from block to block, in the order of the synapses; a source without
+//! any sends what the fold starts from.
 
 use nirc_ir::event::{Chan, Handler, Row};
 
@@ -23,7 +25,9 @@ use crate::codegen::names;
 use crate::codegen::registers::Registers;
 use crate::codegen::schedule::Schedule;
 use crate::thumb::Reg::{self, Lr, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12};
-use crate::thumb::{Addr, Assembler, Cond, ExtendOp, Inst, Label, LoadOp, MulAccOp, Shift, Src};
+use crate::thumb::{
+    Addr, Assembler, Cond, ExtendOp, Inst, Label, LoadOp, MulAccOp, SReg, Shift, Src,
+};
 
 /// Most numbers of taps that have code of their own.
 const MOST_VARIANTS: usize = 6;
@@ -187,16 +191,19 @@ pub(super) fn emit(
     asm.place_pool();
     asm.annotate(format!("{}: {name}", context.process().name));
     asm.function(symbol, label);
-    let shapes = axes::shapes(context.program, chan);
+    let shapes = axes::shapes(context.program, handler);
     if shapes.is_empty() || schedule.body.is_empty() {
+        send_nothing(asm, &schedule);
         asm.emit(Inst::ret());
         return Ok(());
     }
     let mut access = vec![Access::None; graph.slot_count()];
-    let plan = Plan::new(context, handler, (&graph, &schedule), shapes, &mut access);
+    let handled = (handler, chan);
+    let plan = Plan::new(context, handled, (&graph, &schedule), shapes, &mut access);
     let plan = plan.ok_or_else(|| too_few("core", POOL.len()))?;
     let free = free_floats(&graph, &schedule);
-    let variants = variants(&graph, &schedule, &plan.nest.inner, free);
+    let shared = axes::stores_weights(&handler.body);
+    let variants = variants((&graph, &schedule), &plan.nest.inner, free, shared);
     let mut variants = variants.ok_or_else(|| too_few("float", free.count_ones() as usize))?;
     let core = Core {
         access,
@@ -206,6 +213,7 @@ pub(super) fn emit(
         saved: plan.saved.clone(),
     };
     let Some(first) = variants.first() else {
+        send_nothing(asm, &schedule);
         asm.emit(Inst::ret());
         return Ok(());
     };
@@ -230,12 +238,26 @@ pub(super) fn emit(
         emitter.variant(&plan, variant);
     }
     emitter.asm.bind(exit);
+    send_nothing(emitter.asm, &schedule);
     emitter.ret();
     Ok(())
 }
 
-/// How many synapses at once, for each number of taps on the innermost axis.
-fn variants(graph: &Graph, schedule: &Schedule, inner: &Inner, free: u32) -> Option<Vec<Variant>> {
+/// A fold over no synapses.
+fn send_nothing(asm: &mut Assembler, schedule: &Schedule) {
+    if let Some(sent) = schedule.folds.iter().find(|fold| fold.target.is_none()) {
+        asm.vldr_const(SReg::S0, sent.fold.identity());
+    }
+}
+
+/// How many synapses at once, for each number of taps on the innermost axis. They may be `shared`: what is stored
+/// beside the weight of one belongs to others, too.
+fn variants(
+    (graph, schedule): (&Graph, &Schedule),
+    inner: &Inner,
+    free: u32,
+    shared: bool,
+) -> Option<Vec<Variant>> {
     let variant = |count, most| {
         let registers = choose_block(graph, schedule, free, most)?;
         Some(Variant { count, registers })
@@ -243,7 +265,10 @@ fn variants(graph: &Graph, schedule: &Schedule, inner: &Inner, free: u32) -> Opt
     match inner {
         Inner::One | Inner::List { .. } => Some(vec![variant(None, 1)?]),
         Inner::Run { step, counts, .. } => {
-            let most = largest_block(*step);
+            let most = match step.weight {
+                0 if shared => 1,
+                _ => largest_block(*step),
+            };
             if counts.len() > MOST_VARIANTS {
                 return Some(vec![variant(None, most.min(counts[0]))?]);
             }
@@ -274,15 +299,11 @@ fn largest_block(step: axes::Step) -> usize {
 impl Plan {
     fn new(
         context: &Context<'_>,
-        handler: &Handler,
+        (handler, chan): (&Handler, Chan),
         (graph, schedule): (&Graph, &Schedule),
         shapes: Vec<Shape>,
         access: &mut [Access],
     ) -> Option<Self> {
-        let chan = match handler.kind {
-            nirc_ir::event::HandlerKind::Event(chan) => chan,
-            _ => return None,
-        };
         let mut allocator = Allocator {
             registers: POOL.to_vec().into_iter(),
             memory: context.memory.get(&names::loops(context.process(), chan)),
@@ -611,6 +632,7 @@ impl Emitter<'_, '_> {
                 self.eval_once(*id);
             }
         }
+        self.start_folds();
         // Constants would fall out of reach in the middle of a loop.
         self.asm.place_pool();
         let mut loops = Loops {
@@ -628,7 +650,7 @@ impl Emitter<'_, '_> {
             }
             loops.patch = Some(patch);
             loops.outer(self, 0, plan.nest.sum);
-            self.ret();
+            self.leave();
             if patch.rows.total == Total::Same(most) {
                 return;
             }
@@ -636,6 +658,11 @@ impl Emitter<'_, '_> {
             loops.patch = None;
         }
         loops.outer(self, 0, plan.nest.sum);
+        self.leave();
+    }
+
+    fn leave(&mut self) {
+        self.finish_folds();
         self.ret();
     }
 

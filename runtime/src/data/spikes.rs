@@ -1,0 +1,50 @@
+//! Spikes and labels in files.
+
+use nirc_ir::{Diagnostic, Diagnostics, codes};
+
+use super::signal::{Kind, Name, Port, Request, Signal, read_signals};
+use super::{DataSet, labels};
+use crate::config::{SpikeFiles, Time};
+
+/// Reads the samples of a file. `channels` says how many there are where the file does not.
+///
+/// # Errors
+/// When a file cannot be read, holds something that is no spike, or has other ticks or samples than the
+/// configuration or the labels say.
+pub(super) fn read(
+    files: &SpikeFiles,
+    channels: Option<u32>,
+    time: Time,
+) -> Result<DataSet, Diagnostics> {
+    let labels = labels(files)?;
+    let count = u32::try_from(labels.len()).unwrap_or(u32::MAX);
+    let request = Request {
+        ports: vec![Port {
+            name: Name::port(files.signal.clone()),
+            shape: channels.map(|channels| vec![channels as usize]),
+            kind: Some(Kind::Spikes),
+        }],
+        dt: Some(time.dt),
+        ticks: Some(time.ticks),
+        samples: Some(count),
+    };
+    // The notes would tell of the labels that nothing asks for them.
+    let (signals, _) = read_signals(&files.spikes, &request)?;
+    let place = files.spikes.display().to_string();
+    let Some(Signal::Spikes(spikes)) = signals.first() else {
+        let problem = Diagnostic::error(codes::DATA_ARRAY, place, "it holds values, not spikes");
+        return Err(problem.help("use kind = \"features\" for numbers").into());
+    };
+    let samples = labels::first(labels.len(), files.samples, &place)?;
+    let mut set = DataSet::new(spikes.extent().channels() as usize);
+    for (spikes, label) in spikes.samples().zip(labels).take(samples) {
+        set.push(spikes.iter().copied(), label)
+            .expect("channels of the signal are channels of the set");
+    }
+    Ok(set)
+}
+
+/// The labels that belong to a file.
+pub(super) fn labels(files: &SpikeFiles) -> Result<Vec<u32>, Diagnostic> {
+    labels::read(files.labels.as_ref().unwrap_or(&files.spikes))
+}

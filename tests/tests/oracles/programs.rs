@@ -279,7 +279,6 @@ fn options(ticks: u32, loss: Loss, rule: Rule, record: Vec<Record>) -> Options {
             ..Optimiser::new(rule, 1.9e-3)
         }),
         record,
-        events: None,
     }
 }
 

@@ -104,6 +104,7 @@
 use crate::connection::Connection;
 use crate::entity;
 use crate::entity::PrimaryMap;
+use crate::network::Parameter;
 
 entity! {
     /// A process.
@@ -679,6 +680,15 @@ impl Process {
             .iter()
             .find(|(_, a)| a.kind == kind)
             .map(|(id, _)| id)
+    }
+}
+
+impl From<&Parameter> for CoefficientValue {
+    fn from(parameter: &Parameter) -> Self {
+        match parameter {
+            Parameter::Uniform(v) => Self::Uniform(*v),
+            Parameter::PerNeuron(v) => Self::PerLane(v.clone()),
+        }
     }
 }
 

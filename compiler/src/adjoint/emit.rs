@@ -101,10 +101,7 @@ impl<'a> Emit<'a> {
 
     /// A coefficient by name; declared at its first use.
     fn coef(&mut self, name: &str, formula: &str, value: &Parameter) -> Coef {
-        let value = match value {
-            Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
-            Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
-        };
+        let value = CoefficientValue::from(value);
         if let Some(known) = self.coefs.get(name)
             && self.process.coefs[*known].value == value
         {
@@ -130,10 +127,7 @@ impl<'a> Emit<'a> {
 
     /// The coefficient of the forward handler with this value, or a new one.
     fn known_or(&mut self, name: &str, formula: &str, value: &Parameter) -> Coef {
-        let wanted = match value {
-            Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
-            Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
-        };
+        let wanted = CoefficientValue::from(value);
         let known = self
             .process
             .coefs
@@ -495,6 +489,8 @@ fn recording(body: Body, rise: Op, unreset: Option<&Spike>) -> Body {
     b.finish()
 }
 
-fn declare(process: &mut Process, name: String, kind: ArrayKind) -> Array {
+/// A new array of a process.
+pub(super) fn declare(process: &mut Process, name: impl Into<String>, kind: ArrayKind) -> Array {
+    let name = name.into();
     process.arrays.push(ArrayDecl { name, kind })
 }

@@ -7,11 +7,12 @@
 //! anything, and no finite difference agrees with it.
 
 use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Cmp, Coef, Coefficient, CoefficientValue, HandlerKind, Op,
-    Process, Stmt, Value,
+    Array, ArrayKind, Cmp, Coef, Coefficient, CoefficientValue, HandlerKind, Op, Process, Stmt,
+    Value,
 };
 use nirc_ir::network::Parameter;
 
+use super::emit::declare;
 use super::flow::{Flow, Spike};
 use crate::lower::BodyBuilder;
 
@@ -70,13 +71,6 @@ pub(super) fn add(
     adder.at_the_peak(lambda, lift);
 }
 
-fn declare(process: &mut Process, name: &str, kind: ArrayKind) -> Array {
-    process.arrays.push(ArrayDecl {
-        name: name.to_owned(),
-        kind,
-    })
-}
-
 struct Adder<'a> {
     process: &'a mut Process,
     pushes: &'a [Push],
@@ -93,10 +87,7 @@ impl Adder<'_> {
         self.process.coefs.push(Coefficient {
             name: name.to_owned(),
             formula: formula.to_owned(),
-            value: match value {
-                Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
-                Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
-            },
+            value: CoefficientValue::from(value),
         })
     }
 

@@ -151,10 +151,7 @@ impl Builder<'_> {
         let coefficient = Coefficient {
             name: name.to_owned(),
             formula: term.formula.clone(),
-            value: match &term.value {
-                Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
-                Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
-            },
+            value: CoefficientValue::from(&term.value),
         };
         // A step may need one twice, as the rest that a voltage begins at.
         let coefs = &mut self.process.coefs;

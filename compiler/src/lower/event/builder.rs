@@ -134,10 +134,7 @@ impl<'a> Builder<'a> {
             coefs.push(Coefficient {
                 name: name.to_owned(),
                 formula: formula.to_owned(),
-                value: match value {
-                    Parameter::Uniform(v) => CoefficientValue::Uniform(*v),
-                    Parameter::PerNeuron(v) => CoefficientValue::PerLane(v.clone()),
-                },
+                value: CoefficientValue::from(value),
             })
         });
         b.coef(coef)

@@ -463,6 +463,7 @@ impl<'a> Lowering<'a> {
                 from: Proc::new(projection.pre.index()),
                 to: Proc::new(projection.post.index()),
                 delay: projection.delay,
+                delays: None,
                 connection,
                 bound: self.spike_bound(projection.pre),
             });
@@ -472,6 +473,7 @@ impl<'a> Lowering<'a> {
                 from: Proc::new(output.index()),
                 to: Proc::new(self.network.populations.len()),
                 delay: 0,
+                delays: None,
                 connection: Connection::All,
                 bound: self.spike_bound(output),
             });

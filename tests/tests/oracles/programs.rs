@@ -206,6 +206,7 @@ fn synapses() -> Program {
             from,
             to,
             delay: 1,
+            delays: None,
             connection,
             bound: None,
         });

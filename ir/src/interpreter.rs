@@ -745,7 +745,7 @@ fn overflow(process: &Process, what: &str, bound: usize) -> Diagnostic {
         &process.name,
         format!("the tape of {what} is full: more than {bound} in one sample"),
     )
-    .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
+    .help("raise `mapping.spike_bound`; left out, there is room for a spike a neuron and bin")
 }
 
 impl<R: Real> OwnTape<R> {

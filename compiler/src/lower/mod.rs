@@ -500,8 +500,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. Only what
-    /// goes backwards has to keep them.
+    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. With exact times
+    /// there can be more, and the options may make room for them. Only what goes backwards has to keep them.
     fn spike_bound(&self, pop: Pop) -> Option<usize> {
         if !self.options.adjoint || self.network.emits_values(pop) {
             return None;
@@ -512,9 +512,11 @@ impl<'a> Lowering<'a> {
             PopulationKind::Source | PopulationKind::Graded => population.size * ticks,
             PopulationKind::Neurons(_) => {
                 let possible = population.size * (ticks - silent);
-                self.options
-                    .spike_bound
-                    .map_or(possible, |bound| bound.min(possible))
+                match self.options.spike_bound {
+                    Some(bound) if self.options.events.is_some() => bound,
+                    Some(bound) => bound.min(possible),
+                    None => possible,
+                }
             }
         })
     }

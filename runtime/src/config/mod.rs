@@ -149,7 +149,7 @@ pub struct Mapping {
     pub style: Style,
     /// Replicas of the network side by side; none: as many as a batch has samples.
     pub replicas: Option<usize>,
-    /// Most spikes of a population in a sample that tapes have room for; none: every possible one.
+    /// Most spikes of a population in a sample that tapes have room for; none: one a neuron and bin.
     pub spike_bound: Option<usize>,
 }
 

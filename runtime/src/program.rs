@@ -66,7 +66,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
-        events: None,
+        events: config.time.model.lowered(),
     };
     match job {
         Job::Train { samples } => {

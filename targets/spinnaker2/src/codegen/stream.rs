@@ -45,7 +45,7 @@ impl Driver<'_> {
         self.annotate(asm, "forward");
         self.mark(asm);
         asm.emit(Inst::add(R11, R11, 1));
-        compare(asm, R11, self.ticks(), R0);
+        compare(asm, R11, self.steps_forward(), R0);
         asm.b_if(Cond::Ne, again);
     }
 

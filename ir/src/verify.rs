@@ -43,6 +43,8 @@
 //!   to no later process has a delay of a window at least; `cross`, `window` and `adjoint_window` stand for all
 //!   that runs once a bin, in these programs alone; there are no tables by bin, and no first tick but 0. Spikes
 //!   have times, events `time`, a `cross` `since` and `until`, and only it `skip`. Errors go to sources, too.
+//! * **Delays of sources** are a tensor of one row with an element a source, of spikes that neurons take at
+//!   exact times; no body names it. Where it has a gradient, messages bring errors.
 
 mod access;
 mod arrays;

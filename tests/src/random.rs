@@ -20,6 +20,8 @@ pub enum Shape {
     Plain,
     /// Everything that [`forward`](mod@forward) has, and every way back through it.
     Any(Limits),
+    /// The same with exact event times, whether it goes backwards or not.
+    Exact(Limits),
 }
 
 /// A random program that follows from the seed.
@@ -27,6 +29,7 @@ pub fn program(seed: u64, shape: Shape) -> Program {
     match shape {
         Shape::Plain => Writer::new(seed).program(),
         Shape::Any(limits) => forward::backwards(seed, limits),
+        Shape::Exact(limits) => forward::exact(seed, limits),
     }
 }
 
@@ -75,6 +78,7 @@ impl Writer {
                     from: Proc::new(*from),
                     to: Proc::new(*to),
                     delay: u32::from(*to < 3),
+                    delays: None,
                     connection: Connection::All,
                     bound: Some(if self.rng.below(8) == 0 { 20 } else { 10_000 }),
                 })

@@ -33,7 +33,7 @@ pub enum Source {
         /// Its file.
         file: PathBuf,
         /// How that is read.
-        reading: Reading,
+        reading: Box<Reading>,
         /// Ticks of a sample by a configuration, which the input has to have unless [`Run::ticks`] are given.
         ticks: Option<u32>,
     },
@@ -170,7 +170,7 @@ impl Setup {
                 reading,
                 ticks,
             } => {
-                let reading = reading.clone().keeping(&job.record);
+                let reading = Reading::clone(reading).keeping(&job.record);
                 Ok(Self {
                     model: Model::open(file, &reading)?,
                     reading,

@@ -682,7 +682,7 @@ impl Driver<'_> {
     }
 
     /// Fills the places of the errors of the own spike in r1. Changes r2 and r3.
-    pub(super) fn no_errors(&self, asm: &mut Assembler) {
+    fn no_errors(&self, asm: &mut Assembler) {
         let lags = self.lags();
         let channels = super::plan::spike_errors(self.context.program, self.context.proc);
         let mut known = None;

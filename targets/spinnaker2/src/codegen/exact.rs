@@ -9,17 +9,17 @@
 //! it was. An error names the entry of the producer's tape that it is for, which a consumer knows because it has
 //! counted.
 
-use nirc_ir::event::{Chan, HandlerKind, Proc, Role};
+use nirc_ir::event::{Array, Chan, HandlerKind, Proc, Role};
 
 use super::comms::{Exits, words};
 use super::driver::{Driver, chan_number, compare, extract_half, number, word};
 use super::inbox::{self, ARRIVAL};
-use super::{names, plan};
+use super::{names, plan, steps};
 use crate::abi::{INDEX_BITS, Status, tape};
 use crate::thumb::Reg::{self, Lr, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12};
-use crate::thumb::SReg::{S0, S1};
+use crate::thumb::SReg::{S0, S1, S2};
 use crate::thumb::{
-    Addr, Assembler, Cond, ConvertOp, Inst, Label, LoadOp, SReg, Shift, Src,
+    Addr, AluOp, Assembler, Cond, ConvertOp, Inst, Label, LoadOp, SReg, Shift, Src,
 };
 
 /// Subroutines.
@@ -342,7 +342,15 @@ impl Driver<'_> {
         asm.mov_const(R0, self.own_after());
         asm.emit(Inst::add(R0, R0, words(R10)));
         asm.emit(Inst::ldr(R1, Addr::Offset(R0, -4)));
-        asm.emit(Inst::cmp(R1, R9));
+        asm.comment("but for the note that an error came");
+        asm.emit(Inst::Alu {
+            op: AluOp::Eor,
+            s: false,
+            rd: R1,
+            rn: R1,
+            src: R9.into(),
+        });
+        asm.emit(Inst::lsrs(R1, R1, 1));
         asm.b_if(Cond::Ne, none);
         asm.mov_const(R0, self.own(tape::place));
         asm.emit(Inst::add(R0, R0, words(R10)));
@@ -354,6 +362,7 @@ impl Driver<'_> {
         asm.mov_const(R0, self.own(tape::time));
         asm.emit(Inst::ldr(R0, Addr::Index(R0, R10, 2)));
         asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
+        self.if_no_errors(asm);
         asm.emit(Inst::mov(R0, R10));
         asm.bl(handler);
         asm.b(again);
@@ -369,14 +378,77 @@ impl Driver<'_> {
             if let Some(message) = self.handlers.get(HandlerKind::Message(chan)) {
                 asm.emit(load_half(R0, Addr::Offset(R9, 8)));
                 asm.bl(message);
-                asm.emit(load_half(R0, Addr::at(R9)));
-                self.send_error_to(asm, chan);
+                self.delay_back(asm, chan);
+                if steps::carries_errors(self.context.program, chan) {
+                    asm.emit(load_half(R0, Addr::at(R9)));
+                    self.send_error_to(asm, chan);
+                }
             }
             if let Some(gradient) = self.handlers.get(HandlerKind::Gradient(chan)) {
                 asm.emit(load_half(R0, Addr::Offset(R9, 8)));
                 asm.bl(gradient);
             }
         });
+    }
+}
+
+impl Driver<'_> {
+    /// Adds the error in s0 to the gradient of the delay of the arrival in r9, if there is one.
+    fn delay_back(&self, asm: &mut Assembler, chan: Chan) {
+        let Some(gradient) = steps::delay_gradient(self.context.program, chan) else {
+            return;
+        };
+        asm.comment("of its delay");
+        asm.emit(load_half(R0, Addr::Offset(R9, 8)));
+        asm.mov_const(R1, self.context.array(gradient));
+        asm.emit(Inst::add(R1, R1, words(R0)));
+        asm.emit(Inst::vldr(S1, R1, 0));
+        asm.emit(Inst::vadd(S1, S1, S0));
+        asm.emit(Inst::vstr(S1, R1, 0));
+    }
+
+    /// Errors of own spikes.
+    fn error_channels(&self) -> Vec<Chan> {
+        plan::spike_errors(self.context.program, self.context.proc)
+    }
+
+    /// Whether several channels bring errors, so that it has to be noted whether any came: the sum of errors is that
+    /// of those that came, and 0 where none did. What stands in for the others is -0, which changes no sum.
+    fn notes_errors(&self) -> bool {
+        self.error_channels().len() > 1
+    }
+
+    /// Fills the places of the errors of the own spike in r1. Changes r2 and r3.
+    fn no_errors_yet(&self, asm: &mut Assembler) {
+        let filler: f32 = if self.notes_errors() { -0.0 } else { 0.0 };
+        let channels = self.error_channels();
+        if !channels.is_empty() {
+            asm.comment("no error yet");
+            asm.mov_const(R3, filler.to_bits());
+        }
+        for chan in channels {
+            asm.mov_const(R2, self.context.error(chan));
+            asm.emit(Inst::str(R3, Addr::Index(R2, R1, 2)));
+        }
+    }
+
+    /// The sum of errors of the own spike in r10 becomes 0 if none came.
+    fn if_no_errors(&self, asm: &mut Assembler) {
+        let Some(first) = self.error_channels().first().copied() else {
+            return;
+        };
+        if !self.notes_errors() {
+            return;
+        }
+        let came = asm.label();
+        asm.mov_const(R0, self.own_after());
+        asm.emit(Inst::ldr(R0, Addr::Index(R0, R10, 2)));
+        asm.emit(Inst::tst(R0, 1));
+        asm.b_if(Cond::Ne, came);
+        asm.emit(Inst::mov(R1, 0));
+        asm.mov_const(R0, self.context.error(first));
+        asm.emit(Inst::str(R1, Addr::Index(R0, R10, 2)));
+        asm.bind(came);
     }
 }
 
@@ -402,6 +474,9 @@ impl Driver<'_> {
             if channel.delay > 0 {
                 asm.vldr_const(S1, channel.delay as f32);
                 asm.emit(Inst::vadd(S0, S0, S1));
+            }
+            if let Some(delays) = channel.delays {
+                self.late(asm, delays.values);
             }
             asm.emit(Inst::ldr(R3, self.progress(from)));
             self.find_window(asm, nowhere);
@@ -429,6 +504,19 @@ impl Driver<'_> {
             asm.bind(nowhere);
         }
         asm.emit(Inst::pop(&saved));
+    }
+
+    /// Adds the delay of the source in r4 to the time in s0.
+    fn late(&self, asm: &mut Assembler, delays: Array) {
+        asm.comment("and what its source is late");
+        asm.mov_const(R0, self.context.array(delays));
+        asm.emit(Inst::add(R0, R0, words(R4)));
+        asm.emit(Inst::vldr(S1, R0, 0));
+        asm.vldr_const(S2, 0.0);
+        asm.emit_all([Inst::vcmp_zero(S1), Inst::FFlags]);
+        // Not greater: less, equal or unordered.
+        asm.emit_if(Cond::Le, Inst::vmov(S1, S2));
+        asm.emit(Inst::vadd(S0, S0, S1));
     }
 
     /// Takes off windows from the time in s0, emitted in window r3, until it lies in window r3; goes to `nowhere` if
@@ -490,6 +578,12 @@ impl Driver<'_> {
         });
         asm.mov_const(R3, self.context.error(chan));
         asm.emit(Inst::str(R2, Addr::Index(R3, R0, 2)));
+        if self.notes_errors() {
+            asm.mov_const(R3, self.own_after());
+            asm.emit(Inst::ldr(R2, Addr::Index(R3, R0, 2)));
+            asm.emit(Inst::orr(R2, R2, 1));
+            asm.emit(Inst::str(R2, Addr::Index(R3, R0, 2)));
+        }
     }
 }
 
@@ -623,7 +717,7 @@ impl Driver<'_> {
             asm.mov_const(R1, self.own_after());
             asm.emit(Inst::str(R9, Addr::Index(R1, R10, 2)));
             asm.emit(Inst::mov(R1, R10));
-            self.no_errors(asm);
+            self.no_errors_yet(asm);
         }
         if sends {
             asm.mov_const(R0, self.own(tape::time));

@@ -379,8 +379,8 @@ fn handlers(asm: &mut Assembler, context: &Context<'_>) -> Result<Handlers, Code
             HandlerKind::Turn => format!("{}.turn{turns}", process.name),
             kind => format!("{}.{}", process.name, names::handler(kind)),
         };
-        let sent = |chan| steps::carries_errors(context.program, chan);
-        if matches!(handler.kind, HandlerKind::Message(chan) if !sent(chan)) {
+        let asked = |chan| steps::asks_errors(context.program, chan);
+        if matches!(handler.kind, HandlerKind::Message(chan) if !asked(chan)) {
             continue;
         }
         let label = asm.label();

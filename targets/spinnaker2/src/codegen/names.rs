@@ -17,7 +17,7 @@ pub(super) const TIME: &str = "time";
 /// The end of the interval.
 pub(super) const UNTIL: &str = "until";
 /// The first spike of the interval, as an entry of the tape.
-pub(super) const INTERVAL: &str = "interval";
+pub(super) const INTERVAL: &str = "interval.first";
 /// All arrivals of a sample.
 pub(super) const INBOX: &str = "inbox";
 /// Where the next arrival goes that is received.

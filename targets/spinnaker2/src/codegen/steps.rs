@@ -1,6 +1,6 @@
 //! What a step is: a bin, or, in programs of exact event times, a window.
 
-use nirc_ir::event::{Chan, Channel, Program, Role};
+use nirc_ir::event::{Array, Chan, Channel, Program, Role};
 
 /// Forward steps of a sample.
 pub(super) fn count(program: &Program) -> u32 {
@@ -20,4 +20,14 @@ pub(super) fn delay(program: &Program, channel: &Channel) -> u32 {
 pub(crate) fn carries_errors(program: &Program, chan: Chan) -> bool {
     let from = program.channels[chan].from;
     program.carries_errors(chan) && program.processes[from].role != Role::Source
+}
+
+/// Whether its consumer needs the errors of this channel: to send them, or for the gradient of delays.
+pub(super) fn asks_errors(program: &Program, chan: Chan) -> bool {
+    carries_errors(program, chan) || delay_gradient(program, chan).is_some()
+}
+
+/// The gradient of the delays of a channel's sources.
+pub(super) fn delay_gradient(program: &Program, chan: Chan) -> Option<Array> {
+    program.channels[chan].delays.and_then(|delays| delays.gradient)
 }

@@ -316,7 +316,7 @@ impl Driver<'_> {
 impl Driver<'_> {
     /// Whether the host lets so many steps run at a time.
     pub(super) fn is_limited(&self) -> bool {
-        !self.context.program.has_adjoint() && self.context.buffers().is_cut()
+        !self.has_adjoint() && !self.is_exact() && self.context.buffers().is_cut()
     }
 
     /// How far each neighbour has to be in forward steps.

@@ -199,6 +199,8 @@ pub fn assert_agrees(executor: &mut dyn Executor, seed: u64) {
                 assert_same_outcomes(&got, &expected);
                 assert_same_state(executor, &interpreter, samples.min(program.replicas));
             }
+            // Nothing bounds the spikes of such a program but memory.
+            (Err(_), Ok(_)) if program.window.is_some() && !program.has_adjoint() => return,
             (got, expected) => {
                 assert_eq!(got.is_err(), expected.is_err(), "{got:?}, {expected:?}");
                 return;

@@ -9,7 +9,8 @@ use nirc_compiler::options::{ExactTimes, Loss, Optimiser, Options, Rule};
 use nirc_ir::codes;
 use nirc_ir::connection::{Axis, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
-use nirc_ir::event::Program;
+use nirc_ir::event::{Proc, Program};
+use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
 use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
     PopulationKind, Port, Projection, Reset, SourceDelays, Synapse,
@@ -77,6 +78,7 @@ fn random_programs_agree_on_the_chip() {
     for seed in seeds(200) {
         let mut program = random::program(seed, Shape::Exact(Limits::PE));
         bound(&mut program);
+        if std::env::var_os("DUMP").is_some() { println!("{}", nirc_ir::text::print_program(&program)); }
         verify(&program).unwrap_or_else(|e| panic!("{seed}: {e}"));
         ran += u64::from(agrees(&program, seed));
     }
@@ -149,7 +151,7 @@ fn network(rng: &mut Rng) -> Network {
     }
     pairs.sort_by_key(|(pre, post, _)| (*post, *pre));
     let projections = pairs.into_iter().enumerate().map(|(k, (pre, post, delay))| {
-        let scale = 12.0 / (sizes[pre] as f32).sqrt();
+        let scale = 6.0 / (sizes[pre] as f32).sqrt();
         let dense = sizes[pre] * sizes[post];
         let mut weights = |count: usize| -> Vec<f32> {
             (0..count).map(|_| scale * (0.3 + rng.normal())).collect()
@@ -242,4 +244,158 @@ fn networks_agree_on_the_chip() {
         ran += u64::from(agrees(&program, seed));
     }
     println!("{ran} ran");
+}
+
+/// The network of the Yin-Yang example.
+fn yin_yang(preset: &str, scales: [(f32, f32); 2]) -> Network {
+    let mut rng = Rng::new(42);
+    let uniform = Parameter::Uniform;
+    let neuron = Neuron {
+        membrane: Membrane::Leaky {
+            tau: uniform(20e-3),
+            r: uniform(1.0),
+            v_leak: uniform(0.0),
+        },
+        synapse: Some(Synapse {
+            tau_syn: uniform(5e-3),
+            w_in: uniform(1.0),
+        }),
+        firing: Some(Firing {
+            threshold: uniform(1.0),
+            v_reset: uniform(0.0),
+        }),
+    };
+    let sizes = [5, 120, 3];
+    let populations = ["input", "hidden", "output"].into_iter().zip(sizes);
+    let populations = populations.map(|(name, size)| match name {
+        "input" => Population::vector(name, size, PopulationKind::Source),
+        _ => Population::vector(name, size, PopulationKind::Neurons(neuron.clone())),
+    });
+    let convention = Convention::preset(preset).expect("a preset");
+    let delay = u32::from(preset != "event");
+    let projections = scales.into_iter().enumerate().map(|(k, (mean, deviation))| Projection {
+        name: format!("fc{}", k + 1),
+        pre: Pop::new(k),
+        post: Pop::new(k + 1),
+        bias: None,
+        delay,
+        delays: None,
+        trainable: true,
+        link: Link::Dense(
+            (0..sizes[k] * sizes[k + 1])
+                .map(|_| mean + deviation * rng.normal())
+                .collect(),
+        ),
+    });
+    Network {
+        name: "yin-yang".to_owned(),
+        dt: 1e-3,
+        convention,
+        projections: projections.collect::<PrimaryMap<_, _>>(),
+        populations: populations.collect::<PrimaryMap<_, _>>(),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
+    }
+}
+
+/// Cycles a sample of each PE, forward and backward, and spikes of the hidden and the output layer.
+fn cycles(network: &Network, ticks: u32, events: Option<ExactTimes>) -> Vec<(String, [f64; 2])> {
+    let options = Options {
+        regularise: Vec::new(),
+        ticks,
+        batch: 1,
+        replicas: 1,
+        spike_bound: Some(1000),
+        loss: Some(Loss::FirstSpike {
+            xi: 1.5,
+            alpha: 0.01,
+            beta: 100.0,
+        }),
+        adjoint: true,
+        optimiser: None,
+        record: Vec::new(),
+        events,
+    };
+    let program = lower(network, &options).expect("it is lowered");
+    let target = Target::spinnaker2();
+    let mut chip = Emulated::new(&program, &target, EmulatorOptions::default()).expect("it fits");
+    let mut rng = Rng::new(7);
+    let mut busy = [vec![], vec![]];
+    const SAMPLES: u32 = 100;
+    let mut spikes = [0; 3];
+    let mut last: Vec<u64> = Vec::new();
+    for (pass, busy) in [Pass::Forward, Pass::Gradient].into_iter().zip(&mut busy) {
+        for _ in 0..SAMPLES {
+            let (x, y) = (rng.uniform(), rng.uniform());
+            let coordinates = [x, y, 1.0 - x, 1.0 - y, 0.0];
+            let mut timed: Vec<(f32, u32)> =
+                (0..).zip(coordinates).map(|(c, q)| (2.0 + 24.0 * q, c)).collect();
+            timed.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+            let mut inputs: Vec<InputSpike> = timed
+                .iter()
+                .map(|(time, channel)| InputSpike {
+                    tick: *time as u32,
+                    channel: *channel,
+                })
+                .collect();
+            if events.is_none() {
+                inputs.sort_unstable();
+            }
+            let times: Vec<f32> = timed.iter().map(|(time, _)| *time).collect();
+            let sample = Sample {
+                spikes: &inputs,
+                times: if events.is_some() { &times } else { &[] },
+                values: &[],
+                label: 0,
+                error: &[],
+            };
+            chip.run(pass, &[sample], &mut Vec::new()).expect("it runs");
+            for (k, count) in spikes.iter_mut().enumerate() {
+                *count += chip.spikes(0, Proc::new(k)).expect("kept").len();
+            }
+        }
+        let now = chip.device().pes().expect("there").into_iter().map(|pe| pe.busy_cycles);
+        let now: Vec<u64> = now.collect();
+        *busy = now
+            .iter()
+            .enumerate()
+            .map(|(k, cycles)| cycles - last.get(k).unwrap_or(&0))
+            .collect();
+        last = now;
+    }
+    let mean = |n: u64| n as f64 / f64::from(SAMPLES);
+    println!("spikes a sample: {:?}", spikes.map(|n| mean(n as u64) / 2.0));
+    let names = program.processes.values().map(|p| p.name.clone());
+    names
+        .enumerate()
+        .map(|(k, name)| {
+            let (forward, both) = (mean(busy[0][k]), mean(busy[1][k]));
+            (name, [forward, both - forward])
+        })
+        .collect()
+}
+
+/// Work follows events: of the published network, at most half of what ticks of 1 ms take.
+#[test]
+fn the_busiest_pe_takes_half_the_cycles_of_ticks() {
+    let scales = [(1.487, 1.406), (0.354, 0.356)];
+    let exact = cycles(&yin_yang("event", scales), 60, Some(ExactTimes::default()));
+    let scales = [(3.2 / 5f32.sqrt(), 3.2 / 5f32.sqrt()), (5.2 / 120f32.sqrt(), 2.8 / 120f32.sqrt())];
+    let ticks = cycles(&yin_yang("eventprop", scales), 27, None);
+    for (name, table) in [("exact", &exact), ("ticks", &ticks)] {
+        for (process, [forward, backward]) in table {
+            println!("{name} {process}: forward {forward:.0}, backward {backward:.0}");
+        }
+    }
+    let busiest = |table: &[(String, [f64; 2])], pass: usize| {
+        let cycles = table.iter().map(|(_, passes)| passes[pass]);
+        cycles.fold(0.0, f64::max)
+    };
+    for pass in 0..2 {
+        let (exact, ticks) = (busiest(&exact, pass), busiest(&ticks, pass));
+        println!("{exact:.0} of {ticks:.0}: {:.3}", exact / ticks);
+        assert!(2.0 * exact <= ticks, "pass {pass}: {exact} of {ticks}");
+    }
 }

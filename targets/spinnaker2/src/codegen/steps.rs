@@ -1,6 +1,6 @@
 //! What a step is: a bin, or, in programs of exact event times, a window.
 
-use nirc_ir::event::{Array, Chan, Channel, Program, Role};
+use nirc_ir::event::{Array, Chan, Channel, HandlerKind, Program, Role, Stmt};
 
 /// Forward steps of a sample.
 pub(super) fn count(program: &Program) -> u32 {
@@ -22,9 +22,16 @@ pub(crate) fn carries_errors(program: &Program, chan: Chan) -> bool {
     program.carries_errors(chan) && program.processes[from].role != Role::Source
 }
 
-/// Whether its consumer needs the errors of this channel: to send them, or for the gradient of delays.
+/// Whether its consumer needs the errors of this channel: to send them, or for the gradient of delays; or the handler
+/// does something else, too.
 pub(super) fn asks_errors(program: &Program, chan: Chan) -> bool {
-    carries_errors(program, chan) || delay_gradient(program, chan).is_some()
+    let consumer = &program.processes[program.channels[chan].to];
+    let handler = consumer.handler(HandlerKind::Message(chan));
+    let stores = handler.is_some_and(|handler| {
+        let mut stmts = handler.body.stmts.iter();
+        stmts.any(|stmt| !matches!(stmt, Stmt::Let(..) | Stmt::Send(_)))
+    });
+    stores || carries_errors(program, chan) || delay_gradient(program, chan).is_some()
 }
 
 /// The gradient of the delays of a channel's sources.

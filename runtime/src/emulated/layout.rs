@@ -28,6 +28,8 @@ pub(super) struct Tape {
     pub(super) spikes: Field,
     /// Their exact times from the beginning of their window, if they have such.
     pub(super) times: Option<Field>,
+    /// The entries in their order, two a word, where they lie in none.
+    pub(super) order: Option<Field>,
 }
 
 /// Everything a session touches.
@@ -239,10 +241,13 @@ impl Finder<'_> {
             _ => return Ok(None),
         };
         let times = exact.then(|| self.field(proc, &times));
+        let order = (exact && process.role == Role::Neurons)
+            .then(|| self.field(proc, &tape::order(name)));
         Ok(Some(Tape {
             count: self.sized(proc, &count, 1)?,
             spikes: self.field(proc, &spikes)?,
             times: times.transpose()?,
+            order: order.transpose()?,
         }))
     }
 }

@@ -205,7 +205,7 @@ impl<D: Device> Session<D> {
             self.give_times(replica, sample)?;
         }
         let words = &mut self.words;
-        for (Tape { count, spikes, times }, channels) in &self.layout.inputs {
+        for (Tape { count, spikes, times, .. }, channels) in &self.layout.inputs {
             if times.is_some() {
                 continue;
             }
@@ -289,12 +289,18 @@ impl<D: Device> Session<D> {
         let places = self.read_field(&tape.spikes, replica)?;
         let times = self.read_field(times, replica)?;
         let window = self.program.window.unwrap_or(1);
-        let timed = places.into_iter().zip(times).take(count);
-        let timed = timed.map(|(place, time)| Timed {
+        let timed = |(place, time): (&u32, &u32)| Timed {
             lane: place & 0xFFFF,
-            time: ((place >> 16) * window) as f32 + f32::from_bits(time),
-        });
-        Ok(timed.collect())
+            time: ((place >> 16) * window) as f32 + f32::from_bits(*time),
+        };
+        let timed: Vec<Timed> = places.iter().zip(&times).take(count).map(timed).collect();
+        let Some(order) = &tape.order else {
+            return Ok(timed);
+        };
+        let order = self.read_field(order, replica)?;
+        let halves = order.iter().flat_map(|word| [word & 0xFFFF, word >> 16]);
+        let in_order = halves.take(count).map(|entry| timed[entry as usize]);
+        Ok(in_order.collect())
     }
 
     fn tape(&self, proc: Proc) -> Result<&Tape, Diagnostic> {
@@ -373,6 +379,7 @@ impl<D: Device> Session<D> {
 }
 
 /// A spike with its exact time, in bins from the sample's beginning.
+#[derive(Clone, Copy)]
 struct Timed {
     lane: u32,
     time: f32,

@@ -152,6 +152,10 @@ pub mod tape {
     pub fn time(process: &str) -> String {
         format!("{process}.tape.time")
     }
+    /// `u16[bound]`: own spikes in their order, as entries of the tape, where they are not of an order.
+    pub fn order(process: &str) -> String {
+        format!("{process}.tape.order")
+    }
     /// `f32[bound]`: a recorded field.
     pub fn field(process: &str, field: &str) -> String {
         format!("{process}.tape.{field}")

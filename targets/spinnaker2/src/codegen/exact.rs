@@ -20,6 +20,7 @@ use crate::thumb::Reg::{self, Lr, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, 
 use crate::thumb::SReg::{S0, S1, S2};
 use crate::thumb::{
     Addr, AluOp, Assembler, Cond, ConvertOp, Inst, Label, LoadOp, SReg, Shift, Src,
+    StoreOp,
 };
 
 /// Subroutines.
@@ -40,6 +41,14 @@ impl Exact {
 
 /// Bits of positive infinity: what is above, unsigned, is a NaN or negative.
 const INFINITY: u32 = 0x7F80_0000;
+
+fn store_half(rt: Reg, addr: Addr) -> Inst {
+    Inst::Store {
+        op: StoreOp::Strh,
+        rt,
+        addr,
+    }
+}
 
 fn load_half(rt: Reg, addr: Addr) -> Inst {
     Inst::Load {
@@ -339,9 +348,11 @@ impl Driver<'_> {
         let none = asm.label();
         asm.emit(Inst::cmp(R10, 0));
         asm.b_if(Cond::Eq, none);
+        asm.mov_const(R0, self.own(tape::order));
+        asm.emit(Inst::add(R0, R0, Src::Reg(R10, Shift::Lsl(1))));
+        asm.emit(load_half(R3, Addr::Offset(R0, -2)));
         asm.mov_const(R0, self.own_after());
-        asm.emit(Inst::add(R0, R0, words(R10)));
-        asm.emit(Inst::ldr(R1, Addr::Offset(R0, -4)));
+        asm.emit(Inst::ldr(R1, Addr::Index(R0, R3, 2)));
         asm.comment("but for the note that an error came");
         asm.emit(Inst::Alu {
             op: AluOp::Eor,
@@ -353,17 +364,17 @@ impl Driver<'_> {
         asm.emit(Inst::lsrs(R1, R1, 1));
         asm.b_if(Cond::Ne, none);
         asm.mov_const(R0, self.own(tape::place));
-        asm.emit(Inst::add(R0, R0, words(R10)));
-        asm.emit(load_half(R1, Addr::Offset(R0, -2)));
+        asm.emit(Inst::add(R0, R0, words(R3)));
+        asm.emit(load_half(R1, Addr::Offset(R0, 2)));
         asm.emit(Inst::ldr(R2, self.comms.control(names::BIN)));
         asm.emit(Inst::cmp(R1, R2));
         asm.b_if(Cond::Ne, none);
         asm.emit(Inst::sub(R10, R10, 1));
         asm.mov_const(R0, self.own(tape::time));
-        asm.emit(Inst::ldr(R0, Addr::Index(R0, R10, 2)));
+        asm.emit(Inst::ldr(R0, Addr::Index(R0, R3, 2)));
         asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
         self.if_no_errors(asm);
-        asm.emit(Inst::mov(R0, R10));
+        asm.emit(Inst::mov(R0, R3));
         asm.bl(handler);
         asm.b(again);
         asm.bind(none);
@@ -432,7 +443,7 @@ impl Driver<'_> {
         }
     }
 
-    /// The sum of errors of the own spike in r10 becomes 0 if none came.
+    /// The sum of errors of the own spike in r3 becomes 0 if none came.
     fn if_no_errors(&self, asm: &mut Assembler) {
         let Some(first) = self.error_channels().first().copied() else {
             return;
@@ -442,12 +453,12 @@ impl Driver<'_> {
         }
         let came = asm.label();
         asm.mov_const(R0, self.own_after());
-        asm.emit(Inst::ldr(R0, Addr::Index(R0, R10, 2)));
+        asm.emit(Inst::ldr(R0, Addr::Index(R0, R3, 2)));
         asm.emit(Inst::tst(R0, 1));
         asm.b_if(Cond::Ne, came);
         asm.emit(Inst::mov(R1, 0));
         asm.mov_const(R0, self.context.error(first));
-        asm.emit(Inst::str(R1, Addr::Index(R0, R10, 2)));
+        asm.emit(Inst::str(R1, Addr::Index(R0, R3, 2)));
         asm.bind(came);
     }
 }
@@ -576,6 +587,8 @@ impl Driver<'_> {
             lsb: 0,
             width: INDEX_BITS,
         });
+        asm.mov_const(R3, self.own(tape::order));
+        asm.emit(load_half(R0, Addr::Index(R3, R0, 1)));
         asm.mov_const(R3, self.context.error(chan));
         asm.emit(Inst::str(R2, Addr::Index(R3, R0, 2)));
         if self.notes_errors() {
@@ -650,6 +663,7 @@ impl Driver<'_> {
         self.annotate(asm, "spikes of an interval");
         asm.function("interval", self.routines.exact.interval);
         asm.emit(Inst::push(&[R10, Lr]));
+        asm.emit(Inst::push(&[R9, R11]));
         let first = self.comms.control(names::INTERVAL);
         let time = self.comms.control(names::TIME);
         asm.emit(Inst::ldr(R0, self.own_count()));
@@ -657,50 +671,95 @@ impl Driver<'_> {
         asm.emit(Inst::mov(R0, 0));
         asm.mov_const(R1, word(self.context.process().lanes));
         asm.bl(cross);
-        let nothing = asm.label();
+        let (nothing, again, look) = (asm.label(), asm.label(), asm.label());
         asm.emit(Inst::ldr(R10, first));
-        asm.emit(Inst::ldr(R0, self.own_count()));
-        asm.emit(Inst::cmp(R10, R0));
+        asm.emit(Inst::ldr(R9, self.own_count()));
+        asm.emit(Inst::cmp(R10, R9));
         asm.b_if(Cond::Eq, nothing);
         asm.comment("from each spike on");
-        let (again, look, twice) = (asm.here(), asm.label(), asm.label());
+        asm.bind(again);
         asm.mov_const(R1, self.own(tape::time));
-        asm.emit(Inst::add(R1, R1, words(R10)));
-        asm.emit(Inst::ldr(R2, Addr::at(R1)));
-        asm.emit(Inst::ldr(R0, first));
-        asm.emit(Inst::cmp(R10, R0));
-        asm.b_if(Cond::Eq, look);
-        asm.emit(Inst::ldr(R3, Addr::Offset(R1, -4)));
-        asm.emit(Inst::cmp(R2, R3));
-        asm.b_if(Cond::Ne, look);
-        asm.mov_const(R1, self.own(tape::place));
-        asm.emit(Inst::add(R1, R1, words(R10)));
-        asm.emit(Inst::ldr(R0, Addr::at(R1)));
-        asm.emit(Inst::ldr(R3, Addr::Offset(R1, -4)));
-        asm.emit(Inst::cmp(R0, R3));
-        asm.comment("the second time at the same instant");
-        asm.b_if(Cond::Eq, twice);
+        asm.emit(Inst::ldr(R2, Addr::Index(R1, R10, 2)));
         asm.bind(look);
         asm.emit(Inst::str(R2, time));
-        self.lane_of(asm);
+        self.lane_of(asm, R10);
         asm.emit(Inst::mov(R1, 1));
+        asm.emit(Inst::ldr(R11, self.own_count()));
         asm.bl(cross);
-        asm.bind(twice);
+        let (none, after) = (asm.label(), self.own_count());
+        asm.emit(Inst::ldr(R0, after));
+        asm.emit(Inst::cmp(R0, R11));
+        asm.b_if(Cond::Eq, none);
+        asm.emit(Inst::mov(R3, R11));
+        asm.mov_const(R1, self.own(tape::time));
+        asm.emit(Inst::ldr(R2, Addr::Index(R1, R3, 2)));
+        asm.emit(Inst::ldr(R0, time));
+        asm.emit(Inst::cmp(R0, R2));
+        asm.comment("unless it is the second time at the same instant");
+        asm.b_if(Cond::Ne, look);
+        asm.bind(none);
         asm.emit(Inst::add(R10, R10, 1));
-        asm.emit(Inst::ldr(R0, self.own_count()));
-        asm.emit(Inst::cmp(R10, R0));
+        asm.emit(Inst::cmp(R10, R9));
         asm.b_if(Cond::Ne, again);
+        asm.emit(Inst::pop(&[R9, R11]));
+        asm.emit(Inst::push(&[R9, R11]));
+        self.sort_interval(asm);
         self.emit_interval(asm);
         asm.bind(nothing);
         asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
         asm.emit(Inst::str(R0, time));
+        asm.emit(Inst::pop(&[R9, R11]));
         asm.emit(Inst::pop(&[R10, Reg::Pc]));
     }
 
-    /// r0 becomes the lane of the own spike in r10.
-    fn lane_of(&self, asm: &mut Assembler) {
+    /// Puts the spikes of the interval into their order: by (time, lane), those of a lane as they came.
+    fn sort_interval(&self, asm: &mut Assembler) {
+        asm.comment("in their order");
+        let (again, look, stop, place) = (asm.label(), asm.label(), asm.label(), asm.label());
+        let over = asm.label();
+        asm.mov_const(R4, self.own(tape::time));
+        asm.mov_const(R5, self.own(tape::place));
+        asm.emit(Inst::ldr(R0, self.comms.control(names::INTERVAL)));
+        asm.mov_const(R6, self.own(tape::order));
+        asm.emit(Inst::add(R6, R6, Src::Reg(R0, Shift::Lsl(1))));
+        asm.bind(again);
+        asm.emit(Inst::ldr(R1, Addr::Index(R4, R0, 2)));
+        asm.mov_const(R7, self.own(tape::order));
+        asm.emit(Inst::add(R7, R7, Src::Reg(R0, Shift::Lsl(1))));
+        asm.emit(Inst::cmp(R7, R6));
+        asm.b_if(Cond::Eq, stop);
+        asm.bind(look);
+        asm.emit(load_half(R2, Addr::Pre(R7, -2)));
+        asm.emit(Inst::ldr(R3, Addr::Index(R4, R2, 2)));
+        asm.emit(Inst::cmp(R3, R1));
+        asm.b_if(Cond::Ls, place);
+        let shift = asm.here();
+        asm.emit(store_half(R2, Addr::Offset(R7, 2)));
+        asm.emit(Inst::cmp(R7, R6));
+        asm.b_if(Cond::Ne, look);
+        asm.b(stop);
+        asm.bind(place);
+        let found = asm.label();
+        asm.b_if(Cond::Ne, found);
+        asm.emit(Inst::ldr(R3, Addr::Index(R5, R2, 2)));
+        asm.emit(Inst::ldr(R12, Addr::Index(R5, R0, 2)));
+        asm.emit(Inst::cmp(R3, R12));
+        asm.b_if(Cond::Hi, shift);
+        asm.bind(found);
+        asm.emit(Inst::add(R7, R7, 2));
+        asm.bind(stop);
+        asm.emit(store_half(R0, Addr::at(R7)));
+        asm.emit(Inst::add(R0, R0, 1));
+        asm.emit(Inst::ldr(R3, self.own_count()));
+        asm.emit(Inst::cmp(R0, R3));
+        asm.b_if(Cond::Ne, again);
+        asm.bind(over);
+    }
+
+    /// r0 becomes the lane of an own spike.
+    fn lane_of(&self, asm: &mut Assembler, entry: Reg) {
         asm.mov_const(R0, self.own(tape::place));
-        asm.emit(Inst::add(R0, R0, words(R10)));
+        asm.emit(Inst::add(R0, R0, words(entry)));
         asm.emit(load_half(R0, Addr::at(R0)));
     }
 
@@ -713,17 +772,18 @@ impl Driver<'_> {
         asm.comment("send them");
         asm.emit(Inst::ldr(R10, self.comms.control(names::INTERVAL)));
         let again = asm.here();
+        asm.mov_const(R1, self.own(tape::order));
+        asm.emit(load_half(R1, Addr::Index(R1, R10, 1)));
         if keeps {
-            asm.mov_const(R1, self.own_after());
-            asm.emit(Inst::str(R9, Addr::Index(R1, R10, 2)));
-            asm.emit(Inst::mov(R1, R10));
+            asm.mov_const(R0, self.own_after());
+            asm.emit(Inst::str(R9, Addr::Index(R0, R1, 2)));
             self.no_errors_yet(asm);
         }
         if sends {
             asm.mov_const(R0, self.own(tape::time));
-            asm.emit(Inst::add(R0, R0, words(R10)));
+            asm.emit(Inst::add(R0, R0, words(R1)));
             asm.emit(Inst::vldr(S0, R0, 0));
-            self.lane_of(asm);
+            self.lane_of(asm, R1);
             self.comms.own_key(asm, self.spike_key(), Some(R0));
             asm.bl(self.routines.send_payload);
         }
@@ -739,12 +799,12 @@ impl Driver<'_> {
         asm.place_pool();
         self.annotate(asm, "record a spike");
         asm.function("fire", self.context.labels.fire);
-        let saved = [R4, R5, R6, R7];
+        let saved = [R4, R5];
         asm.emit(Inst::push(&saved));
         asm.mov_const(R12, self.context.memory.addr(super::comms::CONTROL));
         let at = |name: &str| Addr::Offset(R12, self.comms.offset(name));
         let count = at(&tape::count(&process.name));
-        let (full, put) = (asm.label(), asm.label());
+        let full = asm.label();
         asm.emit(Inst::ldr(R4, count));
         let bound = plan::tape_bound(self.context.program, self.context.proc);
         compare(asm, R4, word(bound), R2);
@@ -765,19 +825,15 @@ impl Driver<'_> {
         asm.emit_if(Cond::Hi, Inst::mov(R1, R3));
         asm.emit(Inst::ldr(R5, at(names::BIN)));
         asm.emit(Inst::orr(R0, R0, Src::Reg(R5, Shift::Lsl(16))));
-        asm.emit(Inst::mov(R5, R4));
-        asm.emit(Inst::ldr(R6, at(names::INTERVAL)));
-        self.make_room(asm, put);
-        asm.bind(put);
         let fields = process.tape.as_ref().map_or(0, |tape| tape.fields.len());
         for (symbol, reg) in [(tape::time as fn(&str) -> String, R1), (tape::place, R0)] {
-            asm.mov_const(R7, self.own(symbol));
-            asm.emit(Inst::str(reg, Addr::Index(R7, R5, 2)));
+            asm.mov_const(R2, self.own(symbol));
+            asm.emit(Inst::str(reg, Addr::Index(R2, R4, 2)));
         }
         for field in 0..fields {
-            asm.mov_const(R7, self.context.field(field));
-            asm.emit(Inst::add(R7, R7, words(R5)));
-            asm.emit(Inst::vstr(SReg::ALL[1 + field], R7, 0));
+            asm.mov_const(R2, self.context.field(field));
+            asm.emit(Inst::add(R2, R2, words(R4)));
+            asm.emit(Inst::vstr(SReg::ALL[1 + field], R2, 0));
         }
         asm.emit(Inst::add(R4, R4, 1));
         asm.emit(Inst::str(R4, count));
@@ -792,37 +848,5 @@ impl Driver<'_> {
         asm.bind(over);
         asm.emit(Inst::pop(&saved));
         asm.emit(Inst::ret());
-    }
-
-    /// Moves spikes of the interval (from entry r6 on) up that come behind the one at r1 with the place r0; r5 becomes
-    /// its entry. Changes r2, r3 and r7.
-    fn make_room(&self, asm: &mut Assembler, put: Label) {
-        let process = self.context.process();
-        let fields = process.tape.as_ref().map_or(0, |tape| tape.fields.len());
-        let (again, shift) = (asm.here(), asm.label());
-        asm.emit(Inst::cmp(R5, R6));
-        asm.b_if(Cond::Eq, put);
-        asm.mov_const(R7, self.own(tape::time));
-        asm.emit(Inst::add(R7, R7, words(R5)));
-        asm.emit(Inst::ldr(R2, Addr::Offset(R7, -4)));
-        asm.emit(Inst::cmp(R1, R2));
-        asm.b_if(Cond::Hi, put);
-        asm.b_if(Cond::Cc, shift);
-        asm.mov_const(R3, self.own(tape::place));
-        asm.emit(Inst::add(R3, R3, words(R5)));
-        asm.emit(Inst::ldr(R3, Addr::Offset(R3, -4)));
-        asm.emit(Inst::cmp(R0, R3));
-        asm.b_if(Cond::Cs, put);
-        asm.bind(shift);
-        asm.emit(Inst::str(R2, Addr::at(R7)));
-        let fields = (0..fields).map(|field| self.context.field(field));
-        for array in [self.own(tape::place)].into_iter().chain(fields) {
-            asm.mov_const(R7, array);
-            asm.emit(Inst::add(R7, R7, words(R5)));
-            asm.emit(Inst::ldr(R2, Addr::Offset(R7, -4)));
-            asm.emit(Inst::str(R2, Addr::at(R7)));
-        }
-        asm.emit(Inst::sub(R5, R5, 1));
-        asm.b(again);
     }
 }

@@ -113,6 +113,8 @@ fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
     let bound = plan::tape_bound(program, proc);
     plan.words(tape::place(name), bound, "window and lane of own spikes");
     plan.words(tape::time(name), bound, "times of own spikes");
+    let bytes = 2 * bound as u64;
+    plan.bytes(tape::order(name), bytes, "own spikes in their order");
     let fields = process.tape.as_ref().map_or(0, |tape| tape.fields.len());
     for field in 0..fields {
         let symbol = names::field(process, field);
@@ -167,6 +169,10 @@ fn check_ranges(program: &Program, proc: Proc) -> Result<(), CodegenError> {
         chan.index() as u64
     });
     check("number of a channel", last, HALF - 1)?;
+    if process.role == Role::Neurons {
+        let bound = plan::tape_bound(program, proc) as u64;
+        check("own spikes of a sample", bound, HALF)?;
+    }
     if program.has_adjoint() && process.role == Role::Neurons {
         // An error names the entry that it is for.
         let bound = plan::tape_bound(program, proc) as u64;

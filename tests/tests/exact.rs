@@ -9,7 +9,7 @@ use nirc_compiler::options::{ExactTimes, Loss, Optimiser, Options, Rule};
 use nirc_ir::codes;
 use nirc_ir::connection::{Axis, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
-use nirc_ir::event::{Proc, Program};
+use nirc_ir::event::{Proc, Program, Role};
 use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
 use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
@@ -62,7 +62,15 @@ fn bound(program: &mut Program) {
         }
     };
     for channel in program.channels.values_mut() {
-        least(&mut channel.bound);
+        let from = &program.processes[channel.from];
+        match from.role {
+            // As many as samples have; what arrives nowhere counts for no tape, but takes room in the source.
+            Role::Source => {
+                let most = from.lanes * program.ticks as usize;
+                channel.bound = channel.bound.map(|_| most);
+            }
+            _ => least(&mut channel.bound),
+        }
     }
     for process in program.processes.values_mut() {
         if let Some(tape) = &mut process.tape {

@@ -705,6 +705,11 @@ impl Driver<'_> {
         asm.emit(Inst::push(&[R9, R11]));
         self.sort_interval(asm);
         self.emit_interval(asm);
+        if self.context.process().tape.is_none() {
+            asm.comment("nobody asks for them any more");
+            asm.emit(Inst::ldr(R0, first));
+            asm.emit(Inst::str(R0, self.own_count()));
+        }
         asm.bind(nothing);
         asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
         asm.emit(Inst::str(R0, time));

@@ -6,5 +6,7 @@ mod forward;
 mod gradient;
 #[path = "event/net.rs"]
 mod net;
+#[path = "event/peaks.rs"]
+mod peaks;
 #[path = "event/programs.rs"]
 mod programs;

@@ -31,7 +31,11 @@ pub(crate) fn bounds(rng: &mut Rng, program: &mut Program) {
 /// Which processes take errors: those that spike into a tape, and most that emit a state.
 pub(crate) fn takers(rng: &mut Rng, program: &Program) -> Vec<bool> {
     let takes = |process: &Process| match process.output {
-        Output::Spikes => process.role == Role::Neurons && process.tape.is_some(),
+        // Of exact event times, an error of an input spike is asked for as often as not.
+        Output::Spikes if process.role == Role::Source => {
+            program.window.is_some() && rng.below(2) == 0
+        }
+        Output::Spikes => process.tape.is_some(),
         Output::State(_) => rng.below(8) > 0,
         Output::Given => false,
     };
@@ -81,20 +85,24 @@ impl WayBack<'_> {
         if !neurons {
             return handlers;
         }
-        let mut others = vec![(HandlerKind::AdjointTick, Domain::Lanes)];
+        let exact = self.program.window.is_some();
+        let mut others = vec![match exact {
+            true => (HandlerKind::AdjointWindow, Domain::Lanes),
+            false => (HandlerKind::AdjointTick, Domain::Lanes),
+        }];
         if self.process.tape.is_some() {
             others.push((HandlerKind::Spike, Domain::Lane));
         }
         if takers[id.index()] && self.process.output != Output::Spikes {
             others.push((HandlerKind::Value, Domain::Lanes));
         }
-        if !self.common && self.rng.below(2) == 0 {
+        if !exact && !self.common && self.rng.below(2) == 0 {
             others.push((HandlerKind::GradientTick, Domain::Lanes));
         }
         for (kind, domain) in others {
             let body = match kind {
                 _ if !self.common => self.random(kind, domain, 1),
-                HandlerKind::AdjointTick => decay(),
+                HandlerKind::AdjointTick | HandlerKind::AdjointWindow => decay(),
                 _ => error(),
             };
             handlers.push(Handler { kind, domain, body });

@@ -2,9 +2,9 @@
 
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Binary, Body, Cmp, Coef, Coefficient, CoefficientValue, Domain,
-    Fold, HandlerKind, Op, Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor, Unary,
-    Value,
+    Array, ArrayDecl, ArrayKind, Binary, Body, Cmp, Coef, Coefficient, CoefficientValue, Curve,
+    Domain, Fold, HandlerKind, Op, Outgoing, Output, Process, Program, Role, Row, Stmt, Tensor,
+    Unary, Value,
 };
 
 use crate::rng::Rng;
@@ -48,6 +48,8 @@ pub(crate) struct BodyWriter<'a> {
     in_lanes: Vec<Array>,
     in_rows: Vec<Array>,
     folded: Vec<Array>,
+    /// Values that depend on when a search for a spike began: spikes at such times might go on without end.
+    running: Vec<Value>,
 }
 
 impl<'a> BodyWriter<'a> {
@@ -74,29 +76,33 @@ impl<'a> BodyWriter<'a> {
             in_lanes: Vec::new(),
             in_rows: Vec::new(),
             folded: Vec::new(),
+            running: Vec::new(),
         }
     }
 
     /// The body.
     pub(crate) fn write(mut self) -> Body {
-        let x = self.body.push(Op::Const(0.75));
-        let y = self.body.push(if self.has_bin() {
-            Op::Tick
-        } else {
-            Op::Const(3.0)
-        });
-        let z = self.body.push(Op::Coef(Coef::new(0)));
-        self.numbers.extend([x, y, z]);
+        let second = match self.has_bin() {
+            true => Op::Tick,
+            false => self.time().unwrap_or(Op::Const(3.0)),
+        };
+        for op in [Op::Const(0.75), second, Op::Coef(Coef::new(0))] {
+            self.define(op);
+        }
         for _ in 0..3 + self.rng.below(20) {
             match self.rng.below(4) {
                 0 => self.store(),
                 1 => self.load(),
+                2 if self.exact() && self.rng.below(4) == 0 => self.timed(),
                 _ => self.compute(),
             }
         }
         match self.kind {
             HandlerKind::Message(_) | HandlerKind::Measure => self.send(),
             HandlerKind::Tick if self.process.tape.is_some() => self.spike(),
+            HandlerKind::Cross if self.process.tape.is_some() || self.rng.below(2) == 0 => {
+                self.spike();
+            }
             _ => {}
         }
         for _ in 0..3 {
@@ -105,8 +111,58 @@ impl<'a> BodyWriter<'a> {
         self.body
     }
 
+    /// Whether spikes have exact times.
+    fn exact(&self) -> bool {
+        self.program.window.is_some()
+    }
+
+    /// A time that the handler knows, of exact event times.
+    fn time(&mut self) -> Option<Op> {
+        match self.kind {
+            HandlerKind::Cross => Some(*self.rng.pick(&[Op::Since, Op::Until])),
+            HandlerKind::Event(_)
+            | HandlerKind::Message(_)
+            | HandlerKind::Gradient(_)
+            | HandlerKind::Spike => self.exact().then_some(Op::Time),
+            _ => None,
+        }
+    }
+
+    /// Something that stands in programs of exact event times alone.
+    fn timed(&mut self) {
+        let time = self.time();
+        let skips = self.kind == HandlerKind::Cross && !self.truths.is_empty();
+        match (self.rng.below(4), time) {
+            (0, Some(time)) => self.define(time),
+            (1, _) if skips => {
+                let cond = *self.rng.pick(&self.truths);
+                self.body.stmts.push(Stmt::Skip(cond));
+            }
+            _ => {
+                let [p, q, threshold, from, x] = [(); 5].map(|()| self.number());
+                let curves = [
+                    Curve::Cubic,
+                    Curve::Quartic,
+                    Curve::Power(x),
+                    Curve::Equal(x),
+                ];
+                let curve = *self.rng.pick(&curves);
+                self.define(Op::Root {
+                    curve,
+                    p,
+                    q,
+                    threshold,
+                    from,
+                });
+            }
+        }
+    }
+
     /// Whether there is a current bin.
     fn has_bin(&self) -> bool {
+        if self.exact() {
+            return matches!(self.kind, HandlerKind::Window | HandlerKind::AdjointWindow);
+        }
         !matches!(
             self.kind,
             HandlerKind::Turn
@@ -156,6 +212,10 @@ impl<'a> BodyWriter<'a> {
 
     fn define(&mut self, op: Op) {
         let v = self.body.push(op);
+        let runs = |v: &Value| self.running.contains(v);
+        if op == Op::Since || operands(&op).iter().any(runs) {
+            self.running.push(v);
+        }
         match op {
             Op::Cmp(..) => self.truths.push(v),
             _ => self.numbers.push(v),
@@ -165,9 +225,19 @@ impl<'a> BodyWriter<'a> {
     fn arrays(&self, which: impl Fn(ArrayKind) -> bool) -> Vec<Array> {
         let arrays = self.process.arrays.iter();
         arrays
-            .filter(|(_, a)| which(a.kind))
+            .filter(|(id, a)| which(a.kind) && !self.delays_sources(*id))
             .map(|(id, _)| id)
             .collect()
+    }
+
+    /// Whether it is of a channel's delays, which no body names.
+    fn delays_sources(&self, array: Array) -> bool {
+        let (channels, processes) = (self.program.channels.values(), &self.program.processes);
+        let mut delays = channels.filter_map(|c| Some((processes.get(c.to)?, c.delays?)));
+        delays.any(|(to, delays)| {
+            to.name == self.process.name
+                && (delays.values == array || delays.gradient == Some(array))
+        })
     }
 
     fn flat(&self, kind: ArrayKind) -> bool {
@@ -316,7 +386,7 @@ impl<'a> BodyWriter<'a> {
                 let row = self.rows(self.process.arrays[array].kind);
                 Stmt::StoreRow(array, row.unwrap_or(Row::Tick), v)
             }
-            1 if self.domain == Domain::Lanes => {
+            1 if self.domain == Domain::Lanes && self.kind != HandlerKind::Cross => {
                 let arrays = self.elements(true, ArrayKind::is_scalar);
                 if arrays.is_empty() {
                     return;
@@ -378,10 +448,44 @@ impl<'a> BodyWriter<'a> {
             }
         };
         let fields = (0..fields).map(|_| field(self)).collect();
-        self.body.stmts.push(Stmt::Spike {
-            cond,
-            time: None,
-            fields,
-        });
+        let time = (self.kind == HandlerKind::Cross).then(|| self.spike_time());
+        self.body.stmts.push(Stmt::Spike { cond, time, fields });
+    }
+
+    /// When a lane spikes: somewhere, or some time after it did before.
+    fn spike_time(&mut self) -> Value {
+        let steady = |v: &&Value| !self.running.contains(v);
+        let steady: Vec<Value> = self.numbers.iter().filter(steady).copied().collect();
+        if self.rng.below(3) > 0 {
+            // Recent values are the deep ones.
+            let recent = steady.len().saturating_sub(5);
+            return *self.rng.pick(&steady[recent..]);
+        }
+        let since = self.body.push(Op::Since);
+        let later = self.body.push(Op::Coef(Coef::new(0)));
+        self.body.push(Op::Binary(Binary::Add, since, later))
+    }
+}
+
+/// The values that an operation reads.
+fn operands(op: &Op) -> Vec<Value> {
+    match *op {
+        Op::Unary(_, a) => vec![a],
+        Op::Binary(_, a, b) | Op::Cmp(_, a, b) => vec![a, b],
+        Op::Fma(a, b, c) | Op::Select(a, b, c) => vec![a, b, c],
+        Op::Root {
+            curve,
+            p,
+            q,
+            threshold,
+            from,
+        } => {
+            let more = match curve {
+                Curve::Power(x) | Curve::Equal(x) => Some(x),
+                Curve::Cubic | Curve::Quartic => None,
+            };
+            [p, q, threshold, from].into_iter().chain(more).collect()
+        }
+        _ => Vec::new(),
     }
 }

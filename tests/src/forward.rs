@@ -1,12 +1,13 @@
 //! Programs that only go forward, within the verifier's rules: any number of sources and populations, spikes
 //! and values, channels with any delay that lead forward, back or to themselves, over all lanes or over the
 //! synapses of random axes, with random bodies or with those of common neurons. With a way back (`backward`)
-//! they are programs that learn.
+//! they are programs that learn. With exact event times only spikes travel, and everything that a program of ticks
+//! does once a bin is done between arrivals and at the ends of windows.
 
 use nirc_ir::connection::{Axis, Connection, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Domain, Handler,
+    Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Delays, Domain, Handler,
     HandlerKind, Op, Output, Proc, Process, Program, Role, Row, SpikeTape, Stmt, TensorDecl,
 };
 
@@ -55,8 +56,26 @@ pub fn program(seed: u64, limits: Limits) -> Program {
         rng: Rng::new(seed),
         limits,
         backwards: false,
+        exact: false,
     };
     writer.program()
+}
+
+/// A random program of exact event times, which goes backwards and learns or does not.
+pub fn exact(seed: u64, limits: Limits) -> Program {
+    let mut rng = Rng::new(seed);
+    let backwards = rng.below(4) > 0;
+    let mut writer = Writer {
+        rng,
+        limits,
+        backwards,
+        exact: true,
+    };
+    let mut program = writer.program();
+    if backwards {
+        backward::optimisers(&mut writer.rng, &mut program);
+    }
+    program
 }
 
 /// A random program that goes backwards as well.
@@ -65,6 +84,7 @@ pub(crate) fn backwards(seed: u64, limits: Limits) -> Program {
         rng: Rng::new(seed),
         limits,
         backwards: true,
+        exact: false,
     };
     let mut program = writer.program();
     backward::optimisers(&mut writer.rng, &mut program);
@@ -75,6 +95,7 @@ struct Writer {
     rng: Rng,
     limits: Limits,
     backwards: bool,
+    exact: bool,
 }
 
 impl Writer {
@@ -90,6 +111,10 @@ impl Writer {
             processes: PrimaryMap::new(),
             channels: PrimaryMap::new(),
         };
+        if self.exact {
+            program.first_tick = 0;
+            program.window = Some(1 + self.rng.below(program.ticks as usize) as u32);
+        }
         for role in self.roles() {
             let process = self.process(program.processes.len(), role);
             program.processes.push(process);
@@ -98,6 +123,9 @@ impl Writer {
         let inputs: Vec<(Chan, Proc)> = program.channels.iter().map(|(c, d)| (c, d.to)).collect();
         for (chan, to) in inputs {
             self.tensor(&mut program, chan, to);
+            if self.exact && self.rng.below(4) == 0 {
+                self.delays(&mut program, chan, to);
+            }
         }
         let mut takers = Vec::new();
         if self.backwards {
@@ -107,9 +135,9 @@ impl Writer {
         let ids: Vec<Proc> = program.processes.keys().collect();
         for id in ids {
             let handlers = self.handlers(&program, id, &takers);
-            let process = &mut program.processes[id];
-            process.handlers = handlers;
-            forget_unnamed(process);
+            program.processes[id].handlers = handlers;
+            self.train_delays(&mut program, id);
+            forget_unnamed(&mut program, id);
         }
         program
     }
@@ -149,8 +177,13 @@ impl Writer {
         };
         let mut kinds = vec![ArrayKind::State { init }; 3];
         kinds[X] = ArrayKind::State { init: 0.0 };
-        kinds.extend([ArrayKind::Scalar { init }, ArrayKind::Trace]);
+        let last = match self.exact {
+            true => ArrayKind::State { init },
+            false => ArrayKind::Trace,
+        };
+        kinds.extend([ArrayKind::Scalar { init }, last]);
         let output = match (role, self.rng.below(3)) {
+            _ if self.exact => Output::Spikes,
             (Role::Source, 0) => Output::Given,
             (Role::Neurons, 0) => Output::State(Array::new(V)),
             _ => Output::Spikes,
@@ -168,6 +201,7 @@ impl Writer {
         });
         match role {
             Role::Source => kinds.clear(),
+            Role::Loss if self.exact => kinds.push(ArrayKind::Label),
             Role::Loss => kinds.extend([ArrayKind::Label, ArrayKind::GivenError]),
             Role::Neurons | Role::Optimiser(_) => {}
         }
@@ -220,7 +254,11 @@ impl Writer {
 
     /// Mostly short; now and then longer than the sample.
     fn delay(&mut self, program: &Program, from: Proc, to: Proc) -> u32 {
-        let least = if from >= to { 1 } else { program.first_tick };
+        let least = match program.window {
+            Some(window) if from >= to => window,
+            None if from >= to => 1,
+            _ => program.first_tick,
+        };
         let most = *self.rng.pick(&[1, 1, 2, 4, 15]);
         least + self.rng.below(most) as u32
     }
@@ -350,6 +388,55 @@ impl Writer {
         }
     }
 
+    /// Delays of a channel's sources, some of them none.
+    fn delays(&mut self, program: &mut Program, chan: Chan, to: Proc) {
+        if program.processes[to].role == Role::Loss {
+            return;
+        }
+        let sources = program.processes[program.channels[chan].from].lanes;
+        let delay = |_| 3.0 * self.rng.normal();
+        let tensor = program.tensors.push(TensorDecl {
+            name: format!("d{}", chan.index()),
+            rows: 1,
+            lanes: sources,
+            values: (0..sources).map(delay).collect(),
+            trainable: false,
+        });
+        let values = program.processes[to].arrays.push(ArrayDecl {
+            name: format!("{chan}.delay"),
+            kind: ArrayKind::Param(tensor),
+        });
+        program.channels[chan].delays = Some(Delays {
+            values,
+            gradient: None,
+        });
+    }
+
+    /// Gives most delays a gradient, where errors come back that say one.
+    fn train_delays(&mut self, program: &mut Program, to: Proc) {
+        let inputs: Vec<Chan> = program.incoming(to).map(|(id, _)| id).collect();
+        for chan in inputs {
+            let Some(delays) = program.channels[chan].delays else {
+                continue;
+            };
+            if !program.carries_errors(chan) || self.rng.below(4) == 0 {
+                continue;
+            }
+            let arrays = &mut program.processes[to].arrays;
+            let ArrayKind::Param(tensor) = arrays[delays.values].kind else {
+                continue;
+            };
+            let gradient = arrays.push(ArrayDecl {
+                name: format!("{chan}.delay.gradient"),
+                kind: ArrayKind::Gradient(tensor),
+            });
+            program.channels[chan].delays = Some(Delays {
+                gradient: Some(gradient),
+                ..delays
+            });
+        }
+    }
+
     fn handlers(&mut self, program: &Program, id: Proc, takers: &[bool]) -> Vec<Handler> {
         let process = &program.processes[id];
         // Of common neurons, the events and the tick belong together.
@@ -361,6 +448,7 @@ impl Writer {
             }
         }
         let others = match process.role {
+            Role::Neurons if self.exact => self.between_arrivals(),
             Role::Neurons => vec![(HandlerKind::Tick, Domain::Lanes)],
             Role::Loss => vec![
                 (HandlerKind::Turn, Domain::Lanes),
@@ -369,7 +457,7 @@ impl Writer {
             Role::Source | Role::Optimiser(_) => Vec::new(),
         };
         for (kind, domain) in others {
-            let body = if common {
+            let body = if common && kind == HandlerKind::Tick {
                 tick(process)
             } else {
                 BodyWriter::new(&mut self.rng, process, kind, domain, 1, program).write()
@@ -386,6 +474,14 @@ impl Writer {
             handlers.extend(way.handlers(id, takers));
         }
         handlers
+    }
+
+    fn between_arrivals(&mut self) -> Vec<(HandlerKind, Domain)> {
+        let mut kinds = vec![(HandlerKind::Cross, Domain::Lanes)];
+        if self.rng.below(4) > 0 {
+            kinds.push((HandlerKind::Window, Domain::Lanes));
+        }
+        kinds
     }
 
     fn event(&mut self, program: &Program, process: &Process, chan: Chan, common: bool) -> Handler {
@@ -436,16 +532,21 @@ impl Writer {
 }
 
 /// Makes states of parameters and gradients that no body names: the verifier knows from the bodies what shape
-/// they have.
-fn forget_unnamed(process: &mut Process) {
+/// they have. Delays of sources have theirs by their channel.
+fn forget_unnamed(program: &mut Program, id: Proc) {
+    let delays = program.incoming(id).filter_map(|(_, c)| c.delays);
+    let mut named: Vec<Array> = delays
+        .flat_map(|delays| [Some(delays.values), delays.gradient])
+        .flatten()
+        .collect();
+    let process = &mut program.processes[id];
     let stmts = process.handlers.iter().flat_map(|h| &h.body.stmts);
-    let named = stmts.filter_map(|stmt| match stmt {
+    named.extend(stmts.filter_map(|stmt| match stmt {
         Stmt::Let(_, Op::LoadRow(array, _) | Op::Load(array))
         | Stmt::Store(array, _)
         | Stmt::StoreRow(array, ..) => Some(*array),
         _ => None,
-    });
-    let named: Vec<Array> = named.collect();
+    }));
     let ids: Vec<Array> = process.arrays.keys().collect();
     for id in ids {
         let array = &mut process.arrays[id];

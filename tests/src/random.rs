@@ -20,6 +20,8 @@ pub enum Shape {
     Plain,
     /// Everything that [`forward`](mod@forward) has, and every way back through it.
     Any(Limits),
+    /// The same with exact event times, whether it goes backwards or not.
+    Exact(Limits),
 }
 
 /// A random program that follows from the seed.
@@ -27,6 +29,7 @@ pub fn program(seed: u64, shape: Shape) -> Program {
     match shape {
         Shape::Plain => Writer::new(seed).program(),
         Shape::Any(limits) => forward::backwards(seed, limits),
+        Shape::Exact(limits) => forward::exact(seed, limits),
     }
 }
 

@@ -187,6 +187,8 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
         problems.0.extend(event::check(network, options).0);
     } else if options.adjoint {
         problems.0.extend(untrainable(network).0);
+    }
+    if options.adjoint {
         problems.0.extend(regularisers(network, options).0);
     }
     problems.into_result(())
@@ -522,6 +524,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn processes(&mut self) {
+        let pushes = pushes(self.network, self.options);
         for (pop, population) in self.network.populations.iter() {
             let source = |output| Process {
                 name: population.name.clone(),
@@ -539,7 +542,11 @@ impl<'a> Lowering<'a> {
                 PopulationKind::Neurons(neuron) => {
                     let inputs = self.inputs(pop);
                     let exact = self.options.events.as_ref();
-                    let exact = exact.and_then(|e| self.exact_process(pop, neuron, e, &inputs));
+                    let exact = exact.and_then(|exact| {
+                        let of_pop = pushes.get(&Proc::new(pop.index()));
+                        let of_pop = of_pop.map_or(&[][..], Vec::as_slice);
+                        self.exact_process(pop, neuron, exact, &inputs, of_pop)
+                    });
                     if let Some(process) = exact {
                         self.program.processes.push(process);
                         continue;

@@ -26,6 +26,10 @@ pub(super) struct Field {
 pub(super) struct Tape {
     pub(super) count: Field,
     pub(super) spikes: Field,
+    /// Their exact times from the beginning of their window, if they have such.
+    pub(super) times: Option<Field>,
+    /// The entries in their order, two a word, where they lie in none.
+    pub(super) order: Option<Field>,
 }
 
 /// Everything a session touches.
@@ -33,9 +37,9 @@ pub(super) struct Tape {
 pub(super) struct Layout {
     /// Every array.
     pub(super) arrays: PrimaryMap<Proc, PrimaryMap<Array, Field>>,
-    /// Own spikes: of sources what they are given, of neurons what they recorded; none in forward programs.
+    /// Own spikes: of sources what they are given, of neurons what they recorded; none in forward programs of ticks.
     pub(super) tapes: PrimaryMap<Proc, Option<Tape>>,
-    /// Input of each source of spikes, and its channels; none in forward programs, which are given rows.
+    /// Input of each source of spikes, and its channels; none in forward programs of ticks, which are given rows.
     pub(super) inputs: Vec<(Tape, Range<u32>)>,
     /// Input of each source of values, one a bin and channel, and its channels; none in forward programs either.
     pub(super) values: Vec<(Field, Range<usize>)>,
@@ -220,20 +224,30 @@ impl Finder<'_> {
 
     fn tape(&self, proc: Proc) -> Result<Option<Tape>, Diagnostic> {
         let process = &self.program.processes[proc];
-        if !self.program.has_adjoint() {
+        let exact = self.program.window.is_some();
+        if !self.program.has_adjoint() && !exact {
             return Ok(None);
         }
         let name = &process.name;
-        let (count, spikes) = match process.role {
-            Role::Source if process.output == Output::Spikes => {
-                (tape::input_count(name), tape::input(name))
+        let (count, spikes, times) = match process.role {
+            Role::Source if process.output == Output::Spikes => (
+                tape::input_count(name),
+                tape::input(name),
+                tape::input_time(name),
+            ),
+            Role::Neurons if process.tape.is_some() => {
+                (tape::count(name), tape::place(name), tape::time(name))
             }
-            Role::Neurons if process.tape.is_some() => (tape::count(name), tape::place(name)),
             _ => return Ok(None),
         };
+        let times = exact.then(|| self.field(proc, &times));
+        let order = (exact && process.role == Role::Neurons)
+            .then(|| self.field(proc, &tape::order(name)));
         Ok(Some(Tape {
             count: self.sized(proc, &count, 1)?,
             spikes: self.field(proc, &spikes)?,
+            times: times.transpose()?,
+            order: order.transpose()?,
         }))
     }
 }

@@ -7,7 +7,7 @@
 //! a batch that went wrong can be undone: the device is loaded afresh and gets the copies back.
 
 use nirc_ir::Diagnostic;
-use nirc_ir::codes::{BUNDLE, DATA_ARRAY};
+use nirc_ir::codes::{BUNDLE, DATA_ARRAY, RECORD_NAME};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{Array, ArrayKind, Output, Proc, Program};
 use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
@@ -30,7 +30,8 @@ pub struct Session<D> {
     layout: Layout,
     placements: Vec<Placement>,
     health: Health,
-    /// What is given and recorded by bin; of programs that go backwards it lies on the chip.
+    /// What is given and recorded by bin; of programs that go backwards, or have exact event times, it lies on the
+    /// chip.
     stream: Option<Stream>,
     workers: usize,
     /// Whether there is an optimiser PE.
@@ -57,7 +58,7 @@ impl<D: Device> Session<D> {
             layout: Layout::new(program, bundle)?,
             placements: bundle.mapping.placements.clone(),
             health: Health::new(bundle)?,
-            stream: match program.has_adjoint() {
+            stream: match program.has_adjoint() || program.window.is_some() {
                 true => None,
                 false => Some(Stream::new(program, bundle)?),
             },
@@ -199,8 +200,15 @@ impl<D: Device> Session<D> {
 
     /// Writes a sample into a replica.
     fn give(&mut self, replica: usize, sample: &Sample<'_>) -> Result<(), Diagnostic> {
+
+        if self.program.window.is_some() {
+            self.give_times(replica, sample)?;
+        }
         let words = &mut self.words;
-        for (Tape { count, spikes }, channels) in &self.layout.inputs {
+        for (Tape { count, spikes, times, .. }, channels) in &self.layout.inputs {
+            if times.is_some() {
+                continue;
+            }
             let own = sample.spikes.iter();
             let own = own.filter(|s| channels.contains(&s.channel));
             words.clear();
@@ -243,6 +251,64 @@ impl<D: Device> Session<D> {
                 .write(field.pes[replica], field.address, words)?;
         }
         Ok(())
+    }
+
+    /// Writes spikes and their times from the beginning of their window.
+    fn give_times(&mut self, replica: usize, sample: &Sample<'_>) -> Result<(), Diagnostic> {
+        let window = self.program.window.unwrap_or(1);
+        for (tape, channels) in &self.layout.inputs {
+            let Some(times) = &tape.times else { continue };
+            let own = || {
+                let all = sample.spikes.iter().zip(sample.times);
+                all.filter(|(spike, _)| channels.contains(&spike.channel))
+            };
+            self.words.clear();
+            self.words.extend(own().map(|(spike, _)| {
+                (spike.tick / window) << 16 | (spike.channel - channels.start)
+            }));
+            let (count, spikes) = (&tape.count, &tape.spikes);
+            let number = [self.words.len() as u32];
+            self.device.write(count.pes[replica], count.address, &number)?;
+            self.device
+                .write(spikes.pes[replica], spikes.address, &self.words)?;
+            self.words.clear();
+            self.words.extend(own().map(|(spike, time)| {
+                let start = (spike.tick / window * window) as f32;
+                // Of a negative zero, a positive one.
+                (time - start + 0.0).to_bits()
+            }));
+            self.device
+                .write(times.pes[replica], times.address, &self.words)?;
+        }
+        Ok(())
+    }
+
+    /// Window and lane of each spike of a process with exact times, and the time from the sample's beginning.
+    fn timed(&self, replica: usize, tape: &Tape, times: &Field) -> Result<Vec<Timed>, Diagnostic> {
+        let count = self.read_field(&tape.count, replica)?[0] as usize;
+        let places = self.read_field(&tape.spikes, replica)?;
+        let times = self.read_field(times, replica)?;
+        let window = self.program.window.unwrap_or(1);
+        let timed = |(place, time): (&u32, &u32)| Timed {
+            lane: place & 0xFFFF,
+            time: ((place >> 16) * window) as f32 + f32::from_bits(*time),
+        };
+        let timed: Vec<Timed> = places.iter().zip(&times).take(count).map(timed).collect();
+        let Some(order) = &tape.order else {
+            return Ok(timed);
+        };
+        let order = self.read_field(order, replica)?;
+        let halves = order.iter().flat_map(|word| [word & 0xFFFF, word >> 16]);
+        let in_order = halves.take(count).map(|entry| timed[entry as usize]);
+        Ok(in_order.collect())
+    }
+
+    fn tape(&self, proc: Proc) -> Result<&Tape, Diagnostic> {
+        let tape = self.layout.tapes.get(proc).and_then(Option::as_ref);
+        tape.ok_or_else(|| {
+            let message = format!("{proc} records no spikes");
+            Diagnostic::error(BUNDLE, &self.program.name, message)
+        })
     }
 
     fn outcome(&mut self, replica: usize) -> Result<Outcome, Diagnostic> {
@@ -310,6 +376,13 @@ impl<D: Device> Session<D> {
             Diagnostic::error(DATA_ARRAY, &self.program.name, message)
         })
     }
+}
+
+/// A spike with its exact time, in bins from the sample's beginning.
+#[derive(Clone, Copy)]
+struct Timed {
+    lane: u32,
+    time: f32,
 }
 
 /// The command of a round.
@@ -395,10 +468,17 @@ impl<D: Device> Executor for Session<D> {
         if self.program.processes[proc].output == Output::Given {
             return Ok(Vec::new());
         }
-        let Some(Some(tape)) = self.layout.tapes.get(proc) else {
-            let message = format!("{proc} records no spikes");
-            return Err(Diagnostic::error(BUNDLE, &self.program.name, message));
-        };
+        let tape = self.tape(proc)?;
+        if let Some(times) = &tape.times {
+            let last = self.program.ticks - 1;
+            let timed = self.timed(replica, tape, times)?.into_iter();
+            return Ok(timed
+                .map(|Timed { lane, time }| LaneSpike {
+                    tick: (time.floor() as u32).min(last),
+                    lane,
+                })
+                .collect());
+        }
         let count = self.read_field(&tape.count, replica)?[0] as usize;
         let mut places = self.read_field(&tape.spikes, replica)?;
         places.truncate(count);
@@ -407,5 +487,17 @@ impl<D: Device> Executor for Session<D> {
             lane: place & 0xFFFF,
         };
         Ok(places.into_iter().map(spike).collect())
+    }
+
+    fn spike_times(&self, replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
+        keeps_spikes(&self.program, proc)?;
+        let tape = self.tape(proc)?;
+        let Some(times) = &tape.times else {
+            let name = &self.program.processes[proc].name;
+            let message = "in a program of ticks, spikes have no exact times";
+            return Err(Diagnostic::error(RECORD_NAME, name, message));
+        };
+        let timed = self.timed(replica, tape, times)?.into_iter();
+        Ok(timed.map(|spike| spike.time).collect())
     }
 }

@@ -186,16 +186,50 @@ impl<E: Executor> Executor for Whole<E> {
 
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
         keeps_spikes(&self.program, proc)?;
+        if self.program.window.is_some() {
+            let timed = self.timed(replica, proc)?.into_iter();
+            return Ok(timed.map(|(_, spike)| spike).collect());
+        }
         let mut all = Vec::new();
         for slice in &self.slicing.slices[proc] {
-            let first = slice.first as u32;
-            let spikes = self.slices.spikes(replica, slice.process)?;
-            all.extend(spikes.into_iter().map(|spike| LaneSpike {
-                lane: spike.lane + first,
-                ..spike
-            }));
+            all.extend(self.spikes_of(replica, slice)?);
         }
         all.sort_unstable();
+        Ok(all)
+    }
+
+    fn spike_times(&self, replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
+        keeps_spikes(&self.program, proc)?;
+        let timed = self.timed(replica, proc)?.into_iter();
+        Ok(timed.map(|(time, _)| time).collect())
+    }
+}
+
+impl<E: Executor> Whole<E> {
+    /// The spikes of a slice, as lanes of the whole.
+    fn spikes_of(&self, replica: usize, slice: &Slice) -> Result<Vec<LaneSpike>, Diagnostic> {
+        let first = slice.first as u32;
+        let spikes = self.slices.spikes(replica, slice.process)?.into_iter();
+        let whole = spikes.map(|spike| LaneSpike {
+            lane: spike.lane + first,
+            ..spike
+        });
+        Ok(whole.collect())
+    }
+
+    /// Spikes with their exact times, those of several slices by time and lane.
+    fn timed(&self, replica: usize, proc: Proc) -> Result<Vec<(f32, LaneSpike)>, Diagnostic> {
+        let slices = &self.slicing.slices[proc];
+        let mut all = Vec::new();
+        for slice in slices {
+            let times = self.slices.spike_times(replica, slice.process)?;
+            all.extend(times.into_iter().zip(self.spikes_of(replica, slice)?));
+        }
+        if slices.len() > 1 {
+            all.sort_by(|a: &(f32, LaneSpike), b| {
+                a.0.total_cmp(&b.0).then(a.1.lane.cmp(&b.1.lane))
+            });
+        }
         Ok(all)
     }
 }

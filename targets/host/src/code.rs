@@ -4,7 +4,7 @@
 //! lane; the vector machine runs a list of [`Vector`] steps, each over all lanes before the next. Both
 //! name operands by [`Addr`], so that a scalar step can look into a lane of what a vector step left.
 
-use nirc_ir::event::Unary;
+use nirc_ir::event::{Curve, Unary};
 
 use crate::frame::PAYLOAD;
 use crate::synapses::SynapseCode;
@@ -90,6 +90,37 @@ pub(crate) enum ScalarOp {
     Eq,
     /// `a ? b : c`.
     Select,
+    /// A root of which `a` is the first of the operands, as [`Root`] has them.
+    Root(Kind),
+}
+
+/// What a root is of: a curve whose exponent or rate, if it has one, is an operand as the others are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Cubic,
+    Quartic,
+    Power,
+    Equal,
+}
+
+impl From<Curve> for Kind {
+    fn from(curve: Curve) -> Self {
+        match curve {
+            Curve::Cubic => Self::Cubic,
+            Curve::Quartic => Self::Quartic,
+            Curve::Power(_) => Self::Power,
+            Curve::Equal(_) => Self::Equal,
+        }
+    }
+}
+
+/// A root and its operands: the two coefficients, the threshold, where to begin, and the exponent or rate (where
+/// there is none, anything).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Root {
+    pub(crate) kind: Kind,
+    pub(crate) to: Addr,
+    pub(crate) operands: [Src; 5],
 }
 
 /// An operand of a vector step.
@@ -193,6 +224,10 @@ pub(crate) enum Vector {
         a: Src,
         b: Src,
     },
+    /// `to` = a root.
+    Root(Box<Root>),
+    /// Nothing more happens if `cond` holds on all lanes.
+    Leave { cond: Cond },
     /// Every lane where `cond` holds spikes, after `fields` ran for it.
     Spike { cond: Cond, fields: Box<[Scalar]> },
     /// `to` = the fold, a scalar.
@@ -287,6 +322,11 @@ impl Vector {
                 let arms = vec![a.addr(), b.addr()];
                 (Some(to), [cond.operands(), arms].concat())
             }
+            Self::Root(ref root) => {
+                let from = root.operands.map(Src::addr);
+                (Some(root.to), from.to_vec())
+            }
+            Self::Leave { cond } => (None, cond.operands()),
             Self::Spike { cond, ref fields } => {
                 let fields = fields.iter().flat_map(|s| [s.a, s.b, s.c]);
                 (None, cond.operands().into_iter().chain(fields).collect())

@@ -6,15 +6,16 @@
 
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, Binary, Cmp, Fold, Handler, HandlerKind, Op, Outgoing, Process, Row, Stmt, Unary, Value,
+    Array, Binary, Cmp, Curve, Fold, Handler, HandlerKind, Op, Outgoing, Process, Row, Stmt, Unary,
+    Value,
 };
 
 use crate::code::{
-    Addr, At, Compare, Cond, Dyadic, Folding, Routine, Scalar, ScalarOp, Src, Term, Vector,
+    Addr, At, Compare, Cond, Dyadic, Folding, Root, Routine, Scalar, ScalarOp, Src, Term, Vector,
     VectorCode,
 };
 use crate::facts::{self, Facts};
-use crate::frame::{FIELDS, PAYLOAD, SENT, TICK};
+use crate::frame::{FIELDS, PAYLOAD, SENT, SINCE, TICK, TIME, UNTIL};
 use crate::space::{Shape, Space};
 
 /// Where an array lies.
@@ -162,8 +163,11 @@ impl Compiler<'_, '_, '_> {
             Stmt::Reduce(array, fold) => self.fold(at, self.element(*array), *fold),
             Stmt::Send(Outgoing::Fold(fold)) => self.fold(at, Addr::fixed(SENT), *fold),
             Stmt::Send(Outgoing::Value(v)) => self.copy(Addr::fixed(SENT), *v),
-            Stmt::Spike { cond, fields, .. } => self.spike(at, *cond, fields),
-            Stmt::Skip(_) => unreachable!("exact event times were refused"),
+            Stmt::Spike { cond, time, fields } => self.spike(at, *cond, *time, fields),
+            Stmt::Skip(cond) => {
+                let cond = self.cond(at, *cond);
+                self.code.push(Vector::Leave { cond });
+            }
         }
     }
 
@@ -294,6 +298,9 @@ impl Compiler<'_, '_, '_> {
                 self.put(v, addr);
             }
             Op::Tick => self.put(v, Addr::fixed(TICK)),
+            Op::Time => self.put(v, Addr::fixed(TIME)),
+            Op::Since => self.put(v, Addr::fixed(SINCE)),
+            Op::Until => self.put(v, Addr::fixed(UNTIL)),
             Op::Field(k) => self.put(v, field(k)),
             Op::Payload if self.kind == HandlerKind::Gather => {
                 self.weight(at, v, Addr::lanes(0));
@@ -308,8 +315,8 @@ impl Compiler<'_, '_, '_> {
             _ if self.varying(v) => self.define_varying(at, v, op),
             _ => {
                 let to = self.destination(at, v);
-                let step = self.scalar_step(op, to);
-                self.code.push(Vector::Scalar(step));
+                let steps = self.scalar_steps(op, to);
+                self.code.extend(steps.into_iter().map(Vector::Scalar));
                 self.put(v, to);
             }
         }
@@ -408,6 +415,17 @@ impl Compiler<'_, '_, '_> {
                 to,
                 cond: self.compare(op, a, b),
             },
+            Op::Root {
+                curve,
+                p,
+                q,
+                threshold,
+                from,
+            } => Vector::Root(Box::new(Root {
+                kind: curve.into(),
+                to,
+                operands: root_operands(curve, [p, q, threshold, from]).map(|v| self.src(v)),
+            })),
             // The others are places, not steps.
             _ => return,
         };
@@ -579,24 +597,54 @@ impl Compiler<'_, '_, '_> {
         }
     }
 
-    fn spike(&mut self, at: usize, cond: Value, fields: &[Op]) {
+    fn spike(&mut self, at: usize, cond: Value, time: Option<Value>, fields: &[Op]) {
         let cond = self.cond(at, cond);
-        let fields = self.fields(fields).into();
+        let mut fields = self.fields(fields);
+        // An exact time is one more field.
+        if let Some(time) = time {
+            let recorded = self.recorded();
+            let time = self.addr(time);
+            fields.push(step(ScalarOp::Copy, field(recorded), [time; 3]));
+        }
+        let fields = fields.into();
         self.code.push(Vector::Spike { cond, fields });
     }
 
-    fn fields(&mut self, fields: &[Op]) -> Vec<Scalar> {
-        let recorded = self
-            .context
-            .process
-            .tape
-            .as_ref()
-            .map_or(0, |t| t.fields.len());
-        let ops = fields.iter().take(recorded).enumerate();
-        ops.map(|(k, op)| self.scalar_step(*op, field(k))).collect()
+    fn recorded(&self) -> usize {
+        let tape = self.context.process.tape.as_ref();
+        tape.map_or(0, |t| t.fields.len())
     }
 
-    /// Any operation, as a step of the scalar machine.
+    fn fields(&mut self, fields: &[Op]) -> Vec<Scalar> {
+        let ops = fields.iter().take(self.recorded()).enumerate();
+        ops.flat_map(|(k, op)| self.scalar_steps(*op, field(k)))
+            .collect()
+    }
+
+    /// Any operation, as steps of the scalar machine.
+    fn scalar_steps(&mut self, op: Op, to: Addr) -> Vec<Scalar> {
+        let Op::Root {
+            curve,
+            p,
+            q,
+            threshold,
+            from,
+        } = op
+        else {
+            return vec![self.scalar_step(op, to)];
+        };
+        let base = self.context.space.root_operands();
+        let operands = root_operands(curve, [p, q, threshold, from]);
+        let mut steps: Vec<Scalar> = (base..)
+            .zip(operands)
+            .map(|(slot, v)| step(ScalarOp::Copy, Addr::fixed(slot), [self.addr(v); 3]))
+            .collect();
+        let first = Addr::fixed(base);
+        steps.push(step(ScalarOp::Root(curve.into()), to, [first; 3]));
+        steps
+    }
+
+    /// Any operation but a root, as a step of the scalar machine.
     fn scalar_step(&mut self, op: Op, to: Addr) -> Scalar {
         let unary = |op, a| step(op, to, [self.addr(a); 3]);
         let binary = |op, a, b| step(op, to, [self.addr(a), self.addr(b), self.addr(b)]);
@@ -633,9 +681,10 @@ impl Compiler<'_, '_, '_> {
             Op::Tick => copy(Addr::fixed(TICK)),
             Op::Payload => copy(Addr::fixed(PAYLOAD)),
             Op::Field(k) => copy(field(k)),
-            Op::Time | Op::Since | Op::Until | Op::Root { .. } => {
-                unreachable!("exact event times were refused")
-            }
+            Op::Time => copy(Addr::fixed(TIME)),
+            Op::Since => copy(Addr::fixed(SINCE)),
+            Op::Until => copy(Addr::fixed(UNTIL)),
+            Op::Root { .. } => unreachable!("a root takes several steps"),
         }
     }
 
@@ -650,6 +699,15 @@ impl Compiler<'_, '_, '_> {
 
 fn field(k: usize) -> Addr {
     Addr::fixed(FIELDS + u32::try_from(k).unwrap_or(u32::MAX))
+}
+
+/// The operands of a root, with its exponent or rate.
+fn root_operands(curve: Curve, [p, q, threshold, from]: [Value; 4]) -> [Value; 5] {
+    let more = match curve {
+        Curve::Power(x) | Curve::Equal(x) => x,
+        Curve::Cubic | Curve::Quartic => from,
+    };
+    [p, q, threshold, from, more]
 }
 
 fn step(op: ScalarOp, to: Addr, [a, b, c]: [Addr; 3]) -> Scalar {

@@ -2,8 +2,8 @@
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, Binary, Body, CoefficientValue, Domain, Fold, HandlerKind, Op, Outgoing, Process, Stmt,
-    Unary, Value,
+    Array, Binary, Body, CoefficientValue, Curve, Domain, Fold, HandlerKind, Op, Outgoing, Process,
+    Stmt, Unary, Value,
 };
 
 /// Facts about the values and statements of a body.
@@ -94,7 +94,7 @@ impl<'a> Facts<'a> {
                 Op::Coef(c) => matches!(process.coefs[c].value, CoefficientValue::PerLane(_)),
                 Op::LoadRow(..) | Op::Lane => true,
                 Op::Payload => matches!(kind, HandlerKind::Gather | HandlerKind::Value),
-                Op::Const(_) | Op::Field(_) | Op::Tick => false,
+                Op::Const(_) | Op::Field(_) | Op::Tick | Op::Time | Op::Since | Op::Until => false,
                 op => operands(&op).iter().any(|a| self.varying[a.index()]),
             };
         }
@@ -112,6 +112,7 @@ impl<'a> Facts<'a> {
                     }
                     Op::Cmp(..) => self.users[v].iter().all(|at| match &self.stmts[*at] {
                         Stmt::Let(_, Op::Select(_, a, b)) => *a != value && *b != value,
+                        Stmt::Skip(_) => true,
                         Stmt::Spike { cond, fields, .. } => {
                             *cond == value && fields.iter().all(|f| !operands(f).contains(&value))
                         }
@@ -167,6 +168,19 @@ pub(crate) fn operands(op: &Op) -> Vec<Value> {
         Op::Unary(_, a) => vec![a],
         Op::Binary(_, a, b) | Op::Cmp(_, a, b) => vec![a, b],
         Op::Fma(a, b, c) | Op::Select(a, b, c) => vec![a, b, c],
+        Op::Root {
+            curve,
+            p,
+            q,
+            threshold,
+            from,
+        } => {
+            let more = match curve {
+                Curve::Power(x) | Curve::Equal(x) => Some(x),
+                Curve::Cubic | Curve::Quartic => None,
+            };
+            [p, q, threshold, from].into_iter().chain(more).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -186,9 +200,9 @@ pub(crate) fn reads(stmt: &Stmt) -> Vec<Value> {
         Stmt::Store(_, v) | Stmt::StoreRow(_, _, v) | Stmt::Probe(_, v) => vec![*v],
         Stmt::Reduce(_, fold) | Stmt::Send(Outgoing::Fold(fold)) => folded(*fold),
         Stmt::Send(Outgoing::Value(v)) | Stmt::Skip(v) => vec![*v],
-        Stmt::Spike { cond, fields, .. } => {
+        Stmt::Spike { cond, time, fields } => {
             let fields = fields.iter().flat_map(operands);
-            std::iter::once(*cond).chain(fields).collect()
+            std::iter::once(*cond).chain(*time).chain(fields).collect()
         }
     }
 }

@@ -12,6 +12,11 @@ pub(crate) const TICK: u32 = 0;
 pub(crate) const PAYLOAD: u32 = 1;
 /// Slot of what a message or measure handler sends.
 pub(crate) const SENT: u32 = 2;
+/// Slot of the exact time of an event.
+pub(crate) const TIME: u32 = 3;
+/// Slots of the ends of an interval that is searched for spikes.
+pub(crate) const SINCE: u32 = 4;
+pub(crate) const UNTIL: u32 = 5;
 /// First slot of the fields of an own spike.
 pub(crate) const FIELDS: u32 = 16;
 

@@ -6,17 +6,19 @@ use nirc_ir::Diagnostic;
 use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayKind, Chan, Channel, Domain, Handler, HandlerKind, Outgoing, Output, Proc, Process,
-    Program, Role, Stmt, Tensor,
+    Array, ArrayKind, Chan, Channel, Delays, Domain, Handler, HandlerKind, Outgoing, Output, Proc,
+    Process, Program, Role, Stmt, Tensor,
 };
 use nirc_ir::verify::verify;
 
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
+use crate::exact::Windows;
 use crate::facts;
 use crate::frame::FIELDS;
 use crate::hoist::Split;
 use crate::isa::Isa;
+use crate::lists::{Filter, ListCode};
 use crate::order;
 use crate::rest;
 use crate::space::{Shape, Space, Weights};
@@ -41,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) given: Vec<(usize, Shape)>,
     /// What is kept of each sample.
     pub(crate) results: Results,
+    /// Of exact event times.
+    pub(crate) windows: Option<Windows>,
     pub(crate) processes: Vec<ProcessPlan>,
     /// Those that run one after the other, and those that run together.
     pub(crate) groups: Vec<Range<usize>>,
@@ -110,10 +114,38 @@ pub(crate) struct ProcessPlan {
     pub(crate) value: Option<(usize, Routine)>,
     pub(crate) spike: Option<Routine>,
     pub(crate) gradient_tick: Option<Routine>,
+    /// Of exact event times.
+    pub(crate) exact: Option<ExactPlan>,
     /// Whether ticks do nothing before the first spike arrives.
     pub(crate) tick_rests: bool,
     /// Arrays whose change at the spike of a lane is the first thing that adjoint ticks have to see.
     pub(crate) adjoint_rests: Option<Vec<usize>>,
+}
+
+/// What a process does of exact event times.
+pub(crate) struct ExactPlan {
+    pub(crate) window: Option<Routine>,
+    pub(crate) search: Option<Search>,
+    /// For own spikes on the way back.
+    pub(crate) spike: Option<ListCode>,
+    pub(crate) adjoint_window: Option<Routine>,
+    /// Who takes its spikes, and over which of their channels.
+    pub(crate) consumers: Vec<(usize, usize)>,
+}
+
+/// The search for spikes in an interval.
+pub(crate) struct Search {
+    /// Which lanes it is for, if not for all.
+    pub(crate) filter: Option<Filter>,
+    pub(crate) code: ListCode,
+}
+
+/// Where the delays of a channel's sources lie.
+pub(crate) struct DelayPlaces {
+    /// In the weights.
+    pub(crate) values: usize,
+    /// In the arena.
+    pub(crate) gradient: Option<usize>,
 }
 
 /// What a process emits, and where it comes from.
@@ -154,6 +186,8 @@ pub(crate) struct Input {
     pub(crate) from: usize,
     /// Bins on the way.
     pub(crate) delay: u32,
+    /// Delays of its sources beside that.
+    pub(crate) delays: Option<DelayPlaces>,
     /// Values a bin; nothing if it brings spikes.
     pub(crate) values: Option<usize>,
     /// Most spikes that it may bring.
@@ -244,6 +278,11 @@ impl Plan {
             groups: order::groups(program),
             values: program.source_channels(Output::Given),
             lanes: (0..).take(lanes).collect(),
+            windows: program.windows().map(|(count, rest)| Windows {
+                count,
+                bins: program.window.unwrap_or_default(),
+                rest,
+            }),
             weights,
             image,
             states,
@@ -255,6 +294,14 @@ impl Plan {
             processes,
             optimisers,
         })
+    }
+}
+
+impl Plan {
+    /// Lanes of the largest process of a replica.
+    pub(crate) fn most_lanes(&self) -> usize {
+        let lanes = self.processes.iter().map(|p| p.shape.lanes);
+        lanes.max().unwrap_or(0)
     }
 }
 
@@ -346,7 +393,8 @@ fn reserve_slots<'a>(space: &mut Space, processes: impl Iterator<Item = &'a Proc
     let fields = processes
         .filter_map(|p| p.tape.as_ref())
         .map(|t| t.fields.len());
-    space.array(FIELDS as usize + fields.max().unwrap_or(0), 0.0);
+    // And one more, in which searches leave the time.
+    space.array(FIELDS as usize + fields.max().unwrap_or(0) + 1, 0.0);
 }
 
 fn gradient_of(program: &Program, plans: &[ProcessPlan], tensor: Tensor) -> Option<usize> {
@@ -394,6 +442,7 @@ impl ProcessPlan {
             .map(|(chan, channel)| Input {
                 from: channel.from.index(),
                 delay: channel.delay,
+                delays: channel.delays.map(|delays| places_of(delays, &homes)),
                 values: values(program, chan, channel),
                 bound: channel.bound.unwrap_or(usize::MAX),
                 event: routine(HandlerKind::Event(chan)),
@@ -413,11 +462,33 @@ impl ProcessPlan {
         ]
         .map(&mut routine);
         let value = routine(HandlerKind::Value);
+        let [window, adjoint_window] =
+            [HandlerKind::Window, HandlerKind::AdjointWindow].map(&mut routine);
         let turn = process
             .handlers
             .iter()
             .filter(|h| h.kind == HandlerKind::Turn);
         let turn = turn.filter(|_| network).map(compile).collect();
+        let exact = program.window.filter(|_| network).map(|_| {
+            let mut context = Context {
+                process,
+                shape,
+                homes: &homes,
+                space: &mut *space,
+            };
+            let search = process.handler(HandlerKind::Cross).map(|cross| Search {
+                filter: Filter::new(&mut context, cross),
+                code: ListCode::new(&mut context, cross),
+            });
+            let spike = process.handler(HandlerKind::Spike);
+            ExactPlan {
+                window,
+                search,
+                spike: spike.map(|spike| ListCode::new(&mut context, spike)),
+                adjoint_window,
+                consumers: consumers(program, id),
+            }
+        });
         Self {
             role: process.role,
             shape,
@@ -434,6 +505,7 @@ impl ProcessPlan {
             value: value.map(|routine| (space.passed(shape.padded, 0) as usize, routine)),
             spike,
             gradient_tick,
+            exact,
             tick_rests: false,
             adjoint_rests: None,
             homes,
@@ -481,6 +553,27 @@ fn over_synapses(connection: &Connection, context: &mut Context<'_>, handler: &H
         || Routine::Lane(Box::default()),
         |code| Routine::Synapses(Box::new(code)),
     )
+}
+
+/// Who takes what a process emits, and which of their channels brings it.
+fn consumers(program: &Program, producer: Proc) -> Vec<(usize, usize)> {
+    let outgoing = program.outgoing(producer);
+    outgoing
+        .map(|(chan, channel)| {
+            let before = program.incoming(channel.to).take_while(|(c, _)| *c < chan);
+            (channel.to.index(), before.count())
+        })
+        .collect()
+}
+
+fn places_of(delays: Delays, homes: &PrimaryMap<Array, Home>) -> DelayPlaces {
+    let place = |array: Array| match homes[array] {
+        Home::Scalar(base) | Home::Arena(base) | Home::Weights(base) => base as usize,
+    };
+    DelayPlaces {
+        values: place(delays.values),
+        gradient: delays.gradient.map(place),
+    }
 }
 
 /// The channel that a handler is for.

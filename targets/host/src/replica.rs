@@ -7,6 +7,7 @@ use nirc_ir::executor::{InputSpike, Outcome, Pass, Sample};
 
 use crate::adjoint::Adjoint;
 use crate::arena::Arena;
+use crate::exact::{Course, Lists, Walk, Windows};
 use crate::frame::{Event, Frame, PAYLOAD, Scratch};
 use crate::plan::{Emission, Input, Plan, ProcessPlan};
 use crate::tape::Tape;
@@ -15,6 +16,9 @@ use crate::tape::Tape;
 pub(crate) struct Replica {
     arena: Arena,
     tapes: Vec<Tape>,
+    /// Of exact event times.
+    courses: Vec<Course>,
+    lists: Lists,
     /// Which processes have anything to do in a bin.
     awake: Vec<bool>,
     scratch: Scratch,
@@ -45,6 +49,8 @@ pub(crate) struct Failure {
 struct Inbox {
     samples: Vec<Waiting>,
     spikes: Vec<InputSpike>,
+    /// One a spike, of exact event times.
+    times: Vec<f32>,
     values: Vec<f32>,
     errors: Vec<f32>,
 }
@@ -64,6 +70,8 @@ impl Replica {
         Self {
             arena: Arena::new(&plan.image),
             tapes: vec![Tape::default(); plan.processes.len()],
+            courses: vec![Course::default(); plan.processes.len()],
+            lists: Lists::new(plan.most_lanes()),
             awake: vec![false; plan.processes.len()],
             scratch: Scratch::default(),
             inbox: Inbox::default(),
@@ -82,6 +90,11 @@ impl Replica {
     /// The own spikes of a process.
     pub(crate) fn tape(&self, process: usize) -> &Tape {
         &self.tapes[process]
+    }
+
+    /// Times of the own spikes of a process.
+    pub(crate) fn times(&self, process: usize) -> &[(u32, f32)] {
+        &self.courses[process].times
     }
 
     /// How the last batch failed.
@@ -121,10 +134,12 @@ impl Replica {
         let inbox = &mut self.inbox;
         inbox.samples.clear();
         inbox.spikes.clear();
+        inbox.times.clear();
         inbox.values.clear();
         inbox.errors.clear();
         for sample in samples {
             inbox.spikes.extend_from_slice(sample.spikes);
+            inbox.times.extend_from_slice(sample.times);
             inbox.values.extend_from_slice(sample.values);
             if !plan.given.is_empty() {
                 inbox.errors.extend_from_slice(sample.error);
@@ -173,7 +188,8 @@ impl Replica {
             let given = &self.inbox.errors[before.errors..sample.errors];
             shape.scatter(given, &mut self.arena[*base..]);
         }
-        let spikes = &self.inbox.spikes[before.spikes..sample.spikes];
+        let now = before.spikes..sample.spikes;
+        let spikes = &self.inbox.spikes[now.clone()];
         let values = &self.inbox.values[before.values..sample.values];
         self.scratch.spikes.lanes.clear();
         self.scratch.spikes.fields.clear();
@@ -181,6 +197,15 @@ impl Replica {
             self.awake[k] = !process.tick_rests;
             tape.clear();
             let lanes = process.shape.lanes;
+            if let Some(windows) = plan.windows {
+                let course = &mut self.courses[k];
+                course.clear(process.inputs.len());
+                if let Emission::Spikes(first) = process.emission {
+                    let times = &self.inbox.times[now.clone()];
+                    course.record(tape, windows, spikes.iter().zip(times), first, lanes);
+                }
+                continue;
+            }
             match process.emission {
                 Emission::Spikes(first) => tape.record(plan.program.ticks, spikes, first, lanes),
                 Emission::Values(first) => {
@@ -195,6 +220,9 @@ impl Replica {
 
     /// Runs all bins of a group of processes before those of the next.
     fn forward(&mut self, plan: &Plan, weights: &[f32]) -> Option<Failure> {
+        if let Some(windows) = plan.windows {
+            return self.forward_exact(plan, weights, windows);
+        }
         let mut bins = plan.program.ticks;
         let mut failure = None;
         for group in &plan.groups {
@@ -273,6 +301,9 @@ impl Replica {
 
     /// Runs all bins of a group of processes before those of the group before.
     fn adjoint(&mut self, plan: &Plan, weights: &[f32]) {
+        if let Some(windows) = plan.windows {
+            return self.adjoint_exact(plan, weights, windows);
+        }
         let processes = plan.processes.iter().zip(&mut self.tapes);
         for ((process, tape), awake) in processes.zip(&mut self.awake) {
             tape.reserve_errors(process.errors.len());
@@ -295,6 +326,71 @@ impl Replica {
                 }
             }
         }
+    }
+
+    /// Runs all processes window by window.
+    fn forward_exact(&mut self, plan: &Plan, weights: &[f32], windows: Windows) -> Option<Failure> {
+        for index in 0..plan.processes.len() {
+            if plan.processes[index].role == Role::Source
+                && let Some(mut walk) = self.walk(plan, weights, windows, index)
+            {
+                walk.send(0);
+            }
+        }
+        for k in 0..windows.count {
+            for index in 0..plan.processes.len() {
+                if plan.processes[index].role == Role::Neurons
+                    && let Some(mut walk) = self.walk(plan, weights, windows, index)
+                    && let failure @ Some(_) = walk.window(k)
+                {
+                    return failure;
+                }
+            }
+        }
+        let loss = plan.processes.iter().position(|p| p.role == Role::Loss)?;
+        self.walk(plan, weights, windows, loss)?.loss()
+    }
+
+    fn adjoint_exact(&mut self, plan: &Plan, weights: &[f32], windows: Windows) {
+        for index in 0..plan.processes.len() {
+            if let Some(mut walk) = self.walk(plan, weights, windows, index) {
+                walk.expect_errors();
+            }
+        }
+        let loss = plan.processes.iter().position(|p| p.role == Role::Loss);
+        if let Some(mut walk) = loss.and_then(|loss| self.walk(plan, weights, windows, loss)) {
+            walk.loss_back();
+        }
+        for k in (0..windows.count).rev() {
+            for index in (0..plan.processes.len()).rev() {
+                if plan.processes[index].role == Role::Neurons
+                    && let Some(mut walk) = self.walk(plan, weights, windows, index)
+                {
+                    walk.window_back(k);
+                }
+            }
+        }
+    }
+
+    fn walk<'a>(
+        &'a mut self,
+        plan: &'a Plan,
+        weights: &'a [f32],
+        windows: Windows,
+        index: usize,
+    ) -> Option<Walk<'a>> {
+        let process = &plan.processes[index];
+        Some(Walk {
+            plan,
+            process,
+            exact: process.exact.as_ref()?,
+            index,
+            tapes: &mut self.tapes,
+            courses: &mut self.courses,
+            lists: &mut self.lists,
+            windows,
+            frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
+        })
     }
 
     fn adjoint_process<'a>(

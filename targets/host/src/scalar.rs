@@ -1,8 +1,8 @@
 //! The scalar machine: one lane at a time.
 
-use nirc_ir::math;
+use nirc_ir::math::{self, root};
 
-use crate::code::{Addr, Offsets, Scalar, ScalarOp};
+use crate::code::{Addr, Kind, Offsets, Scalar, ScalarOp};
 use crate::frame::Frame;
 
 /// Runs `steps` with these offsets.
@@ -26,9 +26,25 @@ pub(crate) fn run(steps: &[Scalar], offsets: &Offsets, frame: &mut Frame<'_>) {
             ScalarOp::Ge => truth(at(step.a) >= at(step.b)),
             ScalarOp::Lt => truth(at(step.a) < at(step.b)),
             ScalarOp::Eq => truth(at(step.a) == at(step.b)),
+            ScalarOp::Root(kind) => {
+                let first = step.a.base as usize;
+                let operands = std::array::from_fn(|k| frame.mem[first + k]);
+                solved(kind, operands)
+            }
             ScalarOp::Select => at(if at(step.a) != 0.0 { step.b } else { step.c }),
         };
         frame.mem[step.to.index(offsets)] = result;
+    }
+}
+
+/// The root of these operands.
+#[inline(never)]
+pub(crate) fn solved(kind: Kind, [p, q, threshold, from, x]: [f32; 5]) -> f32 {
+    match kind {
+        Kind::Cubic => root::cubic(p, q, threshold, from),
+        Kind::Quartic => root::quartic(p, q, threshold, from),
+        Kind::Power => root::general(x, p, q, threshold, from),
+        Kind::Equal => root::equal(x, p, q, threshold, from),
     }
 }
 

@@ -4,12 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Array, ArrayKind, Proc, Program};
-use nirc_ir::executor::{
-    Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes, only_ticks,
-};
+use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch, keeps_spikes};
 use nirc_ir::{Diagnostic, codes};
 
 use crate::compile::Home;
+use crate::exact::since_start;
 use crate::isa::Isa;
 use crate::optimiser::Optimiser;
 use crate::plan::Plan;
@@ -46,6 +45,25 @@ impl Replicas {
     }
 }
 
+impl Replicas {
+    /// The exact times of the own spikes of a process, if it has such.
+    fn exact_times(&self, replica: &Replica, proc: Proc) -> Option<impl Iterator<Item = f32>> {
+        let bins = self.plan.program.window?;
+        let times = replica.times(proc.index()).iter();
+        Some(times.map(move |(k, time)| since_start(bins, *k, *time)))
+    }
+}
+
+/// The bin that a time lies in.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times are within the sample"
+)]
+fn bin(time: f32) -> u32 {
+    time.floor() as u32
+}
+
 impl HostSimulator {
     /// Compiles `program` for this machine, to run on `threads` threads (0: one for each core).
     ///
@@ -60,7 +78,6 @@ impl HostSimulator {
         threads: usize,
         isa: Isa,
     ) -> Result<Self, Diagnostic> {
-        only_ticks(program, "host")?;
         let plan = Plan::new(program, isa)?;
         let replicas = (0..program.replicas).map(|_| Mutex::new(Replica::new(&plan)));
         let optimisers = plan
@@ -297,9 +314,36 @@ impl Executor for HostSimulator {
         }
         keeps_spikes(&jobs.plan.program, proc)?;
         let replica = jobs.replica(replica);
-        let spikes = replica.tape(proc.index()).iter();
+        let tape = replica.tape(proc.index());
+        if let Some(times) = jobs.exact_times(&replica, proc) {
+            let last = jobs.plan.program.ticks - 1;
+            let lanes = tape.spikes.lanes.iter();
+            return Ok(times
+                .zip(lanes)
+                .map(|(time, lane)| LaneSpike {
+                    tick: bin(time).min(last),
+                    lane: *lane,
+                })
+                .collect());
+        }
+        let spikes = tape.iter();
         Ok(spikes
             .map(|(tick, lane)| LaneSpike { tick, lane })
             .collect())
+    }
+
+    fn spike_times(&self, replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
+        let jobs = self.pool.jobs();
+        if replica >= jobs.replicas.len() || proc.index() >= jobs.plan.processes.len() {
+            return Err(self.no_replica(replica));
+        }
+        keeps_spikes(&jobs.plan.program, proc)?;
+        let replica = jobs.replica(replica);
+        let times = jobs.exact_times(&replica, proc);
+        times.map(Iterator::collect).ok_or_else(|| {
+            let program = &jobs.plan.program;
+            let message = "its spikes have bins, and no exact times";
+            Diagnostic::error(codes::RECORD_NAME, &program.processes[proc].name, message)
+        })
     }
 }

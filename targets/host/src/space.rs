@@ -149,6 +149,8 @@ pub(crate) struct Space {
     passed: BTreeMap<(usize, usize), u32>,
     scalar_temps: Vec<u32>,
     vector_temps: BTreeMap<usize, Vec<u32>>,
+    /// Operands of a root.
+    root: Option<u32>,
 }
 
 impl Space {
@@ -233,6 +235,13 @@ impl Space {
         }
         let base = self.array(len, 0.0);
         self.passed.insert((len, k), base);
+        base
+    }
+
+    /// Five scalars for the operands of a root.
+    pub(crate) fn root_operands(&mut self) -> u32 {
+        let base = self.root.unwrap_or_else(|| self.array(LINE, 0.0));
+        self.root = Some(base);
         base
     }
 

@@ -10,9 +10,10 @@ use nirc_ir::event::Unary;
 use nirc_ir::math;
 
 use crate::code::{
-    Addr, Compare, Cond, Dyadic, Folding, Offsets, Scalar, Src, Term, Vector, VectorCode,
+    Addr, Compare, Cond, Dyadic, Folding, Offsets, Root, Scalar, Src, Term, Vector, VectorCode,
 };
 use crate::frame::{Event, Events, Frame, SENT};
+use crate::newton;
 use crate::scalar;
 use crate::space::Shape;
 
@@ -35,6 +36,11 @@ pub(crate) fn run<const W: usize>(
                     scalar::run(std::slice::from_ref(step), &offsets, frame);
                 }
                 Vector::Spike { cond, fields } => spike::<W>(cond, fields, event, &offsets, frame),
+                Vector::Leave { cond } => {
+                    if holds_everywhere::<W>(*cond, &offsets, frame) {
+                        return;
+                    }
+                }
                 Vector::Fold { to, fold } => {
                     let result = folded(fold, &offsets, frame);
                     frame.mem[to.base as usize] = result;
@@ -57,6 +63,8 @@ struct Machine<'a, const W: usize> {
     weights: &'a [[f32; W]],
     offsets: &'a Offsets,
     chunks: usize,
+    /// Elements from the first on among which all real ones are.
+    real: usize,
 }
 
 impl<'a, const W: usize> Machine<'a, W> {
@@ -67,13 +75,21 @@ impl<'a, const W: usize> Machine<'a, W> {
             weights: frame.weights.as_chunks().0,
             offsets,
             chunks: frame.shape.padded / W,
+            real: match frame.shape.rows {
+                1 => frame.shape.lanes,
+                _ => frame.shape.padded,
+            },
         }
     }
 
     #[inline(always)]
     fn step(&self, step: &Vector) {
         match *step {
-            Vector::Scalar(_) | Vector::Spike { .. } | Vector::Fold { .. } => {}
+            Vector::Scalar(_)
+            | Vector::Spike { .. }
+            | Vector::Fold { .. }
+            | Vector::Leave { .. } => {}
+            Vector::Root(ref root) => self.root(root),
             Vector::Copy { to, a } => match a {
                 Src::Lanes(a) => self.map1(to, self.lanes(a), |x| x),
                 Src::Uniform(a) => self.map1(to, self.uniform(a), |x| x),
@@ -111,6 +127,23 @@ impl<'a, const W: usize> Machine<'a, W> {
             }
             Vector::Condition { to, cond } => self.condition(to, cond),
             Vector::Select { to, cond, a, b } => self.select(to, cond, a, b),
+        }
+    }
+
+    #[inline(always)]
+    fn root(&self, root: &Root) {
+        let to = self.cells(root.to);
+        let operands = root.operands.map(|operand| match operand {
+            Src::Lanes(addr) => (Some(self.cells(addr)), 0.0),
+            Src::Uniform(addr) => (None, self.scalar(addr)),
+        });
+        for (c, to) in to.iter().enumerate() {
+            let operands = operands.map(|(cells, uniform)| match cells {
+                Some(cells) => cells[c].get(),
+                None => [uniform; W],
+            });
+            let wanted = self.real.saturating_sub(c * W);
+            to.set(newton::roots(root.kind, &operands, wanted));
         }
     }
 
@@ -345,6 +378,39 @@ impl<const W: usize> Operand<W> for Uniform {
     #[inline(always)]
     fn chunk(self, _: usize) -> [f32; W] {
         [self.0; W]
+    }
+}
+
+/// Whether `cond` holds on all lanes, of which there are some.
+#[inline(always)]
+fn holds_everywhere<const W: usize>(cond: Cond, offsets: &Offsets, frame: &Frame<'_>) -> bool {
+    let (chunks, _) = frame.mem.as_chunks::<W>();
+    let everywhere = |x: Addr, y: Option<Addr>, uniform: f32, holds: fn(f32, f32) -> bool| {
+        let first = x.index(offsets) / W;
+        let other = y.map(|y| y.index(offsets) / W);
+        (0..frame.shape.lanes.div_ceil(W)).all(|c| {
+            let a = chunks[first + c];
+            let b = other.map_or([uniform; W], |other| chunks[other + c]);
+            let real = (frame.shape.lanes - c * W).min(W);
+            (0..real).all(|i| holds(a[i], b[i]))
+        })
+    };
+    match cond {
+        Cond::Stored(x) => everywhere(x, None, 0.0, |x, _| x != 0.0),
+        Cond::Compare(op, x, y) => {
+            let (y, uniform) = match y {
+                Src::Lanes(y) => (Some(y), 0.0),
+                Src::Uniform(y) => (None, frame.scalar(y)),
+            };
+            let holds: fn(f32, f32) -> bool = match op {
+                Compare::Gt => |x, y| x > y,
+                Compare::Ge => |x, y| x >= y,
+                Compare::Lt => |x, y| x < y,
+                Compare::Le => |x, y| x <= y,
+                Compare::Eq => |x, y| x == y,
+            };
+            everywhere(x, y, uniform, holds)
+        }
     }
 }
 

@@ -147,6 +147,15 @@ pub mod tape {
     pub fn place(process: &str) -> String {
         format!("{process}.tape.place")
     }
+    /// `f32[bound]`: exact times of own spikes, in bins from the beginning of their window; the places of such programs
+    /// are `window << 16 | lane`.
+    pub fn time(process: &str) -> String {
+        format!("{process}.tape.time")
+    }
+    /// `u16[bound]`: own spikes in their order, as entries of the tape, where they are not of an order.
+    pub fn order(process: &str) -> String {
+        format!("{process}.tape.order")
+    }
     /// `f32[bound]`: a recorded field.
     pub fn field(process: &str, field: &str) -> String {
         format!("{process}.tape.{field}")
@@ -162,6 +171,10 @@ pub mod tape {
     /// `u32[bound]`: `bin << 16 | channel`, ascending.
     pub fn input(process: &str) -> String {
         format!("{process}.input")
+    }
+    /// `f32[bound]`: their exact times, as those of own spikes.
+    pub fn input_time(process: &str) -> String {
+        format!("{process}.input.time")
     }
     /// `u32[replicas]` in the optimiser PE: address of a tensor's gradient in each replica, as remote SRAM.
     pub fn remote_gradient(tensor: &str) -> String {

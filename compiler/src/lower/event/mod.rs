@@ -1,6 +1,6 @@
 //! Neurons whose spikes have exact times, between which nothing is computed.
 //!
-//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward` and `adjoint` write the handlers
+//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward`, `adjoint` and `peak` write the handlers
 //! from it, the same for every neuron. What is not a sum of two such exponentials is refused by name.
 //!
 //! Of a convention, what says how a tick is computed has no meaning here; how far a spike moves the current, whether
@@ -11,6 +11,7 @@ mod builder;
 mod flow;
 mod forward;
 mod kicked;
+mod peak;
 
 use nirc_ir::event::{Process, SpikeTape};
 use nirc_ir::network::{Leak, Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
@@ -18,6 +19,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::Lowering;
 use super::neuron::Input;
+use crate::adjoint::Push;
 use crate::options::{ExactTimes, Loss, Options, Quantity};
 use adjoint::Wanted;
 use builder::Builder;
@@ -46,14 +48,6 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
             "loss",
             "it reads ticks",
             "choose a loss of first spikes, or use ticks",
-        ));
-    }
-    let pushed = matches!(options.loss, Some(Loss::SpikeCount { .. }));
-    if pushed || !options.regularise.is_empty() {
-        problems.push(refuse(
-            if pushed { "loss" } else { "regularise" },
-            "costs of numbers of spikes push voltages tick by tick",
-            "leave them out, or use ticks",
         ));
     }
     let traces = options
@@ -170,6 +164,7 @@ impl Lowering<'_> {
         neuron: &Neuron,
         exact: &ExactTimes,
         inputs: &[Input],
+        pushes: &[Push],
     ) -> Option<Process> {
         let flow = self.flow(pop, neuron).ok()?;
         let (population, tape) = (&self.network.populations[pop], self.tape(pop));
@@ -185,18 +180,23 @@ impl Lowering<'_> {
         let window = self.program.window.unwrap_or(self.options.ticks);
         let times = (window, self.options.ticks);
         let mut builder = Builder::new(population, &flow, inputs, tape, times);
+        let projections = || self.network.incoming(pop);
+        let of_input = projections().map(|(_, p)| {
+            let from = &self.network.populations[p.pre].kind;
+            let late = p.delays.as_ref().is_some_and(|delays| delays.trainable);
+            let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors || late;
+            (p.trainable, back)
+        });
+        let of_input = of_input.collect::<Vec<_>>();
+        if backwards && !pushes.is_empty() {
+            let sends = of_input.iter().any(|(_, back)| *back);
+            builder.push_spikes(pushes, self.options.batch, sends);
+        }
         builder.forward();
         if backwards {
-            let projections = || self.network.incoming(pop);
-            let of_input = projections().map(|(_, p)| {
-                let from = &self.network.populations[p.pre].kind;
-                let late = p.delays.as_ref().is_some_and(|delays| delays.trainable);
-                let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors || late;
-                (p.trainable, back)
-            });
             let biased = projections().filter(|(id, _)| self.biases.contains_key(id));
             builder.adjoint(&Wanted {
-                inputs: &of_input.collect::<Vec<_>>(),
+                inputs: &of_input,
                 biases: &biased.map(|(_, p)| p.trainable).collect::<Vec<_>>(),
                 guard: exact.guard,
             });

@@ -159,15 +159,6 @@ fn bad_samples_are_refused() {
 }
 
 #[test]
-fn exact_event_times_are_refused() {
-    let text = include_str!("../../../../ir/src/verify/tests/exact.nirp");
-    let program = nirc_ir::text::parse_program(text, &nirc_ir::text::Externals::new());
-    let host = HostSimulator::new(&program.expect("it parses"), 1);
-    let problem = host.map(|_| ()).expect_err("refused");
-    assert_eq!(problem.code, codes::EXECUTOR_UNSUPPORTED, "{problem}");
-}
-
-#[test]
 fn bad_programs_are_refused() {
     type Break = fn(&mut Program);
     let breaks: [(&str, Break); 4] = [

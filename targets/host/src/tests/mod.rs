@@ -1,5 +1,6 @@
 //! The simulator against the interpreter.
 
+mod exact;
 mod failures;
 mod forward;
 mod networks;

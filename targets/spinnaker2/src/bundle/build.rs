@@ -6,7 +6,6 @@ use std::fmt::Write;
 use nirc_ir::codes::{CODEGEN, MAP_ROUTES};
 use nirc_ir::entity::PrimaryMap;
 use nirc_ir::event::{ArrayKind, Proc, Program, Role, Tensor};
-use nirc_ir::executor::only_ticks;
 use nirc_ir::text::print_program;
 use nirc_ir::verify::verify;
 use nirc_ir::{Diagnostic, Diagnostics};
@@ -40,7 +39,7 @@ impl Bundle {
         target: &Target,
         balance: Balance,
     ) -> Result<Self, Diagnostics> {
-        runs(program)?;
+        verify(program)?;
         Self::build_sliced(program, &choose(program, target, balance), target)
     }
 
@@ -53,7 +52,7 @@ impl Bundle {
         cuts: &Cuts,
         target: &Target,
     ) -> Result<Self, Diagnostics> {
-        runs(program)?;
+        verify(program)?;
         let sliced = in_slices(program, cuts)?;
         let mapping = mapping::map(&sliced.program, target)?;
         Self::assemble(program, &sliced, target, mapping)
@@ -68,10 +67,10 @@ impl Bundle {
         target: &Target,
         pacing: Pacing,
     ) -> Result<Self, Diagnostics> {
-        runs(program)?;
+        verify(program)?;
         let sliced = in_slices(program, &choose(program, target, Balance::Memory))?;
         let mut mapping = mapping::map(&sliced.program, target)?;
-        if !program.has_adjoint() {
+        if !program.has_adjoint() && program.window.is_none() {
             mapping.pacing = pacing;
         }
         let entries = target.router.entries as usize;
@@ -96,12 +95,6 @@ impl Bundle {
         };
         builder.build()
     }
-}
-
-/// Whether a program can be firmware: sound, and of ticks.
-fn runs(program: &Program) -> Result<(), Diagnostics> {
-    verify(program)?;
-    Ok(only_ticks(program, "firmware")?)
 }
 
 /// A program in slices, which has to pass the verifier too.

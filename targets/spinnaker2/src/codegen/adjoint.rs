@@ -42,8 +42,8 @@ impl Driver<'_> {
             let [next, end, bin] = names::error_cursor(process, chan);
             asm.emit(Inst::str(R0, self.comms.control(&next)));
             asm.emit(Inst::str(R0, self.comms.control(&end)));
-            let silent = self.lags().silent(chan).min(self.ticks());
-            asm.mov_const(R1, self.ticks() - silent);
+            let silent = self.lags().silent(chan).min(self.steps_forward());
+            asm.mov_const(R1, self.steps_forward() - silent);
             asm.emit(Inst::str(R1, self.comms.control(&bin)));
         }
         for chan in super::plan::spiking(program, proc) {
@@ -129,12 +129,12 @@ impl Driver<'_> {
         self.annotate(asm, "forward");
         self.mark(asm);
         asm.emit(Inst::add(R11, R11, 1));
-        compare(asm, R11, self.ticks(), R0);
+        compare(asm, R11, self.steps_forward(), R0);
         asm.b_if(Cond::Ne, again);
     }
 
     /// r9 and r10 become start and end of the sample's input.
-    fn input_list(&self, asm: &mut Assembler) {
+    pub(super) fn input_list(&self, asm: &mut Assembler) {
         let process = &self.context.process().name;
         asm.mov_const(R9, self.context.memory.addr(&tape::input(process)));
         asm.mov_const(R10, self.context.memory.addr(&tape::input_count(process)));
@@ -230,7 +230,7 @@ impl Driver<'_> {
 
     /// Number of all steps.
     fn steps(&self) -> u32 {
-        self.ticks() + self.lags().steps()
+        self.steps_forward() + self.lags().steps()
     }
 
     pub(super) fn adjoint(&self, asm: &mut Assembler) {
@@ -246,7 +246,11 @@ impl Driver<'_> {
         let again = asm.here();
         asm.bl(self.routines.wait_adjoint);
         self.number_step(asm);
-        self.adjoint_step(asm);
+        match self.role() {
+            _ if !self.is_exact() => self.adjoint_step(asm),
+            Role::Loss => self.loss_back(asm),
+            _ => self.neurons_back(asm),
+        }
         self.mark(asm);
         asm.emit(Inst::add(R11, R11, 1));
         compare(asm, R11, steps, R0);
@@ -423,7 +427,7 @@ impl Driver<'_> {
     }
 
     /// Sends s0 to the source in r0.
-    fn send_error_to(&self, asm: &mut Assembler, chan: Chan) {
+    pub(super) fn send_error_to(&self, asm: &mut Assembler, chan: Chan) {
         let key = abi::key(0, chan_number(chan), Kind::Error, 0);
         orr_const(asm, R0, R0, key, R1);
         asm.bl(self.routines.error);
@@ -550,7 +554,7 @@ impl Driver<'_> {
             return;
         }
         if self.context.program.processes[from].role != Role::Source {
-            compare(asm, R2, self.ticks(), R3);
+            compare(asm, R2, self.steps_forward(), R3);
             asm.b_if(Cond::Hi, exits.done);
         }
         for chan in channels {

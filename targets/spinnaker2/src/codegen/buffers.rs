@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use nirc_ir::event::{Body, Chan, HandlerKind, Op, Output, Proc, Program, Role, Row, Stmt};
 
 use super::axes;
+use super::steps;
 use super::error::CodegenError;
 use super::memory::Plan;
 use super::names;
@@ -132,7 +133,7 @@ impl<'a> Buffers<'a> {
         let window = i64::try_from(self.window()).unwrap_or(i64::MAX);
         let delays = self.program.incoming(self.proc);
         let delays = delays.filter(|(_, channel)| channel.from == neighbour);
-        let slack = delays.map(|(_, channel)| i64::from(channel.delay) - 1);
+        let slack = delays.map(|(_, channel)| i64::from(steps::delay(self.program, channel)) - 1);
         slack.min().map_or(window, |slack| slack.min(window))
     }
 

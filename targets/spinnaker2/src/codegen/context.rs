@@ -1,6 +1,6 @@
 //! What every part of the generator knows of the process it works on.
 
-use nirc_ir::event::{Array, Chan, Coef, Proc, Process, Program, Unary};
+use nirc_ir::event::{Array, Chan, Coef, Curve, Proc, Process, Program, Unary};
 
 use super::buffers::Buffers;
 use super::memory::Placed;
@@ -16,6 +16,7 @@ pub(super) struct Labels {
     pub(super) ln: Label,
     /// Records and emits a spike.
     pub(super) fire: Label,
+    roots: [Label; 4],
 }
 
 impl Labels {
@@ -24,6 +25,7 @@ impl Labels {
             exp: asm.label(),
             ln: asm.label(),
             fire: asm.label(),
+            roots: [(); 4].map(|()| asm.label()),
         }
     }
 
@@ -32,6 +34,17 @@ impl Labels {
         match op {
             Unary::Ln => self.ln,
             _ => self.exp,
+        }
+    }
+
+    /// The subroutine that finds roots of a curve.
+    pub(super) fn root(&self, curve: Curve) -> Label {
+        let [cubic, quartic, power, equal] = self.roots;
+        match curve {
+            Curve::Cubic => cubic,
+            Curve::Quartic => quartic,
+            Curve::Power(_) => power,
+            Curve::Equal(_) => equal,
         }
     }
 }
@@ -68,6 +81,16 @@ impl Context<'_> {
     /// Address of the current bin.
     pub(super) fn bin(&self) -> u32 {
         self.memory.addr(names::BIN)
+    }
+
+    /// Address of the exact time of what is dealt with, or of the beginning of the interval.
+    pub(super) fn time(&self) -> u32 {
+        self.memory.addr(names::TIME)
+    }
+
+    /// Address of the end of the interval.
+    pub(super) fn until(&self) -> u32 {
+        self.memory.addr(names::UNTIL)
     }
 
     /// Address of the current bin's row number.

@@ -19,6 +19,7 @@ use nirc_ir::event::{ArrayKind, Chan, HandlerKind, Output, Proc, Role};
 
 use super::comms::{Comms, Exits, Packet};
 use super::context::Context;
+use super::exact::Exact;
 use super::names;
 use super::plan::Fill;
 use crate::abi::{self, Kind};
@@ -68,9 +69,10 @@ pub(super) struct Routines {
     marker: Label,
     pub(super) error: Label,
     pub(super) send: Label,
-    send_payload: Label,
+    pub(super) send_payload: Label,
     pub(super) send_values: Label,
     fill: Label,
+    pub(super) exact: Exact,
 }
 
 /// Emits the program of a network process.
@@ -99,6 +101,7 @@ impl<'a> Driver<'a> {
             send_payload: asm.label(),
             send_values: asm.label(),
             fill: asm.label(),
+            exact: Exact::new(asm),
         };
         Self {
             context,
@@ -112,8 +115,9 @@ impl<'a> Driver<'a> {
         self.context.process().role
     }
 
-    pub(super) fn ticks(&self) -> u32 {
-        self.context.program.ticks
+    /// Forward steps of a sample.
+    pub(super) fn steps_forward(&self) -> u32 {
+        super::steps::count(self.context.program)
     }
 
     /// Whether any process of the program has adjoint steps; this one has, too, unless it is a source.
@@ -157,7 +161,12 @@ impl<'a> Driver<'a> {
         let report = asm.label();
         self.unless(asm, abi::FORWARD, report);
         self.start(asm);
-        if self.has_adjoint() {
+        if self.is_exact() {
+            self.forward_exact(asm);
+            if self.has_adjoint() {
+                self.adjoint(asm);
+            }
+        } else if self.has_adjoint() {
             self.forward(asm);
             self.adjoint(asm);
         } else {
@@ -207,7 +216,9 @@ impl<'a> Driver<'a> {
         self.annotate(asm, "start of a sample");
         let fills = super::plan::fills(self.context, |kind| self.per_sample(kind));
         self.fill(asm, &fills);
-        if self.has_adjoint() {
+        if self.is_exact() {
+            self.start_exact(asm);
+        } else if self.has_adjoint() {
             self.start_tapes(asm);
         }
     }
@@ -228,7 +239,7 @@ impl<'a> Driver<'a> {
             return;
         }
         let more = asm.label();
-        compare(asm, R11, self.ticks() - 1, R0);
+        compare(asm, R11, self.steps_forward() - 1, R0);
         asm.b_if(Cond::Ne, more);
         for turn in turns {
             asm.bl(turn);
@@ -254,8 +265,12 @@ impl<'a> Driver<'a> {
         for neighbour in neighbours {
             asm.emit(Inst::str(R0, self.progress(neighbour)));
         }
-        self.rewind(asm);
-        self.rewind_tapes(asm);
+        if self.is_exact() {
+            self.rewind_exact(asm);
+        } else {
+            self.rewind(asm);
+            self.rewind_tapes(asm);
+        }
     }
 
     pub(super) fn progress(&self, neighbour: Proc) -> Addr {
@@ -320,7 +335,7 @@ impl Driver<'_> {
                 }
                 Need::Forward(p) => {
                     asm.emit(Inst::ldr(R0, self.progress(p)));
-                    compare(asm, R0, self.ticks(), R1);
+                    compare(asm, R0, self.steps_forward(), R1);
                 }
             }
             asm.b_if(Cond::Lt, asleep);
@@ -342,17 +357,21 @@ impl Driver<'_> {
         let producers: BTreeSet<Proc> = program.incoming(proc).map(|(_, c)| c.from).collect();
         let spikes = |p: &Proc| program.processes[*p].output == Output::Spikes;
         let (spiking, valued): (Vec<Proc>, Vec<Proc>) = producers.into_iter().partition(spikes);
-        let plain: Vec<Packet> = spiking
+        let mut plain: Vec<Packet> = spiking
             .into_iter()
             .map(Packet::Spike)
             .chain(self.neighbours().into_iter().map(Packet::Marker))
             .collect();
-        let payload: Vec<Packet> = names::error_channels(program, proc)
+        let mut payload: Vec<Packet> = names::error_channels(program, proc)
             .into_iter()
             .map(Packet::Error)
             .chain(valued.into_iter().map(Packet::Value))
             .chain([Packet::Command])
             .collect();
+        if self.is_exact() {
+            // All of them have a payload, so that they keep their order.
+            payload.append(&mut plain);
+        }
         self.comms.drain(
             asm,
             self.routines.drain,
@@ -365,8 +384,10 @@ impl Driver<'_> {
         let fires = self.role() == Role::Neurons && self.handlers.get(HandlerKind::Tick).is_some();
         let sends_errors = program
             .incoming(proc)
-            .any(|(chan, _)| program.carries_errors(chan));
-        if fires && self.has_adjoint() {
+            .any(|(chan, _)| super::steps::carries_errors(program, chan));
+        if self.is_exact() {
+            self.exact_routines(asm);
+        } else if fires && self.has_adjoint() {
             self.fire(asm);
         } else if fires {
             self.stream_fire(asm);
@@ -374,7 +395,7 @@ impl Driver<'_> {
         if neighbours {
             self.marker(asm);
         }
-        if neighbours || super::plan::reports(program, proc) {
+        if neighbours && !self.is_exact() || super::plan::reports(program, proc) {
             self.comms.send(asm, self.routines.send);
         }
         if self.emits_values() {
@@ -382,6 +403,8 @@ impl Driver<'_> {
         }
         if sends_errors {
             self.error(asm);
+        }
+        if sends_errors || neighbours && self.is_exact() {
             self.comms.send_payload(asm, self.routines.send_payload);
         }
         if self.fills_anything() {
@@ -397,6 +420,9 @@ impl Driver<'_> {
 
     fn deal(&self, asm: &mut Assembler, packet: Packet, exits: Exits) {
         match packet {
+            Packet::Spike(from) if self.is_exact() => self.exact_received(asm, from, exits),
+            Packet::Marker(from) if self.is_exact() => self.exact_progressed(asm, from),
+            Packet::Error(chan) if self.is_exact() => self.exact_error(asm, chan),
             Packet::Spike(from) if self.has_adjoint() => self.received(asm, from, exits),
             Packet::Marker(from) if self.has_adjoint() => self.progressed(asm, from, exits),
             Packet::Spike(from) => self.stream_received(asm, from),
@@ -430,7 +456,10 @@ impl Driver<'_> {
         asm.function("marker", self.routines.marker);
         let key = abi::key(0, number(self.context.proc), Kind::Marker, 0);
         self.comms.own_key(asm, key, None);
-        asm.b(self.routines.send);
+        asm.b(match self.is_exact() {
+            true => self.routines.send_payload,
+            false => self.routines.send,
+        });
     }
 
     /// `error`: sends s0; r0 = the key but for the instance.

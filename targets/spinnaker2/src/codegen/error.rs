@@ -24,9 +24,6 @@ pub enum CodegenError {
         /// Those that measure, elsewhere.
         elsewhere: String,
     },
-    /// The firmware runs ticks.
-    #[error("spikes have exact times, and the firmware runs ticks")]
-    ExactTimes,
     /// A body keeps too many values alive.
     #[error(
         "{process}: {handler}: the values alive at once need more than the {available} {kind} registers"

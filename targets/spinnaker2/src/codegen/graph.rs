@@ -9,9 +9,10 @@
 //! the verifier has seen to.
 
 use super::lags::Lags;
+use super::{math, roots};
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Domain, Fold, Handler, HandlerKind, Op,
+    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op,
     Outgoing, Proc, Process, Program, Row, Stmt, Unary, Value,
 };
 
@@ -40,6 +41,8 @@ pub(super) enum Node {
     /// Never has a register: it is evaluated into the flags where it is used.
     Cmp(Cmp, Id, Id),
     Select(Id, Id, Id),
+    /// Of the coefficients, the threshold and where to begin, and the curve's own parameter.
+    Root(Curve, [Id; 4], Option<Id>),
 }
 
 /// Where a place is.
@@ -59,12 +62,23 @@ pub(super) enum Place {
     Remote,
     /// The value that the event brought, or the sum of measures, where the caller points to.
     Payload,
+    /// The exact time of what is dealt with, or the beginning of the interval.
+    Time,
+    /// The end of the interval.
+    Until,
 }
 
 /// Something that has to happen.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Root {
-    Spike { cond: Id, fields: Vec<Id> },
+    Spike {
+        cond: Id,
+        /// Exact event times only.
+        time: Option<Id>,
+        fields: Vec<Id>,
+    },
+    /// Where it holds, nothing further happens on the lane.
+    Skip(Id),
     Reduce(Slot, Folded),
     Send(Id),
     SendFold(Folded),
@@ -195,12 +209,19 @@ impl Graph {
                 all.extend([a, b]);
                 all
             }
+            Node::Root(_, operands, parameter) => {
+                operands.into_iter().chain(parameter).collect()
+            }
         }
     }
 
-    /// Whether a subroutine evaluates it.
-    pub(super) fn is_call(&self, id: Id) -> bool {
-        matches!(self.nodes[id.0], Node::Unary(Unary::Exp | Unary::Ln, _))
+    /// Float registers that the subroutine changes which evaluates it, one bit each; 0 where there is none.
+    pub(super) fn clobbers(&self, id: Id) -> u32 {
+        match self.nodes[id.0] {
+            Node::Unary(Unary::Exp | Unary::Ln, _) => math::CLOBBERED,
+            Node::Root(..) => roots::CLOBBERED,
+            _ => 0,
+        }
     }
 }
 
@@ -239,8 +260,8 @@ impl Builder<'_> {
             Stmt::Probe(array, value) => self.store(Place::Row(*array, Row::Tick), *value),
             Stmt::Reduce(array, fold) => self.reduce(*array, *fold),
             Stmt::Send(outgoing) => self.send(*outgoing),
-            Stmt::Spike { cond, fields, .. } => self.spike(*cond, fields),
-            Stmt::Skip(_) => unreachable!("exact event times were refused"),
+            Stmt::Spike { cond, time, fields } => self.spike(*cond, *time, fields),
+            Stmt::Skip(cond) => self.skip(*cond),
         }
     }
 
@@ -264,8 +285,21 @@ impl Builder<'_> {
             Op::Fma(a, b, c) => Node::Fma(self.value(a), self.value(b), self.value(c)),
             Op::Cmp(op, a, b) => Node::Cmp(op, self.value(a), self.value(b)),
             Op::Select(c, a, b) => Node::Select(self.value(c), self.value(a), self.value(b)),
-            Op::Time | Op::Since | Op::Until | Op::Root { .. } => {
-                unreachable!("exact event times were refused")
+            Op::Time | Op::Since => return self.load(Place::Time),
+            Op::Until => return self.load(Place::Until),
+            Op::Root {
+                curve,
+                p,
+                q,
+                threshold,
+                from,
+            } => {
+                let parameter = match curve {
+                    Curve::Cubic | Curve::Quartic => None,
+                    Curve::Power(parameter) | Curve::Equal(parameter) => Some(parameter),
+                };
+                let operands = [p, q, threshold, from].map(|v| self.value(v));
+                Node::Root(curve, operands, parameter.map(|v| self.value(v)))
             }
         };
         self.node(node)
@@ -287,6 +321,10 @@ impl Builder<'_> {
             Node::Fma(a, b, c) | Node::Select(a, b, c) => {
                 [a, b, c].iter().all(|x| self.graph.uniform[x.0])
             }
+            Node::Root(_, operands, parameter) => {
+                let mut all = operands.into_iter().chain(parameter);
+                all.all(|x| self.graph.uniform[x.0])
+            }
         };
         self.graph
             .uniform
@@ -298,7 +336,7 @@ impl Builder<'_> {
     fn is_scalar(&self, place: Place) -> bool {
         match place {
             Place::Element(array) => self.process.arrays[array].kind.is_scalar(),
-            Place::Payload => true,
+            Place::Payload | Place::Time | Place::Until => true,
             _ => false,
         }
     }
@@ -385,9 +423,19 @@ impl Builder<'_> {
         self.graph.roots.push(root);
     }
 
-    fn spike(&mut self, cond: Value, fields: &[Op]) {
+    fn spike(&mut self, cond: Value, time: Option<Value>, fields: &[Op]) {
         let cond = self.value(cond);
+        let time = time.map(|time| self.value(time));
         let fields = fields.iter().map(|field| self.op(field)).collect();
-        self.graph.roots.push(Root::Spike { cond, fields });
+        self.graph.roots.push(Root::Spike { cond, time, fields });
+    }
+
+    /// What was stored before it stands, whatever would be stored behind it.
+    fn skip(&mut self, cond: Value) {
+        let cond = self.value(cond);
+        self.graph.roots.push(Root::Skip(cond));
+        for memory in &mut self.memory {
+            memory.root = None;
+        }
     }
 }

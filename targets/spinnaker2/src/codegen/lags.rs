@@ -25,6 +25,7 @@ use nirc_ir::event::{Chan, Output, Proc, Program, Role};
 
 use super::memory::Plan;
 use super::names;
+use super::steps;
 use crate::abi::WINDOW;
 
 /// What a program's delays say about its adjoint steps.
@@ -40,18 +41,18 @@ impl<'a> Lags<'a> {
 
     /// Adjoint steps of a process.
     pub(super) fn steps(self) -> u32 {
-        self.program.ticks - self.program.first_tick
+        steps::count(self.program) - self.program.first_tick
     }
 
     /// Steps between the one in which a consumer sends the errors of a bin and the one with the same bin at the
     /// producer.
     pub(super) fn lag(self, chan: Chan) -> u32 {
         let channel = &self.program.channels[chan];
-        if self.program.processes[channel.to].role != Role::Loss {
-            return channel.delay;
+        if self.program.window.is_some() || self.program.processes[channel.to].role != Role::Loss {
+            return steps::delay(self.program, channel);
         }
         let incoming = self.program.incoming(channel.to);
-        let mut erring = incoming.filter(|(chan, _)| self.program.carries_errors(*chan));
+        let mut erring = incoming.filter(|(chan, _)| steps::carries_errors(self.program, *chan));
         let values = erring.any(|(chan, _)| self.program.carries_values(chan));
         u32::from(!values)
     }
@@ -60,7 +61,7 @@ impl<'a> Lags<'a> {
     pub(super) fn silent(self, chan: Chan) -> u32 {
         let channel = &self.program.channels[chan];
         match self.program.processes[channel.to].role {
-            Role::Loss if !self.program.carries_values(chan) => 1,
+            Role::Loss if self.program.window.is_none() && !self.program.carries_values(chan) => 1,
             _ => channel.delay,
         }
     }
@@ -96,7 +97,7 @@ impl<'a> Lags<'a> {
     pub(super) fn senders(self, proc: Proc) -> BTreeSet<Proc> {
         let program = self.program;
         let channels = program.outgoing(proc);
-        let channels = channels.filter(|(chan, _)| program.carries_errors(*chan));
+        let channels = channels.filter(|(chan, _)| steps::carries_errors(program, *chan));
         channels.map(|(_, channel)| channel.to).collect()
     }
 
@@ -104,7 +105,7 @@ impl<'a> Lags<'a> {
     pub(super) fn takers(self, proc: Proc) -> BTreeSet<Proc> {
         let program = self.program;
         let channels = program.incoming(proc);
-        let channels = channels.filter(|(chan, _)| program.carries_errors(*chan));
+        let channels = channels.filter(|(chan, _)| steps::carries_errors(program, *chan));
         channels.map(|(_, channel)| channel.from).collect()
     }
 
@@ -112,7 +113,7 @@ impl<'a> Lags<'a> {
     pub(super) fn slack(self, proc: Proc, sender: Proc) -> i64 {
         let channels = self.program.outgoing(proc);
         let errors = channels
-            .filter(|(chan, channel)| channel.to == sender && self.program.carries_errors(*chan));
+            .filter(|(chan, channel)| channel.to == sender && steps::carries_errors(self.program, *chan));
         let slack = errors.map(|(chan, _)| i64::from(self.lag(chan)) - 1);
         let window = i64::from(WINDOW);
         slack.min().map_or(window, |slack| slack.min(window))

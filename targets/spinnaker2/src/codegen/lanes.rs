@@ -12,13 +12,12 @@
 
 mod synapses;
 
-use nirc_ir::event::{Binary, Cmp, Domain, Handler, HandlerKind, Row, Unary};
+use nirc_ir::event::{Binary, Domain, Handler, HandlerKind, Row, Unary};
 
 use super::axes;
 use super::context::Context;
 use super::error::CodegenError;
 use super::graph::{Folded, Graph, Id, Node, Place, Slot};
-use super::math;
 use super::names;
 use super::registers::Registers;
 use super::schedule::{Schedule, Step};
@@ -90,9 +89,7 @@ pub(super) fn emit(
 /// Float registers that values may take.
 fn free_floats(graph: &Graph, schedule: &Schedule) -> u32 {
     let mut free = u32::MAX;
-    if schedule.calls(graph) {
-        free &= !math::CLOBBERED;
-    }
+    free &= !schedule.clobbers(graph);
     for step in &schedule.body {
         if let Step::Spike { fields, .. } = step {
             let count = u32::try_from(fields.len()).unwrap_or(32).min(32);
@@ -351,6 +348,9 @@ fn origin(
             Some((Origin::Given, 0))
         }
         Place::Payload => (!graph.has_lanes()).then_some((Origin::Payload, 0)),
+        Place::Time => (!graph.has_lanes()).then_some((Origin::Absolute, context.time())),
+        // Only `Cross` has an interval.
+        Place::Until => None,
     }
 }
 
@@ -587,10 +587,11 @@ impl Emitter<'_, '_> {
 
     /// Lets r12 reach a scalar; returns the distance.
     fn scalar(&mut self, slot: Slot) -> i32 {
-        let Place::Element(array) = self.graph.place(slot) else {
-            unreachable!("only arrays are scalars");
+        let addr = match self.graph.place(slot) {
+            Place::Element(array) => self.context.array(array),
+            Place::Time => self.context.time(),
+            place => unreachable!("{place:?} is no scalar"),
         };
-        let addr = self.context.array(array);
         match self.scratch_base {
             Some(base) if base.abs_diff(addr) <= REACH => addr.wrapping_sub(base).cast_signed(),
             _ => {
@@ -808,6 +809,16 @@ impl Emitter<'_, '_> {
                 self.scratch_base = None;
                 self.copy(to, SReg::S0);
             }
+            Node::Root(curve, operands, parameter) => {
+                let arguments = operands.into_iter().chain(parameter);
+                for (register, operand) in SReg::ALL.iter().copied().zip(arguments) {
+                    let from = self.registers.of(self.graph, operand, lane);
+                    self.copy(register, from);
+                }
+                self.asm.bl(self.context.labels.root(curve));
+                self.scratch_base = None;
+                self.copy(to, SReg::S0);
+            }
             _ => self.arithmetic(to, id, lane),
         }
     }
@@ -845,13 +856,7 @@ impl Emitter<'_, '_> {
             self.registers.of(self.graph, b, lane),
         );
         self.asm.emit_all([Inst::vcmp(a, b), Inst::FFlags]);
-        // All of these are false where the operands are unordered.
-        match op {
-            Cmp::Gt => Cond::Gt,
-            Cmp::Ge => Cond::Ge,
-            Cmp::Lt => Cond::Mi,
-            Cmp::Eq => Cond::Eq,
-        }
+        super::cross::condition(op)
     }
 
     fn select(&mut self, to: SReg, cond: Id, a: Id, b: Id, lane: usize) {
@@ -953,7 +958,7 @@ fn run(first: SReg, count: usize) -> SList {
     SList::new(first, count).unwrap_or(SList::one(first))
 }
 
-fn to_float(reg: SReg) -> Inst {
+pub(super) fn to_float(reg: SReg) -> Inst {
     Inst::FConvert {
         op: ConvertOp::F32FromU32,
         sd: reg,

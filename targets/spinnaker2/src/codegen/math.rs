@@ -191,7 +191,8 @@ fn half(asm: &mut Assembler, to: SReg) {
     immediate(asm, to, 0.5);
 }
 
-fn immediate(asm: &mut Assembler, to: SReg, value: f32) {
+/// Loads a constant.
+pub(super) fn immediate(asm: &mut Assembler, to: SReg, value: f32) {
     match FpImm::new(value) {
         Some(imm) => asm.emit(Inst::FMoveImm { sd: to, imm }),
         None => asm.vldr_const(to, value),

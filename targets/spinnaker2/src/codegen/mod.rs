@@ -16,10 +16,13 @@ mod axes;
 mod buffers;
 mod comms;
 mod context;
+mod cross;
 mod driver;
 mod error;
+mod exact;
 mod graph;
 mod hardware;
+mod inbox;
 mod lags;
 mod lanes;
 mod math;
@@ -28,14 +31,17 @@ mod names;
 mod optimiser;
 mod plan;
 mod registers;
+mod roots;
 mod schedule;
+mod steps;
 mod stream;
 
 use nirc_ir::Diagnostic;
 use nirc_ir::codes::{CODEGEN, MAP_SRAM};
-use nirc_ir::event::{HandlerKind, Op, Proc, Program, Stmt, Unary};
+use nirc_ir::event::{Curve, HandlerKind, Op, Proc, Program, Stmt, Unary};
 
 pub use error::CodegenError;
+pub(crate) use steps::carries_errors;
 pub use memory::{MemoryMap, Region, Section};
 
 use crate::abi::Status;
@@ -49,6 +55,7 @@ use context::{Context, Labels};
 use driver::{Driver, Handlers};
 use hardware::Hardware;
 use memory::{Placed, Plan};
+use roots::Power;
 
 /// Exceptions that the vector table names: the processor's own. Interrupts stay masked.
 const VECTORS: usize = 16;
@@ -169,9 +176,6 @@ impl<'a> Job<'a> {
         hardware: &'a Hardware,
         pacing: Pacing,
     ) -> Result<Self, CodegenError> {
-        if program.window.is_some() {
-            return Err(CodegenError::ExactTimes);
-        }
         let names = |group: &[Proc]| -> String {
             let names = group.iter().map(|p| program.processes[*p].name.as_str());
             names.collect::<Vec<&str>>().join(", ")
@@ -233,19 +237,42 @@ impl<'a> Job<'a> {
                 Driver::new(&mut asm, &context, comms, handlers).emit(&mut asm, reset);
             }
         }
-        if self.uses(Unary::Exp) {
-            math::exp(&mut asm, labels.exp);
-        }
-        if self.uses(Unary::Ln) {
-            math::ln(&mut asm, labels.ln);
-        }
+        self.functions(&mut asm, &labels);
         emit_fault(&mut asm, placed, fault);
         Ok(asm.finish(0)?)
     }
 
-    /// Whether a handler calls this function.
-    fn uses(&self, function: Unary) -> bool {
-        let calls = |op: &Op| matches!(op, Op::Unary(f, _) if *f == function);
+    /// Emits the functions that handlers call, and what these call.
+    fn functions(&self, asm: &mut Assembler, labels: &Labels) {
+        let root = |wanted: fn(&Curve) -> bool| {
+            self.uses(|op| matches!(op, Op::Root { curve, .. } if wanted(curve)))
+        };
+        let unary = |wanted| self.uses(|op| matches!(op, Op::Unary(f, _) if *f == wanted));
+        let zero = nirc_ir::entity::Entity::new(0);
+        let general = root(|curve| matches!(curve, Curve::Power(_)));
+        let equal = root(|curve| matches!(curve, Curve::Equal(_)));
+        for (used, curve, power) in [
+            (root(|c| *c == Curve::Cubic), Curve::Cubic, Power::Cubic),
+            (root(|c| *c == Curve::Quartic), Curve::Quartic, Power::Quartic),
+            (general, Curve::Power(zero), Power::General),
+        ] {
+            if used {
+                roots::power(asm, labels.root(curve), labels, power);
+            }
+        }
+        if equal {
+            roots::equal(asm, labels.root(Curve::Equal(zero)), labels);
+        }
+        if general || equal || unary(Unary::Exp) {
+            math::exp(asm, labels.exp);
+        }
+        if general || unary(Unary::Ln) {
+            math::ln(asm, labels.ln);
+        }
+    }
+
+    /// Whether a handler has such an operation.
+    fn uses(&self, calls: impl Fn(&Op) -> bool) -> bool {
         let handlers = self
             .group
             .iter()
@@ -253,7 +280,7 @@ impl<'a> Job<'a> {
         let mut stmts = handlers.flat_map(|h| &h.body.stmts);
         stmts.any(|stmt| match stmt {
             Stmt::Let(_, op) => calls(op),
-            Stmt::Spike { fields, .. } => fields.iter().any(calls),
+            Stmt::Spike { fields, .. } => fields.iter().any(&calls),
             _ => false,
         })
     }
@@ -352,8 +379,15 @@ fn handlers(asm: &mut Assembler, context: &Context<'_>) -> Result<Handlers, Code
             HandlerKind::Turn => format!("{}.turn{turns}", process.name),
             kind => format!("{}.{}", process.name, names::handler(kind)),
         };
+        let asked = |chan| steps::asks_errors(context.program, chan);
+        if matches!(handler.kind, HandlerKind::Message(chan) if !asked(chan)) {
+            continue;
+        }
         let label = asm.label();
-        lanes::emit(asm, context, handler, &symbol, label)?;
+        match handler.kind {
+            HandlerKind::Cross => cross::emit(asm, context, handler, &symbol, label)?,
+            _ => lanes::emit(asm, context, handler, &symbol, label)?,
+        }
         labels.push((handler.kind, label));
     }
     Ok(Handlers::new(labels))

@@ -3,6 +3,7 @@
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{Array, Chan, Coef, HandlerKind, Proc, Process, Program};
 
+use super::steps;
 use crate::abi::tape;
 
 /// The instance, `instance << 24`; written by the host.
@@ -11,6 +12,18 @@ pub(super) const CONFIG: &str = "config";
 pub(super) const STATUS: &str = "status";
 /// The current bin.
 pub(super) const BIN: &str = "bin";
+/// Exact time of what is dealt with, or the beginning of the interval.
+pub(super) const TIME: &str = "time";
+/// The end of the interval.
+pub(super) const UNTIL: &str = "until";
+/// The first spike of the interval, as an entry of the tape.
+pub(super) const INTERVAL: &str = "interval.first";
+/// All arrivals of a sample.
+pub(super) const INBOX: &str = "inbox";
+/// Where the next arrival goes that is received.
+pub(super) const INBOX_NEXT: &str = "inbox.next";
+/// Where the next arrival is that is taken.
+pub(super) const INBOX_TAKEN: &str = "inbox.taken";
 /// The row of the current bin, where rows and bins are counted apart.
 pub(super) const ROW: &str = "row";
 /// The command to obey, with its top bit set; 0 if there is none.
@@ -76,6 +89,26 @@ pub(super) fn raster_row(process: &Process) -> String {
 /// Where each bin's own spikes start on the tape.
 pub(super) fn own_start(process: &Process) -> String {
     format!("{}.tape.start", process.name)
+}
+
+/// Spikes received of a process.
+pub(super) fn received(from: &Process) -> String {
+    format!("received.{}", from.name)
+}
+
+/// Arrivals over a channel.
+pub(super) fn arrived(chan: Chan) -> String {
+    format!("arrived.{chan}")
+}
+
+/// Where in the inbox own spikes were.
+pub(super) fn own_after(process: &Process) -> String {
+    format!("{}.tape.after", process.name)
+}
+
+/// Own spikes that are still to be gone back through.
+pub(super) fn own_back(process: &Process) -> String {
+    format!("{}.tape.back", process.name)
 }
 
 /// Entry of the tape that the next error of a channel is for, then the end of its bin, then the bin.
@@ -160,6 +193,6 @@ pub(super) fn error(process: &str, chan: Chan) -> String {
 pub(super) fn error_channels(program: &Program, proc: Proc) -> Vec<Chan> {
     let channels = program.outgoing(proc).map(|(chan, _)| chan);
     channels
-        .filter(|&chan| program.carries_errors(chan))
+        .filter(|&chan| steps::carries_errors(program, chan))
         .collect()
 }

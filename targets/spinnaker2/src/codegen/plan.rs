@@ -28,6 +28,7 @@ use nirc_ir::event::{
 };
 
 use super::axes;
+use super::{inbox, steps};
 use super::buffers::Buffers;
 use super::context::Context;
 use super::error::CodegenError;
@@ -128,6 +129,16 @@ fn initial(kind: ArrayKind) -> f32 {
 
 /// The memory of a source, neuron or loss process.
 pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<Plan, CodegenError> {
+    let (buffers, lags) = (Buffers::new(program, proc, pacing), Lags::new(program));
+    let packets = Packets {
+        program,
+        proc,
+        buffers,
+        lags,
+    };
+    if program.window.is_some() {
+        return inbox::network(&packets);
+    }
     if !program.has_adjoint() {
         return Buffers::new(program, proc, pacing).plan();
     }
@@ -136,7 +147,6 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
     let mut plan = Plan::default();
     control(&mut plan);
     progress(&mut plan, program, proc);
-    let (buffers, lags) = (Buffers::new(program, proc, pacing), Lags::new(program));
     for chan in spiking(program, proc) {
         let source = names::input_source(process, chan);
         let next = names::input_next(process, chan);
@@ -194,12 +204,6 @@ pub(super) fn network(program: &Program, proc: Proc, pacing: Pacing) -> Result<P
         );
     }
     buffers.plan_slots(&mut plan);
-    let packets = Packets {
-        program,
-        proc,
-        buffers,
-        lags,
-    };
     rings(&mut plan, packets.plain(), packets.payload());
     plan.check()?;
     Ok(plan)
@@ -401,7 +405,7 @@ fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
 }
 
 /// Most spikes that a source can be given.
-fn source_bound(program: &Program, proc: Proc) -> usize {
+pub(super) fn source_bound(program: &Program, proc: Proc) -> usize {
     let channels = program.outgoing(proc);
     let channels = channels.map(|(chan, _)| channel_bound(program, chan)).max();
     // Nobody counts what goes nowhere.
@@ -410,9 +414,9 @@ fn source_bound(program: &Program, proc: Proc) -> usize {
 }
 
 /// Packets that can wait at once, in programs that go backwards.
-struct Packets<'a> {
-    program: &'a Program,
-    proc: Proc,
+pub(super) struct Packets<'a> {
+    pub(super) program: &'a Program,
+    pub(super) proc: Proc,
     buffers: Buffers<'a>,
     lags: Lags<'a>,
 }
@@ -439,7 +443,7 @@ impl Packets<'_> {
         each.fold(0, usize::saturating_add)
     }
 
-    fn markers(&self, neighbour: Proc) -> usize {
+    pub(super) fn markers(&self, neighbour: Proc) -> usize {
         let window = WINDOW as usize;
         if self.lags.senders(self.proc).contains(&neighbour) {
             return 2 * window + 2;
@@ -458,7 +462,9 @@ impl Packets<'_> {
             let ends = (channel.from, channel.to);
             ends == (self.proc, neighbour) || ends == (neighbour, self.proc)
         });
-        let apart = between.map(|(chan, channel)| channel.delay.max(self.lags.lag(chan)));
+        let apart = between.map(|(chan, channel)| {
+            steps::delay(self.program, channel).max(self.lags.lag(chan))
+        });
         apart.max().unwrap_or(0) as usize
     }
 

@@ -139,7 +139,12 @@ impl Allocator<'_> {
             Node::Binary(_, a, b) => vec![a, b],
             Node::Fma(_, _, c) => vec![c],
             Node::Select(_, a, b) => vec![b, a],
-            Node::Const(_) | Node::Tick | Node::Lane | Node::Load(_) | Node::Cmp(..) => Vec::new(),
+            Node::Const(_)
+            | Node::Tick
+            | Node::Lane
+            | Node::Load(_)
+            | Node::Cmp(..)
+            | Node::Root(..) => Vec::new(),
         }
     }
 

@@ -100,10 +100,18 @@ impl Schedule {
         }
     }
 
+    /// Float registers that subroutines for mathematics change, one bit each.
+    pub(super) fn clobbers(&self, graph: &Graph) -> u32 {
+        let steps = self.before.iter().chain(&self.body);
+        steps.fold(0, |all, step| match step {
+            Step::Eval(id) => all | graph.clobbers(*id),
+            _ => all,
+        })
+    }
+
     /// Whether any step calls a subroutine for mathematics.
     pub(super) fn calls(&self, graph: &Graph) -> bool {
-        let call = |step: &Step| matches!(step, Step::Eval(id) if graph.is_call(*id));
-        self.before.iter().chain(&self.body).any(call)
+        self.clobbers(graph) != 0
     }
 
     /// Whether lanes may spike.
@@ -145,13 +153,13 @@ fn field_operands(graph: &Graph, field: Id, rare: &[Id]) -> Vec<Id> {
 
 fn root_operands(graph: &Graph, root: &Root, rare: &[Id]) -> Vec<Id> {
     match root {
-        Root::Spike { cond, fields } => {
+        Root::Spike { cond, fields, .. } => {
             let mut all = vec![*cond];
             all.extend(fields.iter().flat_map(|&f| field_operands(graph, f, rare)));
             all
         }
         Root::Reduce(_, fold) | Root::SendFold(fold) => fold.operands(),
-        Root::Send(id) | Root::Store(_, id) => vec![*id],
+        Root::Send(id) | Root::Store(_, id) | Root::Skip(id) => vec![*id],
     }
 }
 
@@ -186,13 +194,14 @@ impl Builder<'_> {
             _ => false,
         });
         for root in &graph.roots {
-            if let Root::Spike { cond, fields } = root {
+            if let Root::Spike { cond, fields, .. } = root {
                 self.spike(*cond, fields);
             }
         }
         for root in &graph.roots {
             match root {
                 Root::Spike { .. } => {}
+                Root::Skip(_) => unreachable!("only `Cross` ends early"),
                 Root::Store(_, id) => self.eval(*id),
                 Root::Reduce(slot, fold) => self.fold(Some(*slot), *fold),
                 Root::SendFold(fold) => self.fold(None, *fold),

@@ -45,7 +45,7 @@ impl Driver<'_> {
         self.annotate(asm, "forward");
         self.mark(asm);
         asm.emit(Inst::add(R11, R11, 1));
-        compare(asm, R11, self.ticks(), R0);
+        compare(asm, R11, self.steps_forward(), R0);
         asm.b_if(Cond::Ne, again);
     }
 
@@ -316,7 +316,7 @@ impl Driver<'_> {
 impl Driver<'_> {
     /// Whether the host lets so many steps run at a time.
     pub(super) fn is_limited(&self) -> bool {
-        !self.context.program.has_adjoint() && self.context.buffers().is_cut()
+        !self.has_adjoint() && !self.is_exact() && self.context.buffers().is_cut()
     }
 
     /// How far each neighbour has to be in forward steps.

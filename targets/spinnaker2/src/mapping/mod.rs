@@ -24,6 +24,7 @@ use nirc_ir::event::{Proc, Process, Program, Role};
 use nirc_ir::{Diagnostic, Diagnostics};
 
 use crate::abi::{INDICES, NUMBERS};
+use crate::codegen::carries_errors;
 use crate::target::Target;
 pub use pacing::Pacing;
 pub use pe::{PeId, PeSet};
@@ -121,7 +122,7 @@ fn verify_ranges(program: &Program) -> Result<(), Diagnostics> {
     limit(MAP_ROUTES, name, "processes", numbered().count(), NUMBERS);
     // Only errors name a channel.
     let erring = program.channels.iter();
-    let erring = erring.filter(|(chan, _)| program.carries_errors(*chan));
+    let erring = erring.filter(|(chan, _)| carries_errors(program, *chan));
     let channels = erring.map(|(chan, _)| chan.index() + 1).max();
     limit(MAP_ROUTES, name, "channels", channels.unwrap_or(0), NUMBERS);
     for process in numbered() {

@@ -48,7 +48,7 @@ impl Pacing {
     /// What cannot be generated, whatever the pacing.
     pub(super) fn choose(program: &Program, target: &Target) -> Result<Self, Diagnostics> {
         let whole = Self::whole(program);
-        if program.has_adjoint() {
+        if program.has_adjoint() || program.window.is_some() {
             return Ok(whole);
         }
         let mut rooms = Vec::new();

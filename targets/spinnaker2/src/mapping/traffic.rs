@@ -9,6 +9,7 @@ use super::pe::PeSet;
 use super::place::{Instance, Placement};
 use super::table::Keys;
 use crate::abi::{self, Kind};
+use crate::codegen::carries_errors;
 
 /// What a packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +118,12 @@ pub fn flows(program: &Program, placements: &[Placement]) -> Vec<Flow> {
             add(Packet::Marker(proc), 1, markers);
         }
         for (chan, channel) in program.channels.iter() {
-            if program.carries_errors(chan) {
-                let lanes = program.processes[channel.from].lanes;
+            if carries_errors(program, chan) {
+                // Of exact event times, an error names an entry of the tape.
+                let lanes = match program.window {
+                    Some(_) => abi::INDICES,
+                    None => program.processes[channel.from].lanes,
+                };
                 add(Packet::Error(chan), lanes, at(channel.from).collect());
             }
         }

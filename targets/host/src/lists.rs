@@ -1,0 +1,375 @@
+//! Handlers that run for some lanes of a process and not for others, over a list of these lanes.
+//!
+//! Of all lanes few can spike in an interval, and in a window few have spiked. Their states are gathered, the
+//! vector machine runs over the list as over a small population, and what it stored is scattered. A lane that skips
+//! is computed on and keeps what it had.
+
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{
+    Array, ArrayDecl, ArrayKind, Body, Cmp, CoefficientValue, Curve, Domain, Handler, Op, Process,
+    Stmt, Value,
+};
+
+use crate::code::Routine;
+use crate::compile::{self, Context, Home};
+use crate::frame::{Event, Frame};
+use crate::space::{Shape, Space};
+
+/// A handler over a list of lanes.
+pub(crate) struct ListCode {
+    /// Where an array of the list comes from, and where it lies.
+    gathers: Vec<(Origin, usize)>,
+    /// Where an array of the list lies, and where its process has it.
+    scatters: Vec<(usize, usize)>,
+    routine: Routine,
+}
+
+/// What the elements of a list are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Those of the lanes, of an array in the arena.
+    Arena(usize),
+    /// Those of the lanes, of a parameter.
+    Weights(usize),
+    /// A number of the entry itself.
+    Entry(Given),
+}
+
+/// A number that comes with each entry of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    /// The time of an own spike, or the beginning of an interval.
+    Time,
+    /// The error of an own spike.
+    Payload,
+    /// A field of an own spike.
+    Field(usize),
+}
+
+/// The lanes that code runs for, none of them twice, with what comes with each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct List {
+    pub(crate) lanes: Vec<u32>,
+    pub(crate) times: Vec<f32>,
+    pub(crate) payloads: Vec<f32>,
+    /// Fields of each, one after the other.
+    pub(crate) fields: Vec<f32>,
+}
+
+impl List {
+    pub(crate) fn clear(&mut self) {
+        self.lanes.clear();
+        self.times.clear();
+        self.payloads.clear();
+        self.fields.clear();
+    }
+}
+
+impl ListCode {
+    /// Compiles a handler of one process for lists of its lanes.
+    pub(crate) fn new(context: &mut Context<'_>, handler: &Handler) -> Self {
+        let mut writer = Writer::new(context);
+        for stmt in &handler.body.stmts {
+            writer.statement(stmt);
+        }
+        let Writer {
+            process,
+            homes,
+            body,
+            gathers,
+            scatters,
+            ..
+        } = writer;
+        let handler = Handler {
+            kind: handler.kind,
+            domain: Domain::Lanes,
+            body,
+        };
+        let mut inner = Context {
+            process: &process,
+            homes: &homes,
+            shape: context.shape,
+            space: &mut *context.space,
+        };
+        let routine = compile::compile(&mut inner, &handler);
+        let place = |array: Array| homes[array].in_arena().unwrap_or_default();
+        Self {
+            gathers: gathers.iter().map(|(o, a)| (*o, place(*a))).collect(),
+            scatters: scatters
+                .iter()
+                .map(|(list, array)| (place(*list), place(*array)))
+                .collect(),
+            routine,
+        }
+    }
+
+    /// Runs it. Spikes name places of the list.
+    pub(crate) fn run(&self, list: &List, frame: &mut Frame<'_>) {
+        for (origin, to) in &self.gathers {
+            self.gather(*origin, *to, list, frame);
+        }
+        let shape = frame.shape;
+        let lanes = list.lanes.len();
+        let padded = lanes.next_multiple_of(shape.width as usize);
+        frame.shape = Shape {
+            lanes,
+            stride: padded,
+            padded,
+            ..shape
+        };
+        self.routine.run(Event::default(), frame);
+        frame.shape = shape;
+        for (from, to) in &self.scatters {
+            for (k, lane) in list.lanes.iter().enumerate() {
+                frame.mem[to + *lane as usize] = frame.mem[from + k];
+            }
+        }
+    }
+
+    fn gather(&self, origin: Origin, to: usize, list: &List, frame: &mut Frame<'_>) {
+        let count = list.lanes.len();
+        match origin {
+            Origin::Arena(base) => {
+                for (k, lane) in list.lanes.iter().enumerate() {
+                    frame.mem[to + k] = frame.mem[base + *lane as usize];
+                }
+            }
+            Origin::Weights(base) => {
+                for (k, lane) in list.lanes.iter().enumerate() {
+                    frame.mem[to + k] = frame.weights[base + *lane as usize];
+                }
+            }
+            Origin::Entry(Given::Time) => {
+                frame.mem[to..to + count].copy_from_slice(&list.times);
+            }
+            Origin::Entry(Given::Payload) => {
+                frame.mem[to..to + count].copy_from_slice(&list.payloads);
+            }
+            Origin::Entry(Given::Field(field)) => {
+                let fields = list.fields.chunks_exact(frame.fields);
+                for (k, fields) in fields.enumerate() {
+                    frame.mem[to + k] = fields[field];
+                }
+            }
+        }
+    }
+}
+
+/// The first conditions of a search for spikes, over all lanes: which lanes are left.
+pub(crate) struct Filter {
+    pub(crate) routine: Routine,
+    /// The array that says so, 0 where a lane has skipped.
+    pub(crate) alive: usize,
+}
+
+impl Filter {
+    /// Of a search that begins with cheap conditions.
+    pub(crate) fn new(context: &mut Context<'_>, handler: &Handler) -> Option<Self> {
+        let stmts = &handler.body.stmts;
+        let leads = |stmt: &Stmt| match stmt {
+            Stmt::Let(_, op) => !matches!(op, Op::Root { .. }),
+            Stmt::Skip(_) => true,
+            _ => false,
+        };
+        let leading = stmts.iter().take_while(|stmt| leads(stmt));
+        let skips = leading
+            .enumerate()
+            .filter(|(_, stmt)| matches!(stmt, Stmt::Skip(_)));
+        let last = skips.map(|(at, _)| at).take(MOST_CONDITIONS).last()?;
+        let mut writer = Writer::new(context);
+        writer.in_place = true;
+        for stmt in &stmts[..=last] {
+            writer.statement(stmt);
+        }
+        let alive = writer.array(Origin::Arena(usize::MAX));
+        let left = writer.alive?;
+        writer.body.stmts.retain(|s| !matches!(s, Stmt::Skip(_)));
+        writer.body.stmts.push(Stmt::Store(alive, left));
+        let (process, homes, body) = (writer.process, writer.homes, writer.body);
+        let handler = Handler {
+            kind: handler.kind,
+            domain: Domain::Lanes,
+            body,
+        };
+        let mut inner = Context {
+            process: &process,
+            homes: &homes,
+            shape: context.shape,
+            space: &mut *context.space,
+        };
+        Some(Self {
+            routine: compile::compile(&mut inner, &handler),
+            alive: homes[alive].in_arena()?,
+        })
+    }
+}
+
+/// More of them cost all lanes more than they save those that are left.
+const MOST_CONDITIONS: usize = 2;
+
+/// Writes a body over.
+struct Writer<'c, 'p> {
+    space: &'c mut Space,
+    shape: Shape,
+    old: &'p Process,
+    old_homes: &'p PrimaryMap<Array, Home>,
+    process: Process,
+    homes: PrimaryMap<Array, Home>,
+    body: Body,
+    /// The new value of each old one.
+    values: Vec<Value>,
+    gathers: Vec<(Origin, Array)>,
+    scatters: Vec<(Array, Array)>,
+    /// A number that is 0 where a lane has skipped; none before any may have.
+    alive: Option<Value>,
+    /// Whether it runs over the arrays of the process itself, all lanes of which begin at one time.
+    in_place: bool,
+}
+
+impl<'c, 'p> Writer<'c, 'p> {
+    fn new(context: &'c mut Context<'p>) -> Self {
+        Self {
+            space: &mut *context.space,
+            shape: context.shape,
+            old: context.process,
+            old_homes: context.homes,
+            process: context.process.clone(),
+            homes: context.homes.clone(),
+            body: Body::default(),
+            values: Vec::new(),
+            gathers: Vec::new(),
+            scatters: Vec::new(),
+            alive: None,
+            in_place: false,
+        }
+    }
+
+    /// The array of the list that has these elements.
+    fn array(&mut self, origin: Origin) -> Array {
+        if let Some((_, array)) = self.gathers.iter().find(|(o, _)| *o == origin) {
+            return *array;
+        }
+        let place = self.space.passed(self.shape.padded, self.gathers.len());
+        let array = self.process.arrays.push(ArrayDecl {
+            name: String::new(),
+            kind: ArrayKind::State { init: 0.0 },
+        });
+        self.homes.push(Home::Arena(place));
+        self.gathers.push((origin, array));
+        array
+    }
+
+    /// The array of the list with the lanes of an array of the process; the array itself where it is a scalar.
+    fn of_lanes(&mut self, array: Array) -> Array {
+        match self.old_homes[array] {
+            _ if self.in_place => array,
+            Home::Scalar(_) => array,
+            Home::Arena(base) => self.array(Origin::Arena(base as usize)),
+            Home::Weights(base) => self.array(Origin::Weights(base as usize)),
+        }
+    }
+
+    fn operation(&mut self, op: &Op) -> Op {
+        let given = match op {
+            Op::Load(array) => return Op::Load(self.of_lanes(*array)),
+            _ if self.in_place => return renamed(op, &self.values),
+            Op::Coef(coef) => match &self.old.coefs[*coef].value {
+                CoefficientValue::Uniform(_) => return *op,
+                value @ CoefficientValue::PerLane(_) => {
+                    let table = self.space.coefficient(&self.shape, value);
+                    Origin::Arena(table.base as usize)
+                }
+            },
+            Op::Lane => Origin::Arena(self.space.lane_numbers(&self.shape).base as usize),
+            Op::Time | Op::Since => Origin::Entry(Given::Time),
+            Op::Payload => Origin::Entry(Given::Payload),
+            Op::Field(k) => Origin::Entry(Given::Field(*k)),
+            _ => return renamed(op, &self.values),
+        };
+        Op::Load(self.array(given))
+    }
+
+    fn statement(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::Let(_, op) => {
+                let op = self.operation(op);
+                let value = self.body.push(op);
+                self.values.push(value);
+            }
+            Stmt::Store(array, v) => self.store(*array, self.values[v.index()]),
+            Stmt::Skip(cond) => self.skip(self.values[cond.index()]),
+            Stmt::Spike { cond, time, fields } => {
+                let fields = fields.iter().map(|op| self.operation(op)).collect();
+                let cond = self.values[cond.index()];
+                let cond = match self.alive {
+                    None => cond,
+                    Some(alive) => {
+                        let zero = self.body.push(Op::Const(0.0));
+                        let spikes = self.body.push(Op::Select(cond, alive, zero));
+                        self.body.push(Op::Cmp(Cmp::Gt, spikes, zero))
+                    }
+                };
+                let time = time.map(|time| self.values[time.index()]);
+                self.body.stmts.push(Stmt::Spike { cond, time, fields });
+            }
+            // Lanes have no rows here, and no folds.
+            Stmt::StoreRow(..) | Stmt::Reduce(..) | Stmt::Send(_) | Stmt::Probe(..) => {}
+        }
+    }
+
+    fn store(&mut self, array: Array, value: Value) {
+        let of_list = self.of_lanes(array);
+        let value = match self.alive {
+            None => value,
+            Some(alive) => {
+                let zero = self.body.push(Op::Const(0.0));
+                let old = self.body.push(Op::Load(of_list));
+                let stays = self.body.push(Op::Cmp(Cmp::Gt, alive, zero));
+                self.body.push(Op::Select(stays, value, old))
+            }
+        };
+        self.body.stmts.push(Stmt::Store(of_list, value));
+        if !self.scatters.contains(&(of_list, array)) {
+            self.scatters.push((of_list, array));
+        }
+    }
+
+    fn skip(&mut self, cond: Value) {
+        let zero = self.body.push(Op::Const(0.0));
+        let before = self.alive.unwrap_or_else(|| self.body.push(Op::Const(1.0)));
+        let alive = self.body.push(Op::Select(cond, zero, before));
+        self.alive = Some(alive);
+        let nobody = self.body.push(Op::Cmp(Cmp::Eq, alive, zero));
+        self.body.stmts.push(Stmt::Skip(nobody));
+    }
+}
+
+/// An operation with other operands.
+fn renamed(op: &Op, values: &[Value]) -> Op {
+    let v = |value: Value| values[value.index()];
+    match *op {
+        Op::Unary(op, a) => Op::Unary(op, v(a)),
+        Op::Binary(op, a, b) => Op::Binary(op, v(a), v(b)),
+        Op::Fma(a, b, c) => Op::Fma(v(a), v(b), v(c)),
+        Op::Cmp(op, a, b) => Op::Cmp(op, v(a), v(b)),
+        Op::Select(cond, a, b) => Op::Select(v(cond), v(a), v(b)),
+        Op::Root {
+            curve,
+            p,
+            q,
+            threshold,
+            from,
+        } => Op::Root {
+            curve: match curve {
+                Curve::Power(x) => Curve::Power(v(x)),
+                Curve::Equal(x) => Curve::Equal(v(x)),
+                other => other,
+            },
+            p: v(p),
+            q: v(q),
+            threshold: v(threshold),
+            from: v(from),
+        },
+        other => other,
+    }
+}

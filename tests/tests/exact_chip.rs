@@ -1,0 +1,409 @@
+//! Programs of exact event times on the emulated chip: the bits of the interpreter.
+//!
+//! `NIRC_EXACT` and `NIRC_EXACT_SEED` say how many random programs and networks, and from which seed on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use nirc_compiler::lower::lower;
+use nirc_compiler::options::{ExactTimes, Loss, Optimiser, Options, Rule};
+use nirc_ir::codes;
+use nirc_ir::connection::{Axis, Tap};
+use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::{Proc, Program, Role};
+use nirc_ir::executor::{Executor, InputSpike, Pass, Sample};
+use nirc_ir::network::{
+    Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
+    PopulationKind, Port, Projection, Reset, SourceDelays, Synapse,
+};
+use nirc_ir::verify::verify;
+use nirc_runtime::emulated::{Emulated, EmulatorOptions};
+use nirc_spinnaker2::target::Target;
+use nirc_tests::agreement::assert_agrees;
+use nirc_tests::forward::Limits;
+use nirc_tests::random::{self, Shape};
+use nirc_tests::rng::Rng;
+
+fn variable(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |value| value.parse().expect("a number"))
+}
+
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let first = variable("NIRC_EXACT_SEED", 0);
+    first..first + variable("NIRC_EXACT", default)
+}
+
+/// Compiles it for the chip and compares; returns whether there was room.
+fn agrees(program: &Program, seed: u64) -> bool {
+    let options = EmulatorOptions::default();
+    match Emulated::new(program, &Target::spinnaker2(), options) {
+        Ok(mut emulator) => {
+            let ran = catch_unwind(AssertUnwindSafe(|| assert_agrees(&mut emulator, seed)));
+            assert!(ran.is_ok(), "seed {seed}");
+            true
+        }
+        Err(problems) => {
+            let fits = |code| code == codes::MAP_SRAM || code == codes::CODEGEN;
+            assert!(
+                problems.0.iter().all(|problem| fits(problem.code)),
+                "{seed}: {problems}"
+            );
+            println!("{seed}: {problems}");
+            false
+        }
+    }
+}
+
+/// Lets tapes hold no more than there is room for.
+fn bound(program: &mut Program) {
+    let least = |bound: &mut Option<usize>| {
+        if let Some(bound) = bound {
+            *bound = (*bound).min(500);
+        }
+    };
+    for channel in program.channels.values_mut() {
+        let from = &program.processes[channel.from];
+        match from.role {
+            // As many as samples have; what arrives nowhere counts for no tape, but takes room in the source.
+            Role::Source => {
+                let most = from.lanes * program.ticks as usize;
+                channel.bound = channel.bound.map(|_| most);
+            }
+            _ => least(&mut channel.bound),
+        }
+    }
+    for process in program.processes.values_mut() {
+        if let Some(tape) = &mut process.tape {
+            least(&mut tape.bound);
+        }
+    }
+}
+
+/// Programs that no compiler would write.
+#[test]
+fn random_programs_agree_on_the_chip() {
+    let mut ran = 0;
+    for seed in seeds(200) {
+        let mut program = random::program(seed, Shape::Exact(Limits::PE));
+        bound(&mut program);
+        if std::env::var_os("DUMP").is_some() { println!("{}", nirc_ir::text::print_program(&program)); }
+        verify(&program).unwrap_or_else(|e| panic!("{seed}: {e}"));
+        ran += u64::from(agrees(&program, seed));
+    }
+    println!("{ran} ran");
+}
+
+/// Neurons of every kind of curve.
+fn neuron(rng: &mut Rng) -> Neuron {
+    let uniform = Parameter::Uniform;
+    let taus = [
+        (20.0, 5.0),
+        (10.0, 5.0),
+        (15.0, 5.0),
+        (20.0, 7.0),
+        (5.0, 10.0),
+        (5.0, 20.0),
+        (8.0, 8.0),
+    ];
+    let (mem, syn) = *rng.pick(&taus);
+    let r = *rng.pick(&[1.0, 1.0, 0.5]);
+    let membrane = match rng.below(8) {
+        0 => Membrane::Integrator { r: uniform(r) },
+        _ => Membrane::Leaky {
+            tau: uniform(mem * 1e-3),
+            r: uniform(r),
+            v_leak: uniform(*rng.pick(&[0.0, 0.0, 0.25, -0.5])),
+        },
+    };
+    let synapse = (rng.below(5) > 0).then(|| Synapse {
+        tau_syn: uniform(syn * 1e-3),
+        w_in: uniform(1.0),
+    });
+    Neuron {
+        membrane,
+        synapse,
+        firing: Some(Firing {
+            threshold: uniform(1.0),
+            v_reset: uniform(*rng.pick(&[0.0, 0.0, -0.25])),
+        }),
+    }
+}
+
+/// One to three layers, now and then with recurrence, skip connections, delays, shared weights and biases.
+fn network(rng: &mut Rng) -> Network {
+    let convention = Convention {
+        reset: *rng.pick(&[Reset::ToValue, Reset::Subtract]),
+        ..Convention::preset("event").expect("a preset")
+    };
+    let neuron = neuron(rng);
+    let layers = 1 + rng.below(3);
+    let mut sizes = vec![1 + rng.below(7)];
+    sizes.extend((0..layers).map(|_| *rng.pick(&[1, 2, 3, 5, 8, 13, 20])));
+    let populations = sizes.iter().enumerate().map(|(k, size)| match k {
+        0 => Population::vector("input", *size, PopulationKind::Source),
+        k => Population::vector(
+            format!("layer{k}"),
+            *size,
+            PopulationKind::Neurons(neuron.clone()),
+        ),
+    });
+    let mut pairs: Vec<(usize, usize, u32)> = (1..=layers)
+        .map(|k| (k - 1, k, *rng.pick(&[0, 0, 1, 7])))
+        .collect();
+    for _ in 0..rng.below(3) {
+        let (pre, post) = (rng.below(layers + 1), 1 + rng.below(layers));
+        let delay = if pre >= post { 3 + rng.below(9) } else { rng.below(15) };
+        if pairs.iter().all(|(a, b, _)| (*a, *b) != (pre, post)) {
+            pairs.push((pre, post, delay as u32));
+        }
+    }
+    pairs.sort_by_key(|(pre, post, _)| (*post, *pre));
+    let projections = pairs.into_iter().enumerate().map(|(k, (pre, post, delay))| {
+        let scale = 6.0 / (sizes[pre] as f32).sqrt();
+        let dense = sizes[pre] * sizes[post];
+        let mut weights = |count: usize| -> Vec<f32> {
+            (0..count).map(|_| scale * (0.3 + rng.normal())).collect()
+        };
+        let link = match k % 3 {
+            2 => {
+                let taps = |source: usize| {
+                    let tap = |n: usize| Tap {
+                        lane: ((3 * source + n) % sizes[post]) as u32,
+                        weight: n as u32,
+                    };
+                    (0..1 + source % 2).map(tap).collect()
+                };
+                Link::Taps {
+                    axes: vec![Axis::new((0..sizes[pre]).map(taps))],
+                    weights: weights(2),
+                }
+            }
+            _ => Link::Dense(weights(dense)),
+        };
+        let delays = rng
+            .below(3)
+            .eq(&0)
+            .then(|| SourceDelays {
+                name: format!("delay{k}"),
+                bins: (0..sizes[pre]).map(|_| 3.0 * rng.normal().abs()).collect(),
+                trainable: true,
+            });
+        Projection {
+            name: format!("fc{k}"),
+            pre: Pop::new(pre),
+            post: Pop::new(post),
+            bias: None,
+            delay,
+            delays,
+            trainable: rng.below(5) > 0,
+            link,
+        }
+    });
+    Network {
+        name: "net".to_owned(),
+        dt: 1e-3,
+        convention,
+        projections: projections.collect::<PrimaryMap<_, _>>(),
+        populations: populations.collect::<PrimaryMap<_, _>>(),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(layers),
+        }],
+    }
+}
+
+/// Networks that train, and such that only go forward.
+#[test]
+fn networks_agree_on_the_chip() {
+    let mut ran = 0;
+    for seed in seeds(60) {
+        let mut rng = Rng::new(seed);
+        let network = network(&mut rng);
+        let adjoint = rng.below(4) > 0;
+        let options = Options {
+            regularise: Vec::new(),
+            ticks: 20 + rng.below(40) as u32,
+            batch: 3,
+            replicas: 1 + rng.below(2),
+            spike_bound: Some(300),
+            loss: adjoint.then_some(Loss::FirstSpike {
+                xi: 1.5,
+                alpha: 0.02,
+                beta: 12.0,
+            }),
+            adjoint,
+            optimiser: adjoint.then(|| {
+                let (momentum, nesterov) = (0.5, false);
+                Optimiser::new(Rule::Sgd { momentum, nesterov }, 0.01)
+            }),
+            record: Vec::new(),
+            events: Some(ExactTimes {
+                input_errors: rng.below(2) == 0,
+                ..ExactTimes::default()
+            }),
+        };
+        let program = match lower(&network, &options) {
+            Ok(program) => program,
+            Err(problems) => {
+                println!("{seed}: {problems}");
+                continue;
+            }
+        };
+        ran += u64::from(agrees(&program, seed));
+    }
+    println!("{ran} ran");
+}
+
+/// The network of the Yin-Yang example.
+fn yin_yang(preset: &str, scales: [(f32, f32); 2]) -> Network {
+    let mut rng = Rng::new(42);
+    let uniform = Parameter::Uniform;
+    let neuron = Neuron {
+        membrane: Membrane::Leaky {
+            tau: uniform(20e-3),
+            r: uniform(1.0),
+            v_leak: uniform(0.0),
+        },
+        synapse: Some(Synapse {
+            tau_syn: uniform(5e-3),
+            w_in: uniform(1.0),
+        }),
+        firing: Some(Firing {
+            threshold: uniform(1.0),
+            v_reset: uniform(0.0),
+        }),
+    };
+    let sizes = [5, 120, 3];
+    let populations = ["input", "hidden", "output"].into_iter().zip(sizes);
+    let populations = populations.map(|(name, size)| match name {
+        "input" => Population::vector(name, size, PopulationKind::Source),
+        _ => Population::vector(name, size, PopulationKind::Neurons(neuron.clone())),
+    });
+    let convention = Convention::preset(preset).expect("a preset");
+    let delay = u32::from(preset != "event");
+    let projections = scales.into_iter().enumerate().map(|(k, (mean, deviation))| Projection {
+        name: format!("fc{}", k + 1),
+        pre: Pop::new(k),
+        post: Pop::new(k + 1),
+        bias: None,
+        delay,
+        delays: None,
+        trainable: true,
+        link: Link::Dense(
+            (0..sizes[k] * sizes[k + 1])
+                .map(|_| mean + deviation * rng.normal())
+                .collect(),
+        ),
+    });
+    Network {
+        name: "yin-yang".to_owned(),
+        dt: 1e-3,
+        convention,
+        projections: projections.collect::<PrimaryMap<_, _>>(),
+        populations: populations.collect::<PrimaryMap<_, _>>(),
+        outputs: vec![Port {
+            name: "output".to_owned(),
+            population: Pop::new(2),
+        }],
+    }
+}
+
+/// Cycles a sample of each PE, forward and backward, and spikes of the hidden and the output layer.
+fn cycles(network: &Network, ticks: u32, events: Option<ExactTimes>) -> Vec<(String, [f64; 2])> {
+    let options = Options {
+        regularise: Vec::new(),
+        ticks,
+        batch: 1,
+        replicas: 1,
+        spike_bound: Some(1000),
+        loss: Some(Loss::FirstSpike {
+            xi: 1.5,
+            alpha: 0.01,
+            beta: 100.0,
+        }),
+        adjoint: true,
+        optimiser: None,
+        record: Vec::new(),
+        events,
+    };
+    let program = lower(network, &options).expect("it is lowered");
+    let target = Target::spinnaker2();
+    let mut chip = Emulated::new(&program, &target, EmulatorOptions::default()).expect("it fits");
+    let mut rng = Rng::new(7);
+    let mut busy = [vec![], vec![]];
+    const SAMPLES: u32 = 100;
+    let mut spikes = [0; 3];
+    let mut last: Vec<u64> = Vec::new();
+    for (pass, busy) in [Pass::Forward, Pass::Gradient].into_iter().zip(&mut busy) {
+        for _ in 0..SAMPLES {
+            let (x, y) = (rng.uniform(), rng.uniform());
+            let coordinates = [x, y, 1.0 - x, 1.0 - y, 0.0];
+            let mut timed: Vec<(f32, u32)> =
+                (0..).zip(coordinates).map(|(c, q)| (2.0 + 24.0 * q, c)).collect();
+            timed.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+            let mut inputs: Vec<InputSpike> = timed
+                .iter()
+                .map(|(time, channel)| InputSpike {
+                    tick: *time as u32,
+                    channel: *channel,
+                })
+                .collect();
+            if events.is_none() {
+                inputs.sort_unstable();
+            }
+            let times: Vec<f32> = timed.iter().map(|(time, _)| *time).collect();
+            let sample = Sample {
+                spikes: &inputs,
+                times: if events.is_some() { &times } else { &[] },
+                values: &[],
+                label: 0,
+                error: &[],
+            };
+            chip.run(pass, &[sample], &mut Vec::new()).expect("it runs");
+            for (k, count) in spikes.iter_mut().enumerate() {
+                *count += chip.spikes(0, Proc::new(k)).expect("kept").len();
+            }
+        }
+        let now = chip.device().pes().expect("there").into_iter().map(|pe| pe.busy_cycles);
+        let now: Vec<u64> = now.collect();
+        *busy = now
+            .iter()
+            .enumerate()
+            .map(|(k, cycles)| cycles - last.get(k).unwrap_or(&0))
+            .collect();
+        last = now;
+    }
+    let mean = |n: u64| n as f64 / f64::from(SAMPLES);
+    println!("spikes a sample: {:?}", spikes.map(|n| mean(n as u64) / 2.0));
+    let names = program.processes.values().map(|p| p.name.clone());
+    names
+        .enumerate()
+        .map(|(k, name)| {
+            let (forward, both) = (mean(busy[0][k]), mean(busy[1][k]));
+            (name, [forward, both - forward])
+        })
+        .collect()
+}
+
+/// Work follows events: of the published network, at most half of what ticks of 1 ms take.
+#[test]
+fn the_busiest_pe_takes_half_the_cycles_of_ticks() {
+    let scales = [(1.487, 1.406), (0.354, 0.356)];
+    let exact = cycles(&yin_yang("event", scales), 60, Some(ExactTimes::default()));
+    let scales = [(3.2 / 5f32.sqrt(), 3.2 / 5f32.sqrt()), (5.2 / 120f32.sqrt(), 2.8 / 120f32.sqrt())];
+    let ticks = cycles(&yin_yang("eventprop", scales), 27, None);
+    for (name, table) in [("exact", &exact), ("ticks", &ticks)] {
+        for (process, [forward, backward]) in table {
+            println!("{name} {process}: forward {forward:.0}, backward {backward:.0}");
+        }
+    }
+    let busiest = |table: &[(String, [f64; 2])], pass: usize| {
+        let cycles = table.iter().map(|(_, passes)| passes[pass]);
+        cycles.fold(0.0, f64::max)
+    };
+    for pass in 0..2 {
+        let (exact, ticks) = (busiest(&exact, pass), busiest(&ticks, pass));
+        println!("{exact:.0} of {ticks:.0}: {:.3}", exact / ticks);
+        assert!(2.0 * exact <= ticks, "pass {pass}: {exact} of {ticks}");
+    }
+}

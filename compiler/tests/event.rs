@@ -10,3 +10,5 @@ mod net;
 mod peaks;
 #[path = "event/programs.rs"]
 mod programs;
+#[path = "event/readouts.rs"]
+mod readouts;

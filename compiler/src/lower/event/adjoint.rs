@@ -33,6 +33,8 @@ pub(super) struct Wanted<'a> {
     pub(super) biases: &'a [bool],
     /// Least `tau dU/dt`, in thresholds above the reset.
     pub(super) guard: f64,
+    /// Number of windows, where the last one ends, and the whole sample.
+    pub(super) horizon: (u32, u32, u32),
 }
 
 impl Builder<'_> {
@@ -50,22 +52,24 @@ impl Builder<'_> {
                 biases.push(self.gradient_of(self.biases[at]));
             }
         }
-        let due = self
-            .flow
-            .is_kicked()
-            .then(|| self.array("due".to_owned(), state));
+        let kicked = self.flow.is_kicked();
+        let due = (kicked && self.read.is_none()).then(|| self.array("due".to_owned(), state));
         match due {
+            _ if self.read.is_some() => {}
             Some(due) => self.spike_kicked(lambda, due, &biases, wanted.guard),
             None => self.spike(lambda, &biases, wanted.guard),
+        }
+        if let Some(body) = self.take_error(lambda, &biases, wanted.horizon) {
+            self.push(HandlerKind::Value, Domain::Lanes, body);
         }
         if let Some(body) = self.wake(lambda, &biases) {
             self.push(HandlerKind::Turn, Domain::Lanes, body);
         }
         for (at, (trained, back)) in wanted.inputs.iter().enumerate() {
-            match due {
-                Some(due) if *back => self.message_kicked(lambda, due, at),
-                None if *back => self.message(lambda, at),
-                _ => {}
+            match *back {
+                true if kicked => self.message_kicked(lambda, due, at),
+                true => self.message(lambda, at),
+                false => {}
             }
             let settles = due.filter(|_| !*back);
             if *trained || settles.is_some() {
@@ -177,6 +181,10 @@ impl Builder<'_> {
                 b.add(of_p, of_q)
             }
         };
+        let change = match self.drive(&mut b, time, true) {
+            Some(drive) => b.add(change, drive),
+            None => change,
+        };
         let owed = self.paid(&mut b, time, None);
         let input = &self.inputs[at];
         let w = b.load_row(input.weight, input.row);
@@ -207,6 +215,10 @@ impl Builder<'_> {
                     b.fma(kick_p, lp, of_q)
                 }
             };
+            let step = match self.drive(&mut b, time, false) {
+                Some(drive) => b.add(step, drive),
+                None => step,
+            };
             let row = self.inputs[at].row;
             let old = b.load_row(gradient, row);
             let new = b.add(old, step);
@@ -226,7 +238,8 @@ impl Builder<'_> {
             return;
         }
         let mut b = BodyBuilder::new();
-        let [lp, lq] = lambda.map(|array| b.load(array));
+        let values = lambda.map(|array| b.load(array));
+        let [lp, lq] = self.at_beginning(&mut b, values);
         if !biases.is_empty() {
             let (number, zero) = (b.tick(), b.constant(0.0));
             let first = b.cmp(Cmp::Eq, number, zero);
@@ -254,8 +267,9 @@ impl Builder<'_> {
             };
             let [x, y] = decays;
             let next = [kept(&mut b, lp, x), kept(&mut b, lq, y)];
+            let next = self.at_end(&mut b, next);
             let next = self.peak_back(&mut b, next);
-            let moved = self.peak.is_some() || self.flow.has_time();
+            let moved = self.peak.is_some() || self.read.is_some() || self.flow.has_time();
             for ((array, value), decay) in lambda.into_iter().zip(next).zip(decays) {
                 if moved || decay.is_some() {
                     b.store(array, value);

@@ -9,6 +9,7 @@ use nirc_ir::network::{Parameter, Population};
 
 use super::flow::{Flow, Ratio, Shape};
 use super::peak::{Peak, Pushes};
+use super::read::Read;
 use crate::lower::BodyBuilder;
 use crate::lower::neuron::Input;
 
@@ -28,6 +29,8 @@ pub(super) struct Builder<'a> {
     pub(super) peak: Option<Peak>,
     /// What spikes cost.
     pub(super) pushes: Option<Pushes<'a>>,
+    /// What the loss takes of one that does not spike.
+    pub(super) read: Option<Read>,
 }
 
 /// What arrives over one channel.
@@ -118,6 +121,7 @@ impl<'a> Builder<'a> {
             windows: window < ticks,
             peak: None,
             pushes: None,
+            read: None,
         }
     }
 

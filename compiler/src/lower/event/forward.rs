@@ -22,9 +22,10 @@ impl Builder<'_> {
             self.event(at);
         }
         self.begin();
-        match self.flow.is_kicked() {
-            true => self.cross_kicked(),
-            false => self.cross(),
+        match self.read {
+            Some(read) => self.read_interval(read),
+            None if self.flow.is_kicked() => self.cross_kicked(),
+            None => self.cross(),
         }
     }
 
@@ -48,7 +49,7 @@ impl Builder<'_> {
     /// The state as of the window's beginning, or the sample's.
     fn begin(&mut self) {
         let starts = self.flow.starts() || !self.biases.is_empty();
-        if !starts && !self.windows && !self.peak_begins() {
+        if !starts && !self.windows && !self.peak_begins() && !self.read_begins() {
             return;
         }
         let mut b = BodyBuilder::new();
@@ -68,6 +69,7 @@ impl Builder<'_> {
         } else {
             self.peak_window(&mut b, None);
         }
+        self.read_window(&mut b);
         for (array, next) in self.state.into_iter().zip(next) {
             b.store(array, next);
         }

@@ -147,11 +147,12 @@ impl Builder<'_> {
     }
 
     /// Derivative by the time of an arrival, with what is due to it.
-    pub(super) fn message_kicked(&mut self, lambda: [Array; 2], due: Array, at: usize) {
+    pub(super) fn message_kicked(&mut self, lambda: [Array; 2], due: Option<Array>, at: usize) {
         let mut b = BodyBuilder::new();
         let mut change = None;
         let leaks = self.flow.curve == (Shape::Kicked { leaks: true });
-        let time = (leaks || self.peak.is_some()).then(|| b.op(Op::Time));
+        let timed = leaks || self.peak.is_some() || self.read.is_some();
+        let time = timed.then(|| b.op(Op::Time));
         if let Some(time) = time.filter(|_| leaks) {
             let (kick, _) = self.kicks(&mut b, time);
             let [lp] = self.before_peak(&mut b, time, [lambda[0]]);
@@ -160,19 +161,30 @@ impl Builder<'_> {
             let rate = self.flow.slow.map(|tau| 1.0 / tau);
             change = Some(self.times(&mut b, of_p, slow, &rate));
         }
-        let owed = b.load(due);
-        let zero = b.constant(0.0);
-        b.store(due, zero);
-        let owed = match time {
-            Some(time) => self.paid(&mut b, time, Some(owed)).unwrap_or(owed),
-            None => owed,
-        };
+        if let Some(drive) = time.and_then(|time| self.drive(&mut b, time, true)) {
+            change = Some(match change {
+                Some(change) => b.add(change, drive),
+                None => drive,
+            });
+        }
+        let mut owed = due.map(|due| {
+            let owed = b.load(due);
+            self.settle(&mut b, due);
+            owed
+        });
+        if let Some(time) = time {
+            owed = self.paid(&mut b, time, owed);
+        }
         let input = &self.inputs[at];
-        let sum = match change {
-            None => owed,
-            Some(change) => {
+        let sum = match (change, owed) {
+            (None, Some(owed)) => owed,
+            (None, None) => b.constant(0.0),
+            (Some(change), owed) => {
                 let w = b.load_row(input.weight, input.row);
-                b.fma(w, change, owed)
+                match owed {
+                    Some(owed) => b.fma(w, change, owed),
+                    None => b.mul(w, change),
+                }
             }
         };
         b.send(Outgoing::Fold(Fold::Add(sum)));

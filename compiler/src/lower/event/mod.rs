@@ -12,6 +12,7 @@ mod flow;
 mod forward;
 mod kicked;
 mod peak;
+mod read;
 
 use nirc_ir::event::{Process, SpikeTape};
 use nirc_ir::network::{Leak, Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
@@ -20,7 +21,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 use super::Lowering;
 use super::neuron::Input;
 use crate::adjoint::Push;
-use crate::options::{ExactTimes, Loss, Options, Quantity};
+use crate::options::{ExactTimes, Loss, Options, Quantity, Score};
 use adjoint::Wanted;
 use builder::Builder;
 use flow::Flow;
@@ -41,14 +42,23 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
             }
         }
     }
-    if let Some(loss) = &options.loss
-        && (loss.reads_values() || *loss == Loss::Given)
-    {
+    if let Some(Loss::Given | Loss::VoltageError { .. }) = &options.loss {
         problems.push(refuse(
             "loss",
             "it reads ticks",
-            "choose a loss of first spikes, or use ticks",
+            "choose a loss of first spikes, of numbers of spikes or of a score of voltages, or use ticks",
         ));
+    }
+    for projection in network.projections.values() {
+        let from = &network.populations[projection.pre];
+        let spikes = |neuron: &Neuron| neuron.firing.is_some();
+        if matches!(&from.kind, PopulationKind::Neurons(neuron) if !spikes(neuron)) {
+            problems.push(refuse(
+                &projection.name,
+                &format!("`{}` sends its voltage, one a tick", from.name),
+                "let it spike, or use ticks",
+            ));
+        }
     }
     let traces = options
         .record
@@ -73,7 +83,12 @@ fn conventions(network: &Network, pop: Pop, neuron: &Neuron, problems: &mut Diag
         _ => false,
     };
     let name = &network.populations[pop].name;
-    for (attribute, value, needed) in flow::unsupported(convention, biased, leaks) {
+    let resets = ["reset", "reset_time", "spikes"];
+    let unsupported = flow::unsupported(convention, biased, leaks).into_iter();
+    // What a spike does has no meaning where none happens.
+    let unsupported =
+        unsupported.filter(|(name, ..)| neuron.firing.is_some() || !resets.contains(name));
+    for (attribute, value, needed) in unsupported {
         problems.push(refuse(
             name,
             &format!("`{attribute}` is {value}, which is a matter of ticks"),
@@ -98,13 +113,18 @@ impl Lowering<'_> {
             .network
             .incoming(pop)
             .any(|(id, _)| self.biases.contains_key(&id));
-        let flow = flow::read(
-            neuron,
-            &terms,
-            coefficients.convention,
-            coefficients.dt,
-            &constant,
-        );
+        let flow = match self.score(pop, neuron) {
+            None if neuron.firing.is_none() => {
+                Err("it does not spike, and no loss reads its voltage".to_owned())
+            }
+            _ => flow::read(
+                neuron,
+                &terms,
+                coefficients.convention,
+                coefficients.dt,
+                &constant,
+            ),
+        };
         let trained = trained && neuron.synapse.is_some();
         let flow = flow.and_then(|flow| match (&neuron.membrane, trained) {
             (Membrane::Integrator { .. }, true) => {
@@ -114,6 +134,15 @@ impl Lowering<'_> {
         });
         let name = &self.network.populations[pop].name;
         flow.map_err(|message| refuse(name, &message, "use another neuron, or ticks"))
+    }
+
+    /// What the loss reads of a population that does not spike.
+    fn score(&self, pop: Pop, neuron: &Neuron) -> Option<Score> {
+        let read = neuron.firing.is_none() && self.network.readout() == Some(pop);
+        match self.options.loss {
+            Some(Loss::Voltage { score }) if read => Some(score),
+            _ => None,
+        }
     }
 
     /// Bins of a window: as many as keep what states are multiplied with in range, no more than the shortest delay
@@ -167,7 +196,8 @@ impl Lowering<'_> {
         pushes: &[Push],
     ) -> Option<Process> {
         let flow = self.flow(pop, neuron).ok()?;
-        let (population, tape) = (&self.network.populations[pop], self.tape(pop));
+        let (population, score) = (&self.network.populations[pop], self.score(pop, neuron));
+        let tape = self.tape(pop).filter(|_| score.is_none());
         let backwards = self.options.adjoint;
         let tape = tape.map(|tape| SpikeTape {
             fields: if backwards {
@@ -178,6 +208,7 @@ impl Lowering<'_> {
             ..tape
         });
         let window = self.program.window.unwrap_or(self.options.ticks);
+        let (windows, rest) = self.program.windows().unwrap_or((1, self.options.ticks));
         let times = (window, self.options.ticks);
         let mut builder = Builder::new(population, &flow, inputs, tape, times);
         let projections = || self.network.incoming(pop);
@@ -188,8 +219,10 @@ impl Lowering<'_> {
             (p.trainable, back)
         });
         let of_input = of_input.collect::<Vec<_>>();
-        if backwards && !pushes.is_empty() {
-            let sends = of_input.iter().any(|(_, back)| *back);
+        let sends = of_input.iter().any(|(_, back)| *back);
+        if let Some(score) = score {
+            builder.read_out(score, self.options.ticks, backwards.then_some(sends));
+        } else if backwards && !pushes.is_empty() {
             builder.push_spikes(pushes, self.options.batch, sends);
         }
         builder.forward();
@@ -199,6 +232,7 @@ impl Lowering<'_> {
                 inputs: &of_input,
                 biases: &biased.map(|(_, p)| p.trainable).collect::<Vec<_>>(),
                 guard: exact.guard,
+                horizon: (windows, rest, self.options.ticks),
             });
         }
         Some(builder.process)

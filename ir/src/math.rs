@@ -103,6 +103,7 @@ pub const LN_POLY: [f32; 9] = [
 /// The steps give the bits that PyTorch's softmax has, so that recorded errors of the loss come out
 /// exactly; six steps more would take the error down to 0.6 ulp and lose that.
 #[must_use]
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let t = x.mul_add(LOG2_E, SHIFT);
     let k = t - SHIFT;
@@ -154,6 +155,7 @@ pub fn exp(x: f32) -> f32 {
 /// 27  not (x >= 0)   : y = NAN
 /// ```
 #[must_use]
+#[inline(always)]
 pub fn ln(x: f32) -> f32 {
     let (w, h) = if x < LN_NORMAL {
         (x * LN_SCALE, LN_SHIFT_SCALED)
@@ -191,6 +193,7 @@ pub fn ln(x: f32) -> f32 {
 }
 
 /// A polynomial by Horner's rule, the highest coefficient last.
+#[inline(always)]
 fn horner<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     coefficients
         .iter()

@@ -6,8 +6,9 @@
 
 use nirc_ir::executor::InputSpike;
 
+use crate::arrivals::{ARRIVALS, Batch};
 use crate::frame::{Event, Events, Frame, SINCE, TIME, UNTIL};
-use crate::lists::List;
+use crate::lists::{INTERVALS, Intervals, List};
 use crate::plan::{ExactPlan, Input, Plan, ProcessPlan};
 use crate::replica::Failure;
 use crate::tape::Tape;
@@ -62,6 +63,13 @@ pub(crate) struct Lists {
     /// The batch of own spikes in which a lane was last.
     batches: Vec<u32>,
     batch: u32,
+    /// Arrivals that are gone back through together, and their places on the tape of the producer.
+    arrivals: Batch,
+    entries: Vec<u32>,
+    input: u32,
+    /// The batch of arrivals in which a source was last.
+    sources: Vec<u32>,
+    round: u32,
 }
 
 /// A spike in an interval.
@@ -110,6 +118,7 @@ impl Lists {
     pub(crate) fn new(lanes: usize) -> Self {
         Self {
             batches: vec![0; lanes],
+            sources: vec![0; lanes],
             ..Self::default()
         }
     }
@@ -208,6 +217,12 @@ impl Walk<'_> {
         }
         let first = self.tapes[self.index].spikes.lanes.len();
         self.arrivals(Some(k));
+        let intervals = self.exact.search.as_ref();
+        if let Some(intervals) = intervals.and_then(|s| s.intervals.as_ref()) {
+            let failure = self.speculate(k, intervals);
+            self.close_window(first);
+            return failure;
+        }
         let mut now = 0.0;
         for next in 0..self.lists.now.len() {
             let arrival = self.lists.now[next];
@@ -220,10 +235,70 @@ impl Walk<'_> {
             now = arrival.time;
         }
         let failure = self.search(k, now, self.windows.end(k));
+        self.close_window(first);
+        failure
+    }
+
+    fn close_window(&mut self, first: usize) {
         let course = &mut self.courses[self.index];
         course.ends.push(course.passed.len());
         self.send(first);
-        failure
+    }
+
+    /// The ends of the interval before an arrival, or of the last one.
+    fn interval(&self, k: u32, before: usize) -> (f32, f32) {
+        let now = &self.lists.now;
+        let since = before.checked_sub(1).map_or(0.0, |last| now[last].time);
+        let until = now.get(before).map_or(self.windows.end(k), |a| a.time);
+        (since, until)
+    }
+
+    /// Takes a process of few lanes through a window, several arrivals at once as if nothing spiked between
+    /// them, and from the first spike on anew.
+    fn speculate(&mut self, k: u32, intervals: &Intervals) -> Option<Failure> {
+        let arrivals = self.lists.now.len();
+        let mut next = 0;
+        while next <= arrivals {
+            let rows = INTERVALS.min(arrivals + 1 - next);
+            for row in 0..rows {
+                intervals.keep(row, self.interval(k, next + row), &mut self.frame);
+                if row + 1 < rows {
+                    self.event(self.lists.now[next + row]);
+                }
+            }
+            intervals.run(rows, &mut self.frame);
+            let spikes = (0..rows).find(|row| {
+                let (since, until) = self.interval(k, next + row);
+                let alive = intervals.alive(*row, &self.frame);
+                until > since && alive.iter().any(|alive| *alive != 0.0)
+            });
+            let over = spikes.unwrap_or(rows - 1);
+            let failure = (next..next + over).find_map(|at| self.count(self.lists.now[at]));
+            if failure.is_some() {
+                return failure;
+            }
+            if let Some(row) = spikes {
+                intervals.restore(row, &mut self.frame);
+                self.lists.list.clear();
+                let alive = intervals.alive(row, &self.frame);
+                let left = (0..).zip(alive).filter(|(_, alive)| **alive != 0.0);
+                self.lists.list.lanes.extend(left.map(|(lane, _)| lane));
+                let (since, until) = self.interval(k, next + row);
+                let failure = self.search_list(k, since, until);
+                if failure.is_some() {
+                    return failure;
+                }
+            }
+            next += over;
+            if next < arrivals {
+                let failure = self.take(self.lists.now[next]);
+                if failure.is_some() {
+                    return failure;
+                }
+            }
+            next += 1;
+        }
+        None
     }
 
     /// Takes the loss through the sample.
@@ -260,6 +335,23 @@ impl Walk<'_> {
     }
 
     fn take(&mut self, arrival: Arrival) -> Option<Failure> {
+        let failure = self.count(arrival);
+        if failure.is_none() {
+            self.event(arrival);
+        }
+        failure
+    }
+
+    /// Runs the handler of an arrival.
+    fn event(&mut self, arrival: Arrival) {
+        if let Some(event) = &self.process.inputs[arrival.input as usize].event {
+            self.frame.mem[TIME as usize] = arrival.time;
+            event.run(Event::at(arrival.source, 0), &mut self.frame);
+        }
+    }
+
+    /// Notes that something arrived.
+    fn count(&mut self, arrival: Arrival) -> Option<Failure> {
         let course = &mut self.courses[self.index];
         let input = &self.process.inputs[arrival.input as usize];
         let received = &mut course.received[arrival.input as usize];
@@ -268,10 +360,6 @@ impl Walk<'_> {
             return Some(self.full("received spikes", input.bound));
         }
         course.passed.push(Passed::Arrival(arrival));
-        if let Some(event) = &input.event {
-            self.frame.mem[TIME as usize] = arrival.time;
-            event.run(Event::at(arrival.source, 0), &mut self.frame);
-        }
         None
     }
 
@@ -279,13 +367,7 @@ impl Walk<'_> {
     fn search(&mut self, k: u32, since: f32, until: f32) -> Option<Failure> {
         // Simultaneous arrivals have nothing between them.
         let search = self.exact.search.as_ref().filter(|_| until > since)?;
-        let Lists {
-            list,
-            again,
-            found,
-            fields,
-            ..
-        } = &mut *self.lists;
+        let list = &mut self.lists.list;
         self.frame.mem[UNTIL as usize] = until;
         list.clear();
         match &search.filter {
@@ -298,9 +380,23 @@ impl Walk<'_> {
             }
             None => list.lanes.extend(0..narrow(self.frame.shape.lanes)),
         }
+        self.search_list(k, since, until)
+    }
+
+    /// Finds the spikes of an interval on the lanes of the list.
+    fn search_list(&mut self, k: u32, since: f32, until: f32) -> Option<Failure> {
+        let search = self.exact.search.as_ref()?;
+        let Lists {
+            list,
+            again,
+            found,
+            fields,
+            ..
+        } = &mut *self.lists;
         if list.lanes.is_empty() {
             return None;
         }
+        self.frame.mem[UNTIL as usize] = until;
         list.times.resize(list.lanes.len(), since);
         found.clear();
         fields.clear();
@@ -402,16 +498,92 @@ impl Walk<'_> {
 
     fn back(&mut self, range: std::ops::Range<usize>) {
         self.new_batch();
+        self.new_round();
         for at in range.rev() {
             match self.courses[self.index].passed[at] {
-                Passed::Own(entry) => self.own(entry as usize),
+                Passed::Own(entry) => {
+                    self.arrivals_back();
+                    self.own(entry as usize);
+                }
                 Passed::Arrival(arrival) => {
                     self.own_batch();
-                    self.arrival_back(arrival);
+                    match self.exact.back[arrival.input as usize] {
+                        Some(_) => self.collect(arrival),
+                        None => {
+                            self.arrivals_back();
+                            self.arrival_back(arrival);
+                        }
+                    }
                 }
             }
         }
+        self.arrivals_back();
         self.own_batch();
+    }
+
+    fn new_round(&mut self) {
+        let lists = &mut *self.lists;
+        lists.arrivals.sources.clear();
+        lists.arrivals.times.clear();
+        lists.entries.clear();
+        lists.round = lists.round.wrapping_add(1);
+        if lists.round == 0 {
+            lists.sources.fill(0);
+            lists.round = 1;
+        }
+    }
+
+    /// Adds an arrival to those that are gone back through together, each of another source of one channel.
+    fn collect(&mut self, arrival: Arrival) {
+        let lists = &*self.lists;
+        let source = arrival.source as usize;
+        if lists.entries.len() == ARRIVALS
+            || lists.input != arrival.input
+            || lists.sources[source] == lists.round
+        {
+            self.arrivals_back();
+        }
+        let lists = &mut *self.lists;
+        lists.input = arrival.input;
+        lists.sources[source] = lists.round;
+        lists.arrivals.sources.push(arrival.source);
+        lists.arrivals.times.push(arrival.time);
+        lists.entries.push(arrival.entry);
+    }
+
+    fn arrivals_back(&mut self) {
+        if self.lists.entries.is_empty() {
+            return;
+        }
+        let number = self.lists.input as usize;
+        let input = &self.process.inputs[number];
+        let Some(code) = &self.exact.back[number] else {
+            return;
+        };
+        if let Some((code, message)) = code.message.as_ref().zip(input.message.as_ref()) {
+            code.run(&self.lists.arrivals, &mut self.frame);
+            for k in 0..self.lists.entries.len() {
+                let error = code.sent(k, &self.frame);
+                let source = self.lists.arrivals.sources[k];
+                self.answer(input, message.slot, (source, self.lists.entries[k]), error);
+            }
+        }
+        if let Some(code) = &code.gradient {
+            code.run(&self.lists.arrivals, &mut self.frame);
+        }
+        self.new_round();
+    }
+
+    /// Keeps the error of a spike that a channel brought.
+    fn answer(&mut self, input: &Input, slot: usize, (source, entry): (u32, u32), error: f32) {
+        let entry = entry as usize;
+        let channels = self.plan.processes[input.from].errors.len();
+        self.tapes[input.from].errors[entry * channels + slot] = error;
+        self.courses[input.from].answered[entry] = true;
+        let gradient = input.delays.as_ref().and_then(|d| d.gradient);
+        if let Some(gradient) = gradient {
+            self.frame.mem[gradient + source as usize] += error;
+        }
     }
 
     fn new_batch(&mut self) {
@@ -471,14 +643,7 @@ impl Walk<'_> {
             };
             message.routine.run_all(&mut events, &mut self.frame);
             let [error] = sent;
-            let entry = arrival.entry as usize;
-            let channels = self.plan.processes[input.from].errors.len();
-            self.tapes[input.from].errors[entry * channels + message.slot] = error;
-            self.courses[input.from].answered[entry] = true;
-            let gradient = input.delays.as_ref().and_then(|d| d.gradient);
-            if let Some(gradient) = gradient {
-                self.frame.mem[gradient + arrival.source as usize] += error;
-            }
+            self.answer(input, message.slot, (arrival.source, arrival.entry), error);
         }
         if let Some(gradient) = &input.gradient {
             gradient.run(Event::at(arrival.source, 0), &mut self.frame);

@@ -40,6 +40,7 @@
 
 mod adjoint;
 mod arena;
+mod arrivals;
 mod code;
 mod compile;
 mod exact;

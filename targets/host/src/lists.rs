@@ -6,8 +6,8 @@
 
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Array, ArrayDecl, ArrayKind, Body, Cmp, CoefficientValue, Curve, Domain, Handler, Op, Process,
-    Stmt, Value,
+    Array, ArrayDecl, ArrayKind, Body, Cmp, CoefficientValue, Curve, Domain, Handler, HandlerKind,
+    Op, Process, Stmt, Value,
 };
 
 use crate::code::Routine;
@@ -40,6 +40,8 @@ enum Origin {
 enum Given {
     /// The time of an own spike, or the beginning of an interval.
     Time,
+    /// The end of an interval.
+    Until,
     /// The error of an own spike.
     Payload,
     /// A field of an own spike.
@@ -68,7 +70,7 @@ impl List {
 impl ListCode {
     /// Compiles a handler of one process for lists of its lanes.
     pub(crate) fn new(context: &mut Context<'_>, handler: &Handler) -> Self {
-        let mut writer = Writer::new(context);
+        let mut writer = Writer::new(context, Over::List);
         for stmt in &handler.body.stmts {
             writer.statement(stmt);
         }
@@ -142,6 +144,8 @@ impl ListCode {
             Origin::Entry(Given::Time) => {
                 frame.mem[to..to + count].copy_from_slice(&list.times);
             }
+            // All lanes of a list have the same.
+            Origin::Entry(Given::Until) => {}
             Origin::Entry(Given::Payload) => {
                 frame.mem[to..to + count].copy_from_slice(&list.payloads);
             }
@@ -163,28 +167,14 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Of a search that begins with cheap conditions.
+    /// Of a search that begins with conditions.
     pub(crate) fn new(context: &mut Context<'_>, handler: &Handler) -> Option<Self> {
-        let stmts = &handler.body.stmts;
-        let leads = |stmt: &Stmt| match stmt {
-            Stmt::Let(_, op) => !matches!(op, Op::Root { .. }),
-            Stmt::Skip(_) => true,
-            _ => false,
-        };
-        let leading = stmts.iter().take_while(|stmt| leads(stmt));
-        let skips = leading
-            .enumerate()
-            .filter(|(_, stmt)| matches!(stmt, Stmt::Skip(_)));
-        let last = skips.map(|(at, _)| at).take(MOST_CONDITIONS).last()?;
-        let mut writer = Writer::new(context);
-        writer.in_place = true;
-        for stmt in &stmts[..=last] {
+        let leading = leading(handler, MOST_CONDITIONS)?;
+        let mut writer = Writer::new(context, Over::Process);
+        for stmt in leading {
             writer.statement(stmt);
         }
-        let alive = writer.array(Origin::Arena(usize::MAX));
-        let left = writer.alive?;
-        writer.body.stmts.retain(|s| !matches!(s, Stmt::Skip(_)));
-        writer.body.stmts.push(Stmt::Store(alive, left));
+        let alive = writer.conditions()?;
         let (process, homes, body) = (writer.process, writer.homes, writer.body);
         let handler = Handler {
             kind: handler.kind,
@@ -201,6 +191,150 @@ impl Filter {
             routine: compile::compile(&mut inner, &handler),
             alive: homes[alive].in_arena()?,
         })
+    }
+}
+
+/// The statements up to the last of so many conditions that a search begins with.
+fn leading(handler: &Handler, most: usize) -> Option<&[Stmt]> {
+    let stmts = &handler.body.stmts;
+    let leads = |stmt: &Stmt| match stmt {
+        Stmt::Let(_, op) => !matches!(op, Op::Root { .. }),
+        Stmt::Skip(_) => true,
+        _ => false,
+    };
+    let leading = stmts.iter().take_while(|stmt| leads(stmt)).enumerate();
+    let skips = leading.filter(|(_, stmt)| matches!(stmt, Stmt::Skip(_)));
+    let last = skips.map(|(at, _)| at).take(most).last()?;
+    Some(&stmts[..=last])
+}
+
+/// The conditions of a search in several intervals at once, of a process with few lanes: rows of its lanes, an
+/// interval each.
+pub(crate) struct Intervals {
+    routine: Routine,
+    /// Where the lanes of the process lie, and their rows.
+    pub(crate) kept: Vec<(usize, usize)>,
+    /// Rows of the ends of the intervals.
+    since: Option<usize>,
+    until: Option<usize>,
+    alive: usize,
+    stride: usize,
+}
+
+/// Intervals at once.
+pub(crate) const INTERVALS: usize = 16;
+
+impl Intervals {
+    /// Of a process whose arrivals change nothing but states.
+    pub(crate) fn new(context: &mut Context<'_>, handler: &Handler) -> Option<Self> {
+        let process = context.process;
+        let stride = context.shape.stride;
+        let mut written = Vec::new();
+        for event in &process.handlers {
+            if !matches!(event.kind, HandlerKind::Event(_)) {
+                continue;
+            }
+            for stmt in &event.body.stmts {
+                match stmt {
+                    Stmt::Let(..) => {}
+                    Stmt::Store(array, _)
+                        if matches!(process.arrays[*array].kind, ArrayKind::State { .. }) =>
+                    {
+                        written.push(*array);
+                    }
+                    _ => return None,
+                }
+            }
+        }
+        let leading = leading(handler, usize::MAX)?;
+        let rows = Shape::population(INTERVALS * stride);
+        let mut writer = Writer::new(context, Over::Rows(rows));
+        for stmt in leading {
+            writer.statement(stmt);
+        }
+        for array in written {
+            writer.of_lanes(array);
+        }
+        let place = |writer: &Writer<'_, '_>, origin: Origin| {
+            let (_, array) = writer.gathers.iter().find(|(o, _)| *o == origin)?;
+            writer.homes[*array].in_arena()
+        };
+        let since = place(&writer, Origin::Entry(Given::Time));
+        let until = place(&writer, Origin::Entry(Given::Until));
+        let rows_of = |(origin, array): &(Origin, Array)| match origin {
+            Origin::Arena(base) => Some((*base, writer.homes[*array].in_arena()?)),
+            _ => None,
+        };
+        let kept = writer.gathers.iter().filter_map(rows_of).collect();
+        let weights = |(o, _): &(Origin, Array)| matches!(o, Origin::Weights(_));
+        if writer.gathers.iter().any(weights) {
+            return None;
+        }
+        let alive = writer.conditions()?;
+        let (process, homes, body) = (writer.process, writer.homes, writer.body);
+        let handler = Handler {
+            kind: handler.kind,
+            domain: Domain::Lanes,
+            body,
+        };
+        let mut inner = Context {
+            process: &process,
+            homes: &homes,
+            shape: rows,
+            space: &mut *context.space,
+        };
+        Some(Self {
+            routine: compile::compile(&mut inner, &handler),
+            kept,
+            since,
+            until,
+            alive: homes[alive].in_arena()?,
+            stride,
+        })
+    }
+
+    /// Keeps the lanes as they are, for this row.
+    pub(crate) fn keep(&self, row: usize, (since, until): (f32, f32), frame: &mut Frame<'_>) {
+        let at = row * self.stride;
+        for (from, to) in &self.kept {
+            frame.mem.copy_within(*from..from + self.stride, to + at);
+        }
+        for (place, time) in [(self.since, since), (self.until, until)] {
+            if let Some(place) = place {
+                frame.mem[place + at..][..self.stride].fill(time);
+            }
+        }
+    }
+
+    /// Takes the lanes back to what they were.
+    pub(crate) fn restore(&self, row: usize, frame: &mut Frame<'_>) {
+        let at = row * self.stride;
+        for (to, from) in &self.kept {
+            frame
+                .mem
+                .copy_within(from + at..from + at + self.stride, *to);
+        }
+    }
+
+    /// Looks at the first rows.
+    pub(crate) fn run(&self, rows: usize, frame: &mut Frame<'_>) {
+        let shape = frame.shape;
+        let lanes = rows * self.stride;
+        let whole = Shape::population(INTERVALS * self.stride);
+        let padded = lanes.next_multiple_of(whole.width as usize);
+        frame.shape = Shape {
+            lanes,
+            stride: padded,
+            padded,
+            ..whole
+        };
+        self.routine.run(Event::default(), frame);
+        frame.shape = shape;
+    }
+
+    /// For each lane of a row, 0 where it has skipped.
+    pub(crate) fn alive<'m>(&self, row: usize, frame: &'m Frame<'_>) -> &'m [f32] {
+        &frame.mem[self.alive + row * self.stride..][..frame.shape.lanes]
     }
 }
 
@@ -222,12 +356,22 @@ struct Writer<'c, 'p> {
     scatters: Vec<(Array, Array)>,
     /// A number that is 0 where a lane has skipped; none before any may have.
     alive: Option<Value>,
-    /// Whether it runs over the arrays of the process itself, all lanes of which begin at one time.
-    in_place: bool,
+    over: Over,
+}
+
+/// What a body that is written over runs over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// A list of lanes.
+    List,
+    /// All lanes, of which each begins at the same time.
+    Process,
+    /// Rows of all lanes.
+    Rows(Shape),
 }
 
 impl<'c, 'p> Writer<'c, 'p> {
-    fn new(context: &'c mut Context<'p>) -> Self {
+    fn new(context: &'c mut Context<'p>, over: Over) -> Self {
         Self {
             space: &mut *context.space,
             shape: context.shape,
@@ -240,7 +384,7 @@ impl<'c, 'p> Writer<'c, 'p> {
             gathers: Vec::new(),
             scatters: Vec::new(),
             alive: None,
-            in_place: false,
+            over,
         }
     }
 
@@ -249,7 +393,11 @@ impl<'c, 'p> Writer<'c, 'p> {
         if let Some((_, array)) = self.gathers.iter().find(|(o, _)| *o == origin) {
             return *array;
         }
-        let place = self.space.passed(self.shape.padded, self.gathers.len());
+        let len = match self.over {
+            Over::Rows(shape) => shape.padded,
+            _ => self.shape.padded,
+        };
+        let place = self.space.passed(len, self.gathers.len());
         let array = self.process.arrays.push(ArrayDecl {
             name: String::new(),
             kind: ArrayKind::State { init: 0.0 },
@@ -262,17 +410,26 @@ impl<'c, 'p> Writer<'c, 'p> {
     /// The array of the list with the lanes of an array of the process; the array itself where it is a scalar.
     fn of_lanes(&mut self, array: Array) -> Array {
         match self.old_homes[array] {
-            _ if self.in_place => array,
+            _ if self.over == Over::Process => array,
             Home::Scalar(_) => array,
             Home::Arena(base) => self.array(Origin::Arena(base as usize)),
             Home::Weights(base) => self.array(Origin::Weights(base as usize)),
         }
     }
 
+    /// Ends a body that says which lanes are left; the array that it says it in.
+    fn conditions(&mut self) -> Option<Array> {
+        let left = self.alive?;
+        let alive = self.array(Origin::Arena(usize::MAX));
+        self.body.stmts.retain(|s| !matches!(s, Stmt::Skip(_)));
+        self.body.stmts.push(Stmt::Store(alive, left));
+        Some(alive)
+    }
+
     fn operation(&mut self, op: &Op) -> Op {
         let given = match op {
             Op::Load(array) => return Op::Load(self.of_lanes(*array)),
-            _ if self.in_place => return renamed(op, &self.values),
+            _ if self.over == Over::Process => return renamed(op, &self.values),
             Op::Coef(coef) => match &self.old.coefs[*coef].value {
                 CoefficientValue::Uniform(_) => return *op,
                 value @ CoefficientValue::PerLane(_) => {
@@ -281,6 +438,7 @@ impl<'c, 'p> Writer<'c, 'p> {
                 }
             },
             Op::Lane => Origin::Arena(self.space.lane_numbers(&self.shape).base as usize),
+            Op::Until if self.over != Over::List => Origin::Entry(Given::Until),
             Op::Time | Op::Since => Origin::Entry(Given::Time),
             Op::Payload => Origin::Entry(Given::Payload),
             Op::Field(k) => Origin::Entry(Given::Field(*k)),
@@ -345,7 +503,7 @@ impl<'c, 'p> Writer<'c, 'p> {
 }
 
 /// An operation with other operands.
-fn renamed(op: &Op, values: &[Value]) -> Op {
+pub(crate) fn renamed(op: &Op, values: &[Value]) -> Op {
     let v = |value: Value| values[value.index()];
     match *op {
         Op::Unary(op, a) => Op::Unary(op, v(a)),

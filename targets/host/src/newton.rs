@@ -21,7 +21,10 @@ pub(crate) fn roots<const W: usize>(
     wanted: usize,
 ) -> Lanes<W> {
     let [p, q, threshold, from, x] = operands;
-    let active = std::array::from_fn(|i| i < wanted);
+    let mut active = [false; W];
+    for (i, active) in active.iter_mut().enumerate() {
+        *active = i < wanted;
+    }
     match kind {
         Kind::Cubic => {
             let start = Start {

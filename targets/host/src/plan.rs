@@ -11,6 +11,7 @@ use nirc_ir::event::{
 };
 use nirc_ir::verify::verify;
 
+use crate::arrivals::BackCode;
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::exact::Windows;
@@ -18,10 +19,10 @@ use crate::facts;
 use crate::frame::FIELDS;
 use crate::hoist::Split;
 use crate::isa::Isa;
-use crate::lists::{Filter, ListCode};
+use crate::lists::{Filter, Intervals, ListCode};
 use crate::order;
 use crate::rest;
-use crate::space::{Shape, Space, Weights};
+use crate::space::{Shape, Space, Weights, Width};
 use crate::synapses::SynapseCode;
 
 /// Everything about a program that does not change while it runs.
@@ -129,12 +130,16 @@ pub(crate) struct ExactPlan {
     /// For own spikes on the way back.
     pub(crate) spike: Option<ListCode>,
     pub(crate) adjoint_window: Option<Routine>,
+    /// By channel, its messages and gradients for many arrivals at once.
+    pub(crate) back: Vec<Option<BackCode>>,
     /// Who takes its spikes, and over which of their channels.
     pub(crate) consumers: Vec<(usize, usize)>,
 }
 
 /// The search for spikes in an interval.
 pub(crate) struct Search {
+    /// Of a process with few lanes, which of several intervals it is for.
+    pub(crate) intervals: Option<Intervals>,
     /// Which lanes it is for, if not for all.
     pub(crate) filter: Option<Filter>,
     pub(crate) code: ListCode,
@@ -476,7 +481,10 @@ impl ProcessPlan {
                 homes: &homes,
                 space: &mut *space,
             };
-            let search = process.handler(HandlerKind::Cross).map(|cross| Search {
+            let few = shape.width == Width::Narrow;
+            let cross = process.handler(HandlerKind::Cross);
+            let search = cross.map(|cross| Search {
+                intervals: few.then(|| Intervals::new(&mut context, cross)).flatten(),
                 filter: Filter::new(&mut context, cross),
                 code: ListCode::new(&mut context, cross),
             });
@@ -486,6 +494,13 @@ impl ProcessPlan {
                 search,
                 spike: spike.map(|spike| ListCode::new(&mut context, spike)),
                 adjoint_window,
+                back: program
+                    .incoming(id)
+                    .map(|(chan, channel)| {
+                        let kinds = [HandlerKind::Message(chan), HandlerKind::Gradient(chan)];
+                        BackCode::new(&mut context, channel, kinds)
+                    })
+                    .collect(),
                 consumers: consumers(program, id),
             }
         });

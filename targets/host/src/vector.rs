@@ -302,7 +302,7 @@ impl<'a, const W: usize> Machine<'a, W> {
     fn map1(&self, to: Addr, a: impl Operand<W>, f: impl Fn(f32) -> f32) {
         for (c, to) in self.cells(to).iter().enumerate() {
             let a = a.chunk(c);
-            to.set(std::array::from_fn(|i| f(a[i])));
+            to.set(lanewise(|i| f(a[i])));
         }
     }
 
@@ -310,7 +310,7 @@ impl<'a, const W: usize> Machine<'a, W> {
     fn map2(&self, to: Addr, a: impl Operand<W>, b: impl Operand<W>, f: impl Fn(f32, f32) -> f32) {
         for (c, to) in self.cells(to).iter().enumerate() {
             let (a, b) = (a.chunk(c), b.chunk(c));
-            to.set(std::array::from_fn(|i| f(a[i], b[i])));
+            to.set(lanewise(|i| f(a[i], b[i])));
         }
     }
 
@@ -325,7 +325,7 @@ impl<'a, const W: usize> Machine<'a, W> {
     ) {
         for (k, to) in self.cells(to).iter().enumerate() {
             let (a, b, c) = (a.chunk(k), b.chunk(k), c.chunk(k));
-            to.set(std::array::from_fn(|i| f(a[i], b[i], c[i])));
+            to.set(lanewise(|i| f(a[i], b[i], c[i])));
         }
     }
 
@@ -341,9 +341,19 @@ impl<'a, const W: usize> Machine<'a, W> {
     ) {
         for (k, to) in self.cells(to).iter().enumerate() {
             let (a, b, c, d) = (a.chunk(k), b.chunk(k), c.chunk(k), d.chunk(k));
-            to.set(std::array::from_fn(|i| f(a[i], b[i], c[i], d[i])));
+            to.set(lanewise(|i| f(a[i], b[i], c[i], d[i])));
         }
     }
+}
+
+/// One number a lane. A loop, so that nothing of it is left to a function that knows no vectors.
+#[inline(always)]
+fn lanewise<const W: usize>(f: impl Fn(usize) -> f32) -> [f32; W] {
+    let mut all = [0.0; W];
+    for (i, x) in all.iter_mut().enumerate() {
+        *x = f(i);
+    }
+    all
 }
 
 /// Where a kernel's operand comes from.
@@ -384,34 +394,51 @@ impl<const W: usize> Operand<W> for Uniform {
 /// Whether `cond` holds on all lanes, of which there are some.
 #[inline(always)]
 fn holds_everywhere<const W: usize>(cond: Cond, offsets: &Offsets, frame: &Frame<'_>) -> bool {
-    let (chunks, _) = frame.mem.as_chunks::<W>();
-    let everywhere = |x: Addr, y: Option<Addr>, uniform: f32, holds: fn(f32, f32) -> bool| {
-        let first = x.index(offsets) / W;
-        let other = y.map(|y| y.index(offsets) / W);
-        (0..frame.shape.lanes.div_ceil(W)).all(|c| {
-            let a = chunks[first + c];
-            let b = other.map_or([uniform; W], |other| chunks[other + c]);
-            let real = (frame.shape.lanes - c * W).min(W);
-            (0..real).all(|i| holds(a[i], b[i]))
-        })
-    };
     match cond {
-        Cond::Stored(x) => everywhere(x, None, 0.0, |x, _| x != 0.0),
-        Cond::Compare(op, x, y) => {
-            let (y, uniform) = match y {
-                Src::Lanes(y) => (Some(y), 0.0),
-                Src::Uniform(y) => (None, frame.scalar(y)),
-            };
-            let holds: fn(f32, f32) -> bool = match op {
-                Compare::Gt => |x, y| x > y,
-                Compare::Ge => |x, y| x >= y,
-                Compare::Lt => |x, y| x < y,
-                Compare::Le => |x, y| x <= y,
-                Compare::Eq => |x, y| x == y,
-            };
-            everywhere(x, y, uniform, holds)
+        Cond::Stored(x) => everywhere::<W>(x, Src::Uniform(x), offsets, frame, |x, _| x != 0.0),
+        Cond::Compare(op, x, y) => match op {
+            Compare::Gt => everywhere::<W>(x, y, offsets, frame, |x, y| x > y),
+            Compare::Ge => everywhere::<W>(x, y, offsets, frame, |x, y| x >= y),
+            Compare::Lt => everywhere::<W>(x, y, offsets, frame, |x, y| x < y),
+            Compare::Le => everywhere::<W>(x, y, offsets, frame, |x, y| x <= y),
+            Compare::Eq => everywhere::<W>(x, y, offsets, frame, |x, y| x == y),
+        },
+    }
+}
+
+#[inline(always)]
+fn everywhere<const W: usize>(
+    x: Addr,
+    y: Src,
+    offsets: &Offsets,
+    frame: &Frame<'_>,
+    holds: impl Fn(f32, f32) -> bool + Copy,
+) -> bool {
+    let (chunks, _) = frame.mem.as_chunks::<W>();
+    let first = x.index(offsets) / W;
+    let uniform = match y {
+        Src::Lanes(_) => 0.0,
+        Src::Uniform(y) => frame.mem[y.base as usize],
+    };
+    for c in 0..frame.shape.lanes.div_ceil(W) {
+        let a = chunks[first + c];
+        let b = match y {
+            Src::Lanes(y) => chunks[y.index(offsets) / W + c],
+            Src::Uniform(_) => [uniform; W],
+        };
+        let mut some = 0_u32;
+        for i in 0..W {
+            some |= u32::from(!holds(a[i], b[i])) << i;
+        }
+        let real = frame.shape.lanes - c * W;
+        if real < W {
+            some &= (1 << real) - 1;
+        }
+        if some != 0 {
+            return false;
         }
     }
+    true
 }
 
 /// Finds the lanes where `cond` holds; they are few, so the search is what has to be fast.

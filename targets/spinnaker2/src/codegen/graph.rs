@@ -12,8 +12,8 @@ use super::lags::Lags;
 use super::{math, roots};
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op,
-    Outgoing, Proc, Process, Program, Row, Stmt, Unary, Value,
+    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind,
+    Op, Outgoing, Proc, Process, Program, Row, Stmt, Unary, Value,
 };
 
 /// A node of the graph.
@@ -209,9 +209,7 @@ impl Graph {
                 all.extend([a, b]);
                 all
             }
-            Node::Root(_, operands, parameter) => {
-                operands.into_iter().chain(parameter).collect()
-            }
+            Node::Root(_, operands, parameter) => operands.into_iter().chain(parameter).collect(),
         }
     }
 

@@ -318,7 +318,11 @@ impl Semantics {
         let configured = config.as_ref().map(|config| config.time.dt);
         let dt = self.dt.or(configured);
         let read = match (&self.convention, &config) {
-            (Some(name), _) => reading(name, dt, &attributes),
+            (Some(name), config) => reading(name, dt, &attributes).map(|reading| Reading {
+                // A convention says nothing of it.
+                time: config.as_ref().map_or(reading.time, |c| c.reading().time),
+                ..reading
+            }),
             (None, Some(config)) => set(config.reading(), dt, &attributes),
             (None, None) => stated(file, json).and_then(|stated| set(stated, dt, &attributes)),
         };

@@ -799,3 +799,77 @@ fn files_of_other_tools_are_taken() {
         }
     }
 }
+
+#[test]
+fn runs_with_exact_event_times_tell_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let parameters = [
+        ("tau_mem", 0.02),
+        ("tau_syn", 0.005),
+        ("r", 1.0),
+        ("v_leak", 0.0),
+        ("v_threshold", 0.3),
+        ("v_reset", 0.0),
+        ("w_in", 1.0),
+    ];
+    let path = file(
+        &directory,
+        "net.nir",
+        vec![("n", neurons("CubaLIF", &parameters))],
+    );
+    let config = within(&directory, "c.toml");
+    let text =
+        "[convention]\npreset = \"event\"\n[time]\nmodel = \"event\"\nticks = 30\ndt = 1e-3\n";
+    std::fs::write(&config, text).expect("written");
+    let input = within(&directory, "in.csv");
+    let events = "time,channel\n0.00125,0\n0.0021,1\n0.0022,0\n0.0135,2\n";
+    std::fs::write(&input, events).expect("written");
+    let run = |output: &str, ticks: &str, more: &[&str]| {
+        let output = within(&directory, output);
+        let base = [
+            "run",
+            &path,
+            "--config",
+            &config,
+            "--executor",
+            "interpreter",
+        ];
+        let rest = ["--input", &input, "--ticks", ticks, "-o", &output];
+        good(&[&base[..], &rest, more].concat());
+        output
+    };
+    let page = within(&directory, "page.html");
+    let npz = run("out.npz", "30", &["--report", &page]);
+    let times = array::<f32>(&npz, "n.spikes.times");
+    let times: Vec<Vec<f32>> = times.rows().into_iter().map(|row| row.to_vec()).collect();
+    assert!(times.len() > 1, "{times:?}");
+    assert!(times.iter().any(|row| row[2].fract() != 0.0), "{times:?}");
+    // Text holds the same, and so does the table of first spikes.
+    let text = std::fs::read_to_string(run("out.csv", "30", &[])).expect("there");
+    let lines = times.iter().map(|row| format!("{},{}\n", row[2], row[1]));
+    assert_eq!(text, format!("tick,channel\n{}", lines.collect::<String>()));
+    let first = array::<f32>(&npz, "first_spike");
+    for neuron in 0..2 {
+        #[expect(clippy::cast_precision_loss, reason = "two neurons")]
+        let mut own = times.iter().filter(|row| row[1] == neuron as f32);
+        let expected = own.next().map_or(30.0, |row| row[2]);
+        assert_eq!(first[[0, neuron]].to_bits(), expected.to_bits());
+    }
+    // Bins of the array are those in which the times lie, and the page shows the times.
+    let bins = array::<u8>(&npz, "n.spikes");
+    for row in &times {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "indices"
+        )]
+        let [tick, channel] = [row[2] as usize, row[1] as usize];
+        assert_eq!(bins[[tick, 0, channel]], 1);
+    }
+    let page = std::fs::read_to_string(page).expect("there");
+    assert!(
+        page.contains(&format!("n {}, {:.3} bins", times[0][1], times[0][2])),
+        "{page}"
+    );
+    assert!(page.contains("input 0, 1.250 bins"));
+}

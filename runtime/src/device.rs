@@ -159,4 +159,8 @@ impl Executor for Machine {
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
         self.executor().spikes(replica, proc)
     }
+
+    fn spike_times(&self, replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
+        self.executor().spike_times(replica, proc)
+    }
 }

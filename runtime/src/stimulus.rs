@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use nirc_compiler::passes::Time;
 use nirc_ir::executor::{InputSpike, Sample};
 use nirc_ir::network::{Network, Population, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
@@ -18,7 +19,7 @@ pub struct Stimulus {
 
 impl Stimulus {
     /// Reads the signals of a network's inputs; a sample has as many ticks as the file, or more if `ticks`
-    /// says so, and nothing comes in those.
+    /// says so, and nothing comes in those. For networks of exact event times events keep their times.
     ///
     /// # Errors
     /// When the file does not hold a signal for each input, or has more ticks than asked for.
@@ -26,6 +27,7 @@ impl Stimulus {
         path: &Path,
         network: &Network,
         ticks: Option<u32>,
+        time: Time,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let inputs: Vec<&Population> = network
             .populations
@@ -40,6 +42,7 @@ impl Stimulus {
         let request = Request {
             ports: ports.collect(),
             dt: Some(network.dt),
+            exact: time != Time::Ticks,
             ..Request::default()
         };
         let (signals, notes) = read_signals(path, &request)?;
@@ -96,20 +99,23 @@ impl Stimulus {
 
     /// Sample `b` as a program takes it.
     pub fn sample(&self, b: usize) -> Drive {
-        let mut drive = Drive::default();
+        let mut all: Vec<(f32, InputSpike)> = Vec::new();
         let mut first = 0;
         for (_, signal) in &self.signals {
             if let Signal::Spikes(spikes) = signal {
-                let of_sample = spikes.samples().nth(b).unwrap_or_default();
-                drive.spikes.extend(of_sample.iter().map(|s| InputSpike {
-                    channel: s.channel + first,
-                    ..*s
+                let ticks = spikes.samples().nth(b).unwrap_or_default();
+                let of_sample = ticks.iter().zip(spikes.timed(b));
+                all.extend(of_sample.map(|(s, exact)| {
+                    let channel = s.channel + first;
+                    (exact.time, InputSpike { channel, ..*s })
                 }));
                 first += signal.extent().channels();
             }
         }
-        drive.spikes.sort_unstable();
-        drive.times = drive.spikes.iter().map(|s| s.tick as f32).collect();
+        // Where times are those of ticks, this is the order of ticks.
+        all.sort_unstable_by(|(t, a), (u, b)| t.total_cmp(u).then(a.cmp(b)));
+        let mut drive = Drive::default();
+        (drive.times, drive.spikes) = all.into_iter().unzip();
         drive.values = self.values(b);
         drive
     }
@@ -148,7 +154,7 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// The sample, of ticks or of exact event times, which are those of the ticks' beginnings; it has no label.
+    /// The sample, of ticks or of exact event times; it has no label.
     pub fn sample(&self, exact: bool) -> Sample<'_> {
         Sample {
             times: if exact { &self.times } else { &[] },

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, Array3};
 use ndarray_npy::{NpzWriter, WritableElement};
 use nirc_ir::executor::InputSpike;
 use nirc_ir::{Diagnostics, codes};
-use nirc_runtime::config::{Config, Tree};
+use nirc_runtime::config::{Config, TimeModel, Tree};
 use nirc_runtime::data::signal::{Name, Signal, Spikes, Writing, write_signals};
 use nirc_runtime::data::{DataSet, Sets, training_samples};
 use nirc_runtime::random::Mt19937;
@@ -137,6 +137,35 @@ fn events_with_times_and_labels_in_one_text() {
     assert_eq!(sets.train.labels(), [4, 3]);
     assert_eq!(sets.train.spikes(0), [spike(0, 0), spike(3, 1)]);
     assert_eq!(sets.train.spikes(1), [spike(11, 0)]);
+}
+
+#[test]
+fn events_keep_their_times_for_networks_of_exact_event_times() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = "sample,time,channel,label\n0,0.00325,1,4\n1,0.011,0,3\n0,0,0,4\n0,0.0035,1,4\n";
+    std::fs::write(directory.path().join("e.csv"), text).expect("written");
+    let part = "{ spikes = \"e.csv\" }";
+    let data = format!("kind = \"spikes\"\nchannels = 2\ntrain = {part}\ntest = {part}");
+    let mut config = config(directory.path(), &data).expect("good");
+    let section = config.data.take().expect("a section");
+    // In ticks the file is refused: its times are of no bin.
+    Sets::load(&section, config.time).expect_err("times between ticks");
+    config.time.model = TimeModel::Event { guard: 0.1 };
+    let sets = Sets::load(&section, config.time).expect("read");
+    let spike = |tick, channel| InputSpike { tick, channel };
+    let train = &sets.train;
+    assert_eq!(train.spikes(0), [spike(0, 0), spike(3, 1), spike(3, 1)]);
+    assert_eq!(train.exact_times(0), [0.0, 3.25, 3.5]);
+    assert_eq!(train.exact_times(1), [11.0]);
+    // Arrays know bins alone.
+    let array = Array3::<u8>::ones((12, 1, 2));
+    ndarray_npy::write_npy(directory.path().join("s.npy"), &array).expect("written");
+    std::fs::write(directory.path().join("l.csv"), "1\n").expect("written");
+    let part = "{ spikes = \"s.npy\", labels = \"l.csv\" }";
+    let data = format!("kind = \"spikes\"\ntrain = {part}\ntest = {part}");
+    let section = self::config(directory.path(), &data).expect("good").data;
+    let sets = Sets::load(&section.expect("a section"), config.time).expect("read");
+    assert_eq!(sets.train.exact_times(0)[..4], [0.0, 0.0, 1.0, 1.0]);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use nirc_compiler::nir::tree::{Attribute, Dataset, Group};
 use nirc_ir::executor::InputSpike;
 use nirc_ir::{Diagnostics, codes};
 use nirc_runtime::data::signal::{
-    Kind, Layout, Name, Port, Request, Signal, Spikes, Values, Writing, read_signals, write_signals,
+    ExactSpike, Kind, Layout, Name, Port, Request, Signal, Spikes, Values, Writing, read_signals,
+    write_signals,
 };
 
 /// A length at which `floor(k * DT / DT)` is not always `k`.
@@ -74,6 +75,7 @@ fn named() -> (Vec<(Name, Signal)>, Request) {
         dt: Some(DT),
         ticks: Some(TICKS),
         samples: Some(3),
+        exact: false,
     };
     (names.into_iter().zip(signals).collect(), request)
 }
@@ -210,11 +212,115 @@ fn two_channels(kind: Option<Kind>) -> Request {
         dt: Some(1e-3),
         ticks: Some(3),
         samples: None,
+        exact: false,
     }
 }
 
 fn raster(elements: [[f32; 2]; 3]) -> Array3<f32> {
     Array3::from_shape_fn((3, 1, 2), |(t, _, j)| elements[t][j])
+}
+
+/// Two channels with exact times.
+fn exact(kind: Option<Kind>) -> Request {
+    Request {
+        exact: true,
+        ..two_channels(kind)
+    }
+}
+
+fn timed(samples: &[&[(f32, u32)]]) -> Spikes {
+    let spikes = samples.iter().map(|sample| {
+        let spikes = sample.iter().map(|(time, channel)| ExactSpike {
+            time: *time,
+            channel: *channel,
+        });
+        spikes.collect()
+    });
+    Spikes::exact(3, 2, spikes.collect()).expect("within")
+}
+
+#[test]
+fn exact_times_are_written_and_read_as_they_are() {
+    let scratch = Scratch::new();
+    // Two in a bin, one at a whole time, neighbours of a whole number, and a sample without any.
+    let below = 2.0_f32.next_down();
+    let spikes = timed(&[
+        &[(0.1, 1), (0.3, 1), (1.0, 0), (below, 1)],
+        &[],
+        &[(2.75, 0)],
+    ]);
+    assert_eq!(spikes.times(0), Some(&[0.1, 0.3, 1.0, below][..]));
+    let ticks: Vec<u32> = spikes.samples().flatten().map(|s| s.tick).collect();
+    assert_eq!(ticks, [0, 0, 1, 1, 2]);
+    let signal = (Name::port("input"), Signal::Spikes(spikes.clone()));
+    for name in ["a.csv", "a.h5"] {
+        for dt in [1e-3, 0.3, 1e-4] {
+            let path = scratch.path(name);
+            let written = Writing {
+                dt: Some(dt),
+                layout: None,
+            };
+            write_signals(&path, std::slice::from_ref(&signal), &written).expect("written");
+            let request = Request {
+                dt: Some(dt),
+                ..exact(None)
+            };
+            let read = read_quietly(&path, &request);
+            assert_eq!(read, std::slice::from_ref(&signal.1), "{name}, {dt}");
+        }
+    }
+    // Arrays hold bins, and archives the times beside them.
+    let path = scratch.path("a.npz");
+    write_signals(&path, &[signal], &writing(Layout::Events)).expect("written");
+    let file = std::fs::File::open(&path).expect("there");
+    let mut archive = ndarray_npy::NpzReader::new(file).expect("an archive");
+    let bins: Array3<u8> = archive.by_name("input").expect("there");
+    assert_eq!(bins, spikes.raster().expect("small"));
+    let list: ndarray::Array2<f32> = archive.by_name("input.times").expect("there");
+    assert_eq!(list.row(3).to_vec(), [0.0, 1.0, below]);
+    assert_eq!(list.row(4).to_vec(), [2.0, 0.0, 2.75]);
+}
+
+#[test]
+fn events_keep_their_times_where_these_count() {
+    let scratch = Scratch::new();
+    let path = scratch.path("a.csv");
+    let expected = [Signal::Spikes(timed(&[&[(0.5, 1), (0.5625, 1), (2.0, 0)]]))];
+    for text in [
+        "tick,channel\n0.5625,1\n2,0\n0.5,1\n",
+        "time,channel\n0.0005,1\n0.0005625,1\n0.002,0\n",
+    ] {
+        std::fs::write(&path, text).expect("written");
+        for kind in [None, Some(Kind::Spikes)] {
+            assert_eq!(read_quietly(&path, &exact(kind)), expected, "{text}");
+        }
+        // In ticks they are no times of a bin.
+        problem(&path, &two_channels(None));
+    }
+}
+
+#[test]
+fn exact_times_that_are_none_are_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.path("a.csv");
+    for (text, said) in [
+        ("tick,channel\n-0.5,1\n", "-0.5"),
+        ("tick,channel\nnan,1\n", "NaN"),
+        ("time,channel\ninf,1\n", "inf"),
+        ("tick,channel\n5e9,1\n", "5000000000"),
+        ("tick,channel\n3.25,1\n", "3 ticks"),
+        // The nearest `f32` is the sample's end.
+        ("tick,channel\n2.99999999,1\n", "3 ticks"),
+        ("tick,channel,value\n0.5,1,2.5\n", "2.5"),
+    ] {
+        std::fs::write(&path, text).expect("written");
+        let problem = problem(&path, &exact(None));
+        assert!(problem.message.contains(said), "{text}: {problem}");
+    }
+    let outside = |time, channel| Spikes::exact(3, 2, vec![vec![ExactSpike { time, channel }]]);
+    for spike in [(f32::NAN, 0), (-1.0, 0), (3.0, 0), (1.0, 2)] {
+        outside(spike.0, spike.1).expect_err("outside");
+    }
 }
 
 #[test]
@@ -684,6 +790,7 @@ fn what_cannot_be_written_is_told() {
             dt: Some(DT),
             ticks: Some(u32::MAX),
             samples: Some(1),
+            exact: false,
         };
         assert_eq!(read_quietly(&path, &request), only(&vast));
     }

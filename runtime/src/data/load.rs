@@ -41,10 +41,9 @@ impl Sets {
                     Ok(generate(*what, *rotation_degrees, code, exact))
                 })
             }
-            Source::Spikes { parts, channels } => load(parts, |_, files| {
-                let set = spikes::read(files, *channels, time)?;
-                Ok(set.of_time(time.model))
-            }),
+            Source::Spikes { parts, channels } => {
+                load(parts, |_, files| spikes::read(files, *channels, time))
+            }
             Source::Features { parts, encoding } => {
                 let encoder = Encoder::new(*encoding, ticks, exact);
                 load(parts, |part, files| {

@@ -3,7 +3,7 @@
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::signal::{Kind, Name, Port, Request, Signal, read_signals};
-use super::{DataSet, labels};
+use super::{DataSet, TimedSpike, labels};
 use crate::config::{SpikeFiles, Time};
 
 /// Reads the samples of a file. `channels` says how many there are where the file does not.
@@ -27,6 +27,7 @@ pub(super) fn read(
         dt: Some(time.dt),
         ticks: Some(time.ticks),
         samples: Some(count),
+        exact: time.model.is_event(),
     };
     // The notes would tell of the labels that nothing asks for them.
     let (signals, _) = read_signals(&files.spikes, &request)?;
@@ -36,10 +37,23 @@ pub(super) fn read(
         return Err(problem.help("use kind = \"features\" for numbers").into());
     };
     let samples = labels::first(labels.len(), files.samples, &place)?;
-    let mut set = DataSet::new(spikes.extent().channels() as usize);
-    for (spikes, label) in spikes.samples().zip(labels).take(samples) {
-        set.push(spikes.iter().copied(), label)
-            .expect("channels of the signal are channels of the set");
+    let channels = spikes.extent().channels() as usize;
+    let mut set = match time.model.is_event() {
+        true => DataSet::exact(channels),
+        false => DataSet::new(channels),
+    };
+    for (b, label) in labels.into_iter().enumerate().take(samples) {
+        let pushed = if time.model.is_event() {
+            let timed = spikes.timed(b).map(|spike| TimedSpike {
+                time: spike.time.into(),
+                channel: spike.channel,
+            });
+            set.push_timed(timed, time.ticks, label)
+        } else {
+            let sample = spikes.samples().nth(b).unwrap_or_default();
+            set.push(sample.iter().copied(), label)
+        };
+        pushed.expect("channels of the signal are channels of the set");
     }
     Ok(set)
 }

@@ -232,7 +232,7 @@ impl Subject<'_> {
     /// What all populations do when the file is read so.
     fn run(&self, reading: &Reading) -> Result<(Deeds, Diagnostics), Diagnostics> {
         let model = self.model.reread(reading)?;
-        let (stimulus, mut notes) = Stimulus::read(self.input, &model.network, None)?;
+        let (stimulus, mut notes) = Stimulus::read(self.input, &model.network, None, reading.time)?;
         let graded = stimulus.graded();
         let model = match graded.is_empty() {
             true => model,

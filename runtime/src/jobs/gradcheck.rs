@@ -72,7 +72,9 @@ impl Gradchecked {
         };
         for tensor in &self.gradients.tensors {
             let tally = &tensor.tally;
-            if tally.median > tolerance.median || tally.most > tolerance.most {
+            // What is no number is within nothing.
+            let within = tally.median <= tolerance.median && tally.most <= tolerance.most;
+            if !within || tally.largest.is_nan() {
                 let message = format!(
                     "its derivatives are {:.1e} (median) and {:.1e} (99 %) of the largest off; {:.1e} and {:.1e} are tolerated",
                     tally.median, tally.most, tolerance.median, tolerance.most
@@ -82,6 +84,12 @@ impl Gradchecked {
                     "check more samples, or report it: derivatives at exact times are exact",
                 ));
             }
+        }
+        if self.gradients.tensors.iter().all(|t| t.tally.compared == 0) {
+            let message =
+                "no entry was compared: all are 0, or a step changes which spikes there are";
+            let problem = Diagnostic::error(codes::GRADIENT, &self.network, message);
+            problems.push(problem.help("check more samples, or weights with which neurons spike"));
         }
         problems.into_result(())
     }

@@ -207,7 +207,12 @@ impl Setup {
 
     /// Reads the input; a model is read again where some of it are values.
     fn stimulus(&mut self, job: &Run) -> Result<Stimulus, Diagnostics> {
-        let (stimulus, notes) = Stimulus::read(&job.input, &self.model.network, job.ticks)?;
+        let (stimulus, notes) = Stimulus::read(
+            &job.input,
+            &self.model.network,
+            job.ticks,
+            self.reading.time,
+        )?;
         self.model.notes.0.extend(notes.0);
         let place = job.input.display().to_string();
         match self.ticks {
@@ -321,15 +326,16 @@ fn write(path: &Path, signals: &[(Name, Signal)], dt: f64) -> Result<(), Diagnos
     archive.write(path)
 }
 
-/// First spikes in ticks, (B, N), T where silent.
+/// First spikes in ticks, (B, N), T where silent; at exact times if they have such.
 #[expect(clippy::cast_precision_loss, reason = "ticks are below 2^24")]
 fn first_spikes(spikes: &Spikes) -> Array2<f32> {
     let extent = spikes.extent();
     let shape = (extent.samples() as usize, extent.channels() as usize);
     let mut first = Array2::from_elem(shape, extent.ticks() as f32);
-    for (b, sample) in spikes.samples().enumerate() {
-        for spike in sample.iter().rev() {
-            first[[b, spike.channel as usize]] = spike.tick as f32;
+    for b in 0..shape.0 {
+        let spikes: Vec<_> = spikes.timed(b).collect();
+        for spike in spikes.into_iter().rev() {
+            first[[b, spike.channel as usize]] = spike.time;
         }
     }
     first

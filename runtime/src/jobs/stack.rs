@@ -8,7 +8,7 @@ use nirc_ir::network::{Membrane, Network, Population, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use crate::data::Archive;
-use crate::data::signal::{Extent, Name, Signal, SignalError, Spikes, Values};
+use crate::data::signal::{ExactSpike, Extent, Name, Signal, SignalError, Spikes, Values};
 
 /// Something recorded of a population, for every sample.
 pub(crate) struct Recording {
@@ -23,6 +23,7 @@ pub(crate) struct Recording {
 
 enum Stack {
     Spikes(Vec<Vec<InputSpike>>),
+    Exact(Vec<Vec<ExactSpike>>),
     Trace(Array, Array3<f32>),
 }
 
@@ -197,6 +198,7 @@ impl Recording {
                 let shape = extent.and_then(Extent::dense).map_err(refused)?;
                 Stack::Trace(trace, Array3::zeros(shape))
             }
+            None if program.window.is_some() => Stack::Exact(Vec::with_capacity(samples)),
             None => Stack::Spikes(Vec::with_capacity(samples)),
         };
         Ok(Self {
@@ -224,6 +226,17 @@ impl Recording {
                     channel: s.lane,
                 });
                 samples.push(seen.filter(|s| s.tick < self.ticks).collect());
+            }
+            Stack::Exact(samples) => {
+                let spikes = executor.spikes(replica, self.proc)?.into_iter();
+                let times = executor.spike_times(replica, self.proc)?;
+                let late = self.late as f32;
+                let seen = spikes.zip(times).map(|(spike, time)| ExactSpike {
+                    time: time + late,
+                    channel: spike.lane,
+                });
+                let ticks = f64::from(self.ticks);
+                samples.push(seen.filter(|s| f64::from(s.time) < ticks).collect());
             }
             Stack::Trace(trace, array) => {
                 let values = executor.read(replica, self.proc, *trace)?;
@@ -255,6 +268,9 @@ impl Recording {
             Stack::Spikes(samples) => {
                 Spikes::new(self.ticks, self.lanes, samples).map(Signal::Spikes)
             }
+            Stack::Exact(samples) => {
+                Spikes::exact(self.ticks, self.lanes, samples).map(Signal::Spikes)
+            }
             Stack::Trace(_, mut array) => {
                 // Processors make different NaNs.
                 array.mapv_inplace(|v| if v.is_nan() { f32::NAN } else { v });
@@ -275,7 +291,7 @@ impl Recording {
     }
 }
 
-/// Adds a signal to an archive, spikes as zeros and ones.
+/// Adds a signal to an archive, spikes as zeros and ones, and exact times beside them.
 pub(crate) fn add(archive: &mut Archive, name: &Name, signal: &Signal) -> Result<(), Diagnostic> {
     let place = name.to_string();
     match signal {
@@ -283,7 +299,11 @@ pub(crate) fn add(archive: &mut Archive, name: &Name, signal: &Signal) -> Result
         Signal::Spikes(spikes) => {
             let refused =
                 |e: SignalError| Diagnostic::error(codes::DATA_ARRAY, &place, e.to_string());
-            archive.add(&place, &spikes.raster().map_err(refused)?)
+            archive.add(&place, &spikes.raster().map_err(refused)?)?;
+            let times = spikes.list();
+            times.map_or(Ok(()), |times| {
+                archive.add(&format!("{place}.times"), &times)
+            })
         }
     }
 }

@@ -3,7 +3,6 @@
 use ndarray::Axis;
 use nirc_ir::Diagnostic;
 use nirc_ir::event::Program;
-use nirc_ir::executor::LaneSpike;
 use nirc_ir::network::Network;
 use nirc_spinnaker2::bundle::Bundle;
 use nirc_spinnaker2::mapping::slice::Balance;
@@ -12,7 +11,7 @@ use serde::Serialize;
 
 use super::chip::ChipPart;
 use super::page::{Tile, render};
-use super::raster::{Band, Lines, Raster};
+use super::raster::{Band, Lines, Mark, Raster, When};
 use crate::data::signal::{Name, Signal};
 use crate::emulated::Stats;
 use crate::stimulus::Stimulus;
@@ -154,8 +153,9 @@ fn band(name: String, signal: &Signal, b: usize) -> Band {
     let lines = match signal {
         Signal::Spikes(spikes) => {
             let sample = spikes.samples().nth(b).unwrap_or_default().iter();
-            let spikes = sample.map(|s| LaneSpike {
-                tick: s.tick,
+            let times = spikes.times(b);
+            let spikes = sample.enumerate().map(|(k, s)| Mark {
+                when: times.map_or(When::Bin(s.tick), |times| When::Time(times[k])),
                 lane: s.channel,
             });
             Lines::Spikes(spikes.collect())

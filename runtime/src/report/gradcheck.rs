@@ -130,7 +130,7 @@ fn ticks(bias: &Bias) -> Ticks {
 fn histogram(tally: &Tally) -> Svg {
     const WIDTH: f64 = 360.0;
     const HEIGHT: f64 = 150.0;
-    const LEFT: f64 = 12.0;
+    const LEFT: f64 = 24.0;
     const BOTTOM: f64 = 24.0;
     let mut counts = [0_usize; DECADES];
     for error in &tally.errors {
@@ -153,7 +153,7 @@ fn histogram(tally: &Tally) -> Svg {
         let hint = format!("{count} errors of 1e{exponent} to 1e{}", exponent + 1);
         if count > 0 {
             let place = (x + 1.0, HEIGHT - BOTTOM - height);
-            svg.rect("bar", place, (width - 2.0, height.max(1.0)), 1.0, &hint);
+            svg.rect("hidden", place, (width - 2.0, height.max(1.0)), 1.0, &hint);
         }
         if k % 4 == 0 {
             svg.text(
@@ -165,7 +165,7 @@ fn histogram(tally: &Tally) -> Svg {
         }
     }
     svg.line(
-        "axis",
+        "grid",
         (LEFT, HEIGHT - BOTTOM),
         (WIDTH - LEFT, HEIGHT - BOTTOM),
     );
@@ -179,11 +179,13 @@ fn scatter(tally: &Tally) -> Svg {
     let place = |x: f64| SIZE * (0.5 + 0.45 * x.clamp(-1.1, 1.1));
     svg.line("grid", (0.0, SIZE / 2.0), (SIZE, SIZE / 2.0));
     svg.line("grid", (SIZE / 2.0, 0.0), (SIZE / 2.0, SIZE));
-    svg.line("axis", (place(-1.0), place(1.0)), (place(1.0), place(-1.0)));
+    svg.line("grid", (place(-1.0), place(1.0)), (place(1.0), place(-1.0)));
     let pairs = tally.pairs.iter();
     let dots: Vec<(f64, f64)> = pairs
         .map(|(derivative, difference)| (place(*difference), place(-*derivative)))
         .collect();
-    svg.dots("dots", &dots);
+    svg.dots("spike", &dots);
+    svg.text("small", (SIZE, SIZE / 2.0 + 12.0), "end", "difference");
+    svg.text("small", (SIZE / 2.0 + 4.0, 10.0), "start", "derivative");
     svg
 }

@@ -1,6 +1,10 @@
 //! Rasters: who spiked when in one sample, and how values went.
 
-use nirc_ir::executor::LaneSpike;
+use std::fmt;
+
+use nirc_ir::Diagnostic;
+use nirc_ir::event::Proc;
+use nirc_ir::executor::Executor;
 
 use super::svg::Svg;
 
@@ -39,9 +43,66 @@ pub(super) struct Band {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Lines {
     /// Its spikes.
-    Spikes(Vec<LaneSpike>),
+    Spikes(Vec<Mark>),
     /// The values of some neurons, tick by tick.
     Values(Vec<Vec<f32>>),
+}
+
+/// A spike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Mark {
+    /// When.
+    pub(super) when: When,
+    /// Whose.
+    pub(super) lane: u32,
+}
+
+/// When a spike is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum When {
+    /// In a bin, in whose middle it is drawn.
+    Bin(u32),
+    /// At a time in bins.
+    Time(f32),
+}
+
+impl When {
+    /// The place in bins, less the half by which bins' middles are right of their beginnings.
+    fn place(self) -> f64 {
+        match self {
+            Self::Bin(bin) => bin.into(),
+            Self::Time(time) => f64::from(time) - 0.5,
+        }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bin(bin) => write!(f, "bin {bin}"),
+            Self::Time(time) => write!(f, "{time:.3} bins"),
+        }
+    }
+}
+
+/// The spikes of a process in an executor's last run of a sample, as they are drawn.
+///
+/// # Errors
+/// As [`Executor::spikes`].
+pub(super) fn marks(executor: &dyn Executor, proc: Proc) -> Result<Vec<Mark>, Diagnostic> {
+    let spikes = executor.spikes(0, proc)?;
+    let exact = match executor.program().window {
+        Some(_) => Some(executor.spike_times(0, proc)?),
+        None => None,
+    };
+    let marks = spikes.into_iter().enumerate().map(|(k, spike)| Mark {
+        when: match &exact {
+            Some(times) => When::Time(times[k]),
+            None => When::Bin(spike.tick),
+        },
+        lane: spike.lane,
+    });
+    Ok(marks.collect())
 }
 
 const WIDTH: f64 = 380.0;
@@ -104,14 +165,14 @@ impl Band {
     fn spikes(
         &self,
         svg: &mut Svg,
-        spikes: &[LaneSpike],
+        spikes: &[Mark],
         x: &impl Fn(f64) -> f64,
         (top, height): (f64, f64),
         last: bool,
     ) {
         #[expect(clippy::cast_precision_loss, reason = "a lane")]
         let share = |lane: u32| (f64::from(lane) + 0.5) / self.lanes as f64;
-        let at = |spike: &LaneSpike| (x(f64::from(spike.tick)), top + share(spike.lane) * height);
+        let at = |spike: &Mark| (x(spike.when.place()), top + share(spike.lane) * height);
         if spikes.len() > HINTS {
             let places: Vec<(f64, f64)> = spikes.iter().map(at).collect();
             svg.dots("spike", &places);
@@ -123,7 +184,7 @@ impl Band {
                 false => "spike".to_owned(),
             };
             let radius = if self.lanes > 40 { 1.6 } else { 3.0 };
-            let hint = format!("{} {}, bin {}", self.name, spike.lane, spike.tick);
+            let hint = format!("{} {}, {}", self.name, spike.lane, spike.when);
             svg.dot(&class, at(spike), radius, &hint);
         }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::chart::{Chart, Series};
 use super::chip::ChipPart;
 use super::page::{Tile, render};
-use super::raster::{Band, Lines, Raster, Verdict};
+use super::raster::{Band, Lines, Raster, Verdict, marks};
 use crate::config::Config;
 use crate::data::DataSet;
 use crate::jobs::ChipWork;
@@ -293,7 +293,7 @@ impl Report<'_> {
             Ok(Band {
                 name: process.name.clone(),
                 lanes: process.lanes,
-                lines: Lines::Spikes(executor.spikes(0, proc)?),
+                lines: Lines::Spikes(marks(executor, proc)?),
             })
         });
         Ok(Raster {

@@ -4,7 +4,7 @@ use ndarray::Array3;
 use nirc_ir::Diagnostic;
 use nirc_ir::executor::InputSpike;
 
-use super::signal::{Event, Extent, Kind, Signal, SignalError, Spikes, Values, index};
+use super::signal::{Event, ExactSpike, Extent, Kind, Signal, SignalError, Spikes, Values, index};
 pub(super) use crate::data::npy::malformed;
 
 /// The signal in an array of which `at` gives the element of a tick, sample and channel.
@@ -27,6 +27,7 @@ pub(super) fn from_array(
         let event = Event {
             sample: index(sample),
             tick: index(tick),
+            time: None,
             channel: index(channel),
             value: at(tick, sample, channel),
         };
@@ -49,6 +50,7 @@ fn spikes(extent: Extent, at: impl Fn(usize, usize, usize) -> f64) -> Result<Spi
                     return Err(Event {
                         sample,
                         tick,
+                        time: None,
                         channel,
                         value,
                     });
@@ -61,13 +63,16 @@ fn spikes(extent: Extent, at: impl Fn(usize, usize, usize) -> f64) -> Result<Spi
 }
 
 /// The signal of events, in any order, within the extent. Those of one bin add up: without values of
-/// their own they are counted.
+/// their own they are counted. With exact times they are spikes, each by itself.
 pub(super) fn from_events(
     mut events: Vec<Event>,
     extent: Extent,
     kind: Option<Kind>,
     place: &str,
 ) -> Result<Signal, Diagnostic> {
+    if events.iter().any(|event| event.time.is_some()) {
+        return exact(&events, extent, place);
+    }
     events.sort_by_key(Event::bin);
     events.dedup_by(|next, sum| {
         let same = next.bin() == sum.bin();
@@ -101,6 +106,29 @@ fn sparse(events: &[Event], extent: Extent, place: &str) -> Result<Spikes, Diagn
         });
     }
     Spikes::new(extent.ticks(), extent.channels(), samples).map_err(|e| refused(place, &e))
+}
+
+/// Spikes at exact times.
+fn exact(events: &[Event], extent: Extent, place: &str) -> Result<Signal, Diagnostic> {
+    let others = events.iter().filter(|event| event.value != 1.0).count();
+    if let Some(event) = events.iter().find(|event| event.value != 1.0) {
+        let message = format!(
+            "expected spikes, found the value {} at {}, and {others} such events in all",
+            event.value,
+            bin(event)
+        );
+        let help = "with exact event times only spikes go into a network; leave the values away";
+        return Err(malformed(place, &message).help(help));
+    }
+    let mut samples = vec![Vec::new(); extent.samples() as usize];
+    for event in events {
+        samples[event.sample as usize].extend(event.time.map(|time| ExactSpike {
+            time,
+            channel: event.channel,
+        }));
+    }
+    let spikes = Spikes::exact(extent.ticks(), extent.channels(), samples);
+    spikes.map(Signal::Spikes).map_err(|e| refused(place, &e))
 }
 
 fn values(array: Array3<f32>, place: &str) -> Result<Signal, Diagnostic> {

@@ -6,9 +6,9 @@ use csv::{ReaderBuilder, StringRecord, Trim, Writer};
 use nirc_ir::{Diagnostic, codes};
 
 use super::bins::{from_array, from_events, malformed, refused};
-use super::grid::Grid;
+use super::grid::{Grid, exact};
 use super::npy::too_dense;
-use super::signal::{Event, Extent, Signal};
+use super::signal::{Event, Extent, Signal, tick_of};
 use super::{Layout, Port, Request};
 
 /// Reads the only signal of a file.
@@ -110,6 +110,15 @@ impl Line {
             &self.at(column),
             &format!("expected a whole number from 0 to 4294967294, found {number}"),
         ))
+    }
+
+    /// The time in the column of ticks or times, in ticks as it is.
+    fn time(&self, when: When, request: &Request) -> Result<f32, Diagnostic> {
+        let (place, number) = (self.at(when.column()), self.number(when.column())?);
+        match when {
+            When::Tick(_) => exact(number, &place),
+            When::Time(_) => Grid::new(request.dt, &place)?.exact(number, &place),
+        }
     }
 
     /// The tick in the column of ticks or times.
@@ -216,9 +225,19 @@ fn events<R: std::io::Read>(
     let mut events = Vec::new();
     while let Some(line) = lines.next()? {
         let sample = columns.sample.map_or(Ok(0), |column| line.index(column))?;
+        let time = request
+            .exact
+            .then(|| line.time(when, request))
+            .transpose()?;
+        let tick = match time {
+            // Below 2^32 all times are in a tick.
+            Some(time) => tick_of(time, u32::MAX).unwrap_or(0),
+            None => line.tick(when, request)?,
+        };
         let event = Event {
             sample: samples.take(sample, || line.place.clone())?,
-            tick: ticks.take(line.tick(when, request)?, || line.at(when.column()))?,
+            tick: ticks.take(tick, || line.at(when.column()))?,
+            time,
             channel: channels.take(line.index(channel)?, || line.at(channel))?,
             value: columns
                 .value
@@ -364,7 +383,10 @@ fn write_events(writer: &mut Writer<Vec<u8>>, signal: &Signal) -> csv::Result<()
     header.extend(has_values.then_some("value"));
     writer.write_record(header)?;
     for event in signal.events() {
-        let mut record = vec![event.tick.to_string(), event.channel.to_string()];
+        let tick = event
+            .time
+            .map_or(event.tick.to_string(), |time| time.to_string());
+        let mut record = vec![tick, event.channel.to_string()];
         record.extend(has_samples.then(|| event.sample.to_string()));
         record.extend(has_values.then(|| shortest(event.value)));
         writer.write_record(record)?;
@@ -391,7 +413,10 @@ fn write_grid(writer: &mut Writer<Vec<u8>>, signal: &Signal) -> csv::Result<()> 
             let mut record = vec![tick.to_string()];
             record.extend(has_samples.then(|| sample.to_string()));
             for channel in 0..extent.channels() {
-                let event = events.next_if(|event| event.bin() == (sample, tick, channel));
+                let here = |event: &Event| event.bin() == (sample, tick, channel);
+                let event = events.next_if(here);
+                // Of exact times there may be more.
+                while events.next_if(here).is_some() {}
                 record.push(event.map_or("0".to_owned(), |event| shortest(event.value)));
             }
             writer.write_record(record)?;

@@ -59,6 +59,16 @@ impl Grid {
         .help("round the times to multiples of a tick, from 0 on, or choose a tick (--dt) of which they are"))
     }
 
+    /// A time, given in seconds, in ticks as it is; the rounding to `f32` is the only one.
+    pub(super) fn exact(self, time: f64, place: &str) -> Result<f32, Diagnostic> {
+        exact(time / self.dt, place)
+    }
+
+    /// The time in seconds of an exact time in ticks.
+    pub(super) fn seconds(self, time: f32) -> f64 {
+        f64::from(time) * self.dt
+    }
+
     /// The time of a tick, in seconds, such that `floor(time / dt)` gives the tick back, which is how
     /// `nir` counts.
     pub(super) fn time(self, tick: u32) -> f64 {
@@ -69,6 +79,21 @@ impl Grid {
         }
         time
     }
+}
+
+/// An exact time in ticks.
+pub(super) fn exact(ticks: f64, place: &str) -> Result<f32, Diagnostic> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the one rounding of a spike's time"
+    )]
+    let time = ticks as f32;
+    // What rounds to 2^32 is no tick any more.
+    if time >= 0.0 && f64::from(time) < f64::from(u32::MAX) {
+        return Ok(time);
+    }
+    let message = format!("expected a time from 0 on, found {ticks} ticks");
+    Err(malformed(place, &message).help("count times from the beginning of the sample"))
 }
 
 #[cfg(test)]

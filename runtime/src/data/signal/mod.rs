@@ -23,6 +23,10 @@
 //!
 //! **Times** become ticks by the length of a tick, `dt`. They must lie at a tick, a hundredth of one more
 //! or less, and before the last; nothing is moved to where it fits.
+//!
+//! **Exact times.** For networks of exact event times events are spikes at their times, any number in a bin, and a
+//! column `tick` may have fractions. What is known by its bin spikes at the bin's beginning. Written are the times as well:
+//! in ticks with fractions as text, in seconds as NIRData, and beside the array in `.npz`.
 
 mod bins;
 mod csv;
@@ -40,7 +44,7 @@ use std::path::Path;
 
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-pub use self::signal::{Extent, Kind, Name, Signal, SignalError, Spikes, Values};
+pub use self::signal::{ExactSpike, Extent, Kind, Name, Signal, SignalError, Spikes, Values};
 use crate::data::npy::MAGIC;
 use crate::file;
 use bins::malformed;
@@ -75,6 +79,8 @@ pub struct Request {
     pub ticks: Option<u32>,
     /// The number of samples, if the caller knows it; events of text do not say it.
     pub samples: Option<u32>,
+    /// Whether events keep their times as they are, for networks of exact event times.
+    pub exact: bool,
 }
 
 /// How a file that can be either lists bins.

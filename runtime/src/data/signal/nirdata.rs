@@ -18,7 +18,7 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 use super::bins::{from_array, from_events, malformed, refused};
 use super::grid::Grid;
 use super::npy::too_dense;
-use super::signal::{Event, Extent, Name, Signal, index};
+use super::signal::{Event, Extent, Name, Signal, index, tick_of};
 use super::{FILE_BYTES, Layout, Port, Request, Writing, assign, listed};
 
 /// How an HDF5 file begins.
@@ -263,7 +263,15 @@ fn events(
         let channel = u32::try_from(channel)
             .ok()
             .filter(|c| *c < extent.channels());
-        let tick = grid.tick(time, &place())?;
+        let exact = request
+            .exact
+            .then(|| grid.exact(time, &place()))
+            .transpose()?;
+        let tick = match exact {
+            // Below 2^32 all times are in a tick.
+            Some(time) => tick_of(time, u32::MAX).unwrap_or(0),
+            None => grid.tick(time, &place())?,
+        };
         let (Some(channel), true) = (channel, tick < ticks) else {
             return Err(malformed(
                 &place(),
@@ -278,6 +286,7 @@ fn events(
         found.push(Event {
             sample: index(sample),
             tick,
+            time: exact,
             channel,
             value: value.as_ref().map_or(1.0, |value| value.number(slot)),
         });
@@ -484,7 +493,8 @@ fn stored_events(signal: &Signal, grid: Grid, place: &str) -> Result<Group, Diag
     for event in signal.events() {
         let slot = &mut next[event.sample as usize];
         idx[*slot] = event.channel.into();
-        time[*slot] = grid.time(event.tick);
+        let at = |time| grid.seconds(time);
+        time[*slot] = event.time.map_or_else(|| grid.time(event.tick), at);
         value[*slot] = event.value;
         *slot += 1;
     }

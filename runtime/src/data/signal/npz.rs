@@ -111,7 +111,12 @@ pub(super) fn write(signals: &[(Name, Signal)], place: &str) -> Result<Vec<u8>, 
         match signal {
             Signal::Spikes(spikes) => {
                 let raster = spikes.raster().map_err(|e| npy::too_dense(&place, &e))?;
-                archive.add(&name, &raster)
+                archive.add(&name, &raster).and_then(|()| {
+                    let times = spikes.list();
+                    times.map_or(Ok(()), |times| {
+                        archive.add(&format!("{name}.times"), &times)
+                    })
+                })
             }
             Signal::Values(values) => archive.add(&name, values.array()),
         }

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use nirc_ir::executor::InputSpike;
 use thiserror::Error;
-
-use crate::data::DataSet;
 
 /// Where a signal enters a network or comes out of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,7 +62,7 @@ pub struct Extent {
 }
 
 /// What no signal can be.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum SignalError {
     /// Nothing at all.
     #[error(
@@ -87,6 +85,16 @@ pub enum SignalError {
         bound: u64,
         /// How many there are.
         found: u128,
+    },
+    /// A spike at no time of a sample.
+    #[error("a spike at the time {time} of channel {channel} in a signal of {ticks} ticks")]
+    Untimely {
+        /// Its time, in ticks.
+        time: f32,
+        /// Its channel.
+        channel: u32,
+        /// The ticks of the signal.
+        ticks: u32,
     },
     /// A spike outside.
     #[error(
@@ -176,12 +184,23 @@ impl Extent {
     }
 }
 
-/// Spikes: at most one a tick, sample and channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Spikes: at most one a tick, sample and channel; or any number, at exact times.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spikes {
     extent: Extent,
-    /// Strictly ascending in each sample.
+    /// Strictly ascending in each sample; of exact times only by time, then channel.
     samples: Vec<Vec<InputSpike>>,
+    /// The exact time of each, in ticks; each lies in its tick.
+    times: Option<Vec<Vec<f32>>>,
+}
+
+/// A spike at an exact time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExactSpike {
+    /// Its time, in ticks from the beginning of the sample.
+    pub time: f32,
+    /// Its channel.
+    pub channel: u32,
 }
 
 impl Spikes {
@@ -209,7 +228,58 @@ impl Spikes {
             sample.sort_unstable();
             sample.dedup();
         }
-        Ok(Self { extent, samples })
+        Ok(Self {
+            extent,
+            samples,
+            times: None,
+        })
+    }
+
+    /// The spikes of each sample at exact times, in any order; doubles are taken once.
+    ///
+    /// # Errors
+    /// When there is no sample or no channel, a spike lies outside, or there is too much of something.
+    pub fn exact(
+        ticks: u32,
+        channels: u32,
+        samples: Vec<Vec<ExactSpike>>,
+    ) -> Result<Self, SignalError> {
+        let extent = Extent::new(ticks.into(), samples.len() as u64, channels.into())?;
+        let (mut bins, mut times) = (Vec::new(), Vec::new());
+        for mut sample in samples {
+            let outside =
+                |s: &&ExactSpike| s.channel >= channels || tick_of(s.time, ticks).is_none();
+            if let Some(ExactSpike { time, channel }) = sample.iter().find(outside).copied() {
+                return Err(match tick_of(time, ticks) {
+                    Some(tick) => SignalError::Outside {
+                        tick,
+                        channel,
+                        extent,
+                    },
+                    None => SignalError::Untimely {
+                        time,
+                        channel,
+                        ticks,
+                    },
+                });
+            }
+            sample.sort_unstable_by(|a, b| {
+                let times = a.time.total_cmp(&b.time);
+                times.then(a.channel.cmp(&b.channel))
+            });
+            sample.dedup();
+            let spikes = sample.iter().map(|spike| InputSpike {
+                tick: tick_of(spike.time, ticks).unwrap_or(0),
+                channel: spike.channel,
+            });
+            bins.push(spikes.collect());
+            times.push(sample.iter().map(|spike| spike.time).collect());
+        }
+        Ok(Self {
+            extent,
+            samples: bins,
+            times: Some(times),
+        })
     }
 
     /// The spikes of an array (T, B, J): all elements that are not 0.
@@ -231,6 +301,7 @@ impl Spikes {
         Ok(Self {
             extent,
             samples: spikes,
+            times: None,
         })
     }
 
@@ -239,12 +310,34 @@ impl Spikes {
         self.extent
     }
 
-    /// The spikes of each sample, strictly ascending by tick, then channel.
+    /// The spikes of each sample, strictly ascending by tick, then channel; of exact times as their times do.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = &[InputSpike]> {
         self.samples.iter().map(Vec::as_slice)
     }
 
-    /// An array (T, B, J) that is 1 where there is a spike and 0 elsewhere.
+    /// The exact times of the spikes of sample `b`, ascending; `None` if they are known by their ticks.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn times(&self, b: usize) -> Option<&[f32]> {
+        self.times.as_ref().map(|times| times[b].as_slice())
+    }
+
+    /// Time and channel of the spikes of sample `b`: those known by their ticks are at the ticks' beginnings.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    #[expect(clippy::cast_precision_loss, reason = "exact below 2^24 ticks")]
+    pub fn timed(&self, b: usize) -> impl Iterator<Item = ExactSpike> {
+        let times = self.times(b);
+        let spikes = self.samples[b].iter().enumerate();
+        spikes.map(move |(k, spike)| ExactSpike {
+            time: times.map_or(spike.tick as f32, |times| times[k]),
+            channel: spike.channel,
+        })
+    }
+
+    /// An array (T, B, J) that is 1 where there are spikes and 0 elsewhere.
     ///
     /// # Errors
     /// When it would have too many bins.
@@ -258,14 +351,21 @@ impl Spikes {
         Ok(raster)
     }
 
-    /// The samples as a data set, each of class 0.
-    pub fn data_set(&self) -> DataSet {
-        let mut set = DataSet::new(self.extent.channels as usize);
-        for sample in &self.samples {
-            set.push(sample.iter().copied(), 0)
-                .expect("channels of the signal are channels of the set");
-        }
-        set
+    /// Sample, channel and exact time in ticks of each spike, (spikes, 3); `None` if they are known by their ticks.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact below 2^24 samples or channels"
+    )]
+    pub fn list(&self) -> Option<Array2<f32>> {
+        self.times.as_ref()?;
+        let samples = 0..self.samples.len();
+        let rows: Vec<[f32; 3]> = samples
+            .flat_map(|b| {
+                self.timed(b)
+                    .map(move |spike| [b as f32, spike.channel as f32, spike.time])
+            })
+            .collect();
+        Some(rows.into())
     }
 }
 
@@ -329,10 +429,12 @@ impl Signal {
     pub(super) fn events(&self) -> Box<dyn Iterator<Item = Event> + '_> {
         match self {
             Self::Spikes(spikes) => {
-                Box::new((0..).zip(&spikes.samples).flat_map(|(sample, spikes)| {
-                    spikes.iter().map(move |spike| Event {
+                Box::new((0..).zip(&spikes.samples).flat_map(|(sample, bins)| {
+                    let times = spikes.times(sample as usize);
+                    bins.iter().enumerate().map(move |(k, spike)| Event {
                         sample,
                         tick: spike.tick,
+                        time: times.map(|times| times[k]),
                         channel: spike.channel,
                         value: 1.0,
                     })
@@ -345,6 +447,7 @@ impl Signal {
                         let channels = (0..bins.ncols()).map(move |channel| Event {
                             sample: index(sample),
                             tick: index(tick),
+                            time: None,
                             channel: index(channel),
                             value: bins[[tick, channel]].into(),
                         });
@@ -361,6 +464,8 @@ impl Signal {
 pub(super) struct Event {
     pub(super) sample: u32,
     pub(super) tick: u32,
+    /// The exact time in ticks, where it counts; it lies in the tick.
+    pub(super) time: Option<f32>,
     pub(super) channel: u32,
     pub(super) value: f64,
 }
@@ -370,6 +475,17 @@ impl Event {
     pub(super) fn bin(&self) -> (u32, u32, u32) {
         (self.sample, self.tick, self.channel)
     }
+}
+
+/// The tick in which an exact time lies, if it is one of so many.
+pub(super) fn tick_of(time: f32, ticks: u32) -> Option<u32> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a tick within 32 bits"
+    )]
+    let within = (time >= 0.0 && f64::from(time) < f64::from(ticks)).then(|| time.floor() as u32);
+    within
 }
 
 /// An index into an array whose extents fit.
@@ -394,7 +510,6 @@ mod tests {
         let raster = spikes.raster().expect("small");
         assert_eq!(raster.iter().filter(|v| **v == 1).count(), 2);
         assert_eq!(Spikes::from_raster(&raster), Ok(spikes.clone()));
-        assert_eq!(spikes.data_set().spikes(0), sorted[0]);
         for outside in [spike(3, 0), spike(0, 2)] {
             let error = Spikes::new(3, 2, vec![vec![outside]]).expect_err("outside");
             assert!(matches!(error, SignalError::Outside { .. }), "{error}");

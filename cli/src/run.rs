@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Run, json: bool) -> Result<(), Diagnostics> {
         let (reading, config) = args.semantics.read(&args.source, json)?;
         jobs::Source::Model {
             file: args.source.clone(),
-            reading,
+            reading: Box::new(reading),
             ticks: config.map(|config| config.time.ticks),
         }
     };

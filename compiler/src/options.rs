@@ -11,7 +11,8 @@ pub struct Options {
     pub batch: usize,
     /// Replicas that take the samples of a batch in turn.
     pub replicas: usize,
-    /// Most own spikes of a population in one sample; `None` = as many as there can be.
+    /// Most own spikes of a population in one sample; `None` = one a neuron and bin, which is as many as there can
+    /// be in ticks.
     pub spike_bound: Option<usize>,
     /// Loss, for programs that train or measure; `None` for plain inference.
     pub loss: Option<Loss>,
@@ -168,6 +169,8 @@ pub struct Optimiser {
     pub schedule: Schedule,
     /// How gradients are clipped, before all else.
     pub clip: Option<Clip>,
+    /// Factor on the learning rate of delays, which are numbers of bins; their weights do not decay.
+    pub delay_rate: f64,
 }
 
 impl Optimiser {
@@ -180,6 +183,24 @@ impl Optimiser {
             warm_up: None,
             schedule: Schedule::Constant,
             clip: None,
+            delay_rate: 1.0,
+        }
+    }
+
+    /// What delays are trained by.
+    pub(crate) fn of_delays(self) -> Self {
+        let schedule = match self.schedule {
+            Schedule::Cosine { batches, last } => Schedule::Cosine {
+                batches,
+                last: last * self.delay_rate,
+            },
+            other => other,
+        };
+        Self {
+            learning_rate: self.learning_rate * self.delay_rate,
+            weight_decay: 0.0,
+            schedule,
+            ..self
         }
     }
 }

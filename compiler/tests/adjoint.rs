@@ -154,6 +154,7 @@ fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
         post: Pop::new(pre + 1),
         bias: Some(vec![(cell.bias * unit) as f32]),
         delay: 1,
+        delays: None,
         trainable: true,
         link: Link::Dense(weights),
     };

@@ -20,6 +20,7 @@ fn network(hidden: [f32; 2], outputs: [f32; 4]) -> Network {
         post: Pop::new(pre + 1),
         bias: None,
         delay: 1,
+        delays: None,
         trainable: true,
         link: Link::Dense(weights.to_vec()),
     };

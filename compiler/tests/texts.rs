@@ -42,6 +42,7 @@ fn network(convention: Convention, cuba: bool) -> Network {
         post: Pop::new(pre + 1),
         bias,
         delay: 1,
+        delays: None,
         trainable: true,
         link: Link::Dense((0..count).map(|i| i as f32 * 0.25 - 1.0).collect()),
     };

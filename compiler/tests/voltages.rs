@@ -79,6 +79,7 @@ impl Case {
                 post: Pop::new(k + 1),
                 bias: None,
                 delay: self.delay,
+                delays: None,
                 trainable: true,
                 link: match self.shared {
                     true => sliding(pre, post, weights),

@@ -76,8 +76,9 @@
 //! has a delay of a window at least; so nothing that is emitted in a window is still to be taken by a process
 //! that is through with it.
 //!
-//! A spike with the time `t` in window `k` arrives at `t + delay`, one addition; then `W` is taken off, and the
-//! next window meant, while no less than `W` is left. What arrives at `T` or later does not arrive. Sources
+//! A spike with the time `t` in window `k` arrives at `t + delay`, one addition, or, over a channel with
+//! [`Delays`], at `(t + delay) + d`, where `d` is the delay of its source, or 0 if that is not above 0. Then `W` is
+//! taken off, and the next window meant, while no less than `W` is left. What arrives at `T` or later does not arrive. Sources
 //! emit the sample's spikes at their [`crate::executor::Sample::times`], less the beginning of the window.
 //!
 //! **Forward.** Windows ascending, in each the processes in their order. First [`HandlerKind::Window`]
@@ -106,7 +107,8 @@
 //! of its errors as payload; [`HandlerKind::Message`], then [`HandlerKind::Gradient`] for an arrival;
 //! [`Op::Time`] is as it was forward. [`HandlerKind::AdjointWindow`] ends the window. Errors go to sources as well,
 //! if they are asked for: such an error is the derivative by the time of that input spike, and the sum
-//! of all that a channel carries is the derivative by its delay.
+//! of all that a channel carries is the derivative by its delay. Over a channel whose [`Delays`] have a gradient, each
+//! error is added to that of its source as soon as it is sent, one addition.
 
 use crate::connection::Connection;
 use crate::entity;
@@ -188,12 +190,24 @@ pub struct Channel {
     /// Bins between the one in which something is emitted and the one in which it is taken. 0 only from
     /// earlier to later processes.
     pub delay: u32,
+    /// What each source's spikes are late beside that; of exact event times.
+    pub delays: Option<Delays>,
     /// Which lanes of the consumer a source reaches.
     pub connection: Connection,
     /// Most spikes that its tape can hold in one sample; one more is an error, never a silent loss. `None`
     /// where nothing is kept once it has been taken, as in programs that do not go backwards, and for values,
     /// of which there is one a source and bin.
     pub bound: Option<usize>,
+}
+
+/// Delays of a channel's sources, in bins that need not be whole: arrays of its consumer, of tensors with one row
+/// and an element a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// [`ArrayKind::Param`].
+    pub values: Array,
+    /// [`ArrayKind::Gradient`], where they are trained.
+    pub gradient: Option<Array>,
 }
 
 /// What a process of the network emits.

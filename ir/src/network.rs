@@ -342,7 +342,20 @@ pub struct Projection {
     pub bias: Option<Vec<f32>>,
     /// Delay in ticks; 0 only towards later populations.
     pub delay: u32,
+    /// What the spikes of each source are late beside that; only with exact event times.
+    pub delays: Option<SourceDelays>,
     /// Whether training changes it.
+    pub trainable: bool,
+}
+
+/// Delays of a projection's sources.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceDelays {
+    /// The NIR Delay node's path; of several nodes, their paths with `+` between.
+    pub name: String,
+    /// At least 0, in bins that need not be whole.
+    pub bins: Vec<f32>,
+    /// Whether training changes them.
     pub trainable: bool,
 }
 

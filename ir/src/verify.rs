@@ -46,6 +46,8 @@
 //!   that runs once a bin, in these programs alone; there are no tables by bin, and no first tick but 0. Spikes
 //!   have times, events `time`, a `cross` `since` and `until`, and only it `skip`. Errors go to sources, too.
 //!   Neurons may have one `turn`, over lanes; elsewhere it is the loss's.
+//! * **Delays of sources** are a tensor of one row with an element a source, of spikes that neurons take at
+//!   exact times; no body names it. Where it has a gradient, messages bring errors.
 
 mod access;
 mod arrays;

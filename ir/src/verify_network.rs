@@ -8,7 +8,8 @@
 //! * **Projections** go from a population to one of neurons, which is a later one where the delay is 0, and
 //!   have names of their own. Dense ones have `pre.size * post.size` weights; taps have a place a source, and
 //!   lead to neurons and weights that exist; paths have at least one node, each with the shape that the one
-//!   before it leaves. A bias has a value a target neuron. All numbers are finite.
+//!   before it leaves. A bias has a value a target neuron, delays of sources one a source. All numbers are
+//!   finite, and delays at least 0.
 
 use std::collections::BTreeSet;
 
@@ -158,6 +159,7 @@ impl Verifier<'_> {
             format!("it leads into `{}`, which comes from outside", post.name)
         });
         self.link(name, &projection.link, pre, post);
+        self.delays(projection, pre);
         let bias = projection.bias.as_deref().unwrap_or_default();
         self.require(
             projection.bias.is_none() || bias.len() == post.size,
@@ -165,6 +167,21 @@ impl Verifier<'_> {
             || format!("a bias of {} values for {} neurons", bias.len(), post.size),
         );
         self.finite(name, bias.iter().copied());
+    }
+
+    fn delays(&mut self, projection: &Projection, pre: &Population) {
+        let Some(delays) = &projection.delays else {
+            return;
+        };
+        let (name, size) = (&projection.name, pre.size);
+        self.require(delays.bins.len() == size, name, || {
+            format!("{} delays for {size} sources", delays.bins.len())
+        });
+        let is_delay = |d: &&f32| d.is_finite() && **d >= 0.0;
+        let bad = delays.bins.iter().find(|d| !is_delay(d));
+        self.require(bad.is_none(), name, || {
+            format!("a source has a delay of {}", bad.unwrap_or(&0.0))
+        });
     }
 
     fn finite(&mut self, name: &str, mut numbers: impl Iterator<Item = f32>) {

@@ -102,7 +102,13 @@ impl Model {
         let (mut network, more) = nir::import(&file, &options)?;
         notes.0.extend(more.0);
         watch("import", &network);
-        let more = passes::prepare(&mut network, &reading.changes, &reading.keep, watch)?;
+        let more = passes::prepare(
+            &mut network,
+            &reading.changes,
+            &reading.keep,
+            reading.time,
+            watch,
+        )?;
         notes.0.extend(more.0);
         Ok(Self {
             network,
@@ -134,10 +140,19 @@ impl Model {
             .into());
         };
         let mut model = Self::open(path, &config.reading())?;
-        if let Some(training) = &config.training {
-            initialise(&mut model.network, &config.init, training.seed)?;
-        }
+        model.initialise(config)?;
         Ok(model)
+    }
+
+    /// Draws the weights that `[init]` has rules for, with the seed of training.
+    ///
+    /// # Errors
+    /// When it names a node that the model does not have.
+    pub fn initialise(&mut self, config: &Config) -> Result<(), Diagnostics> {
+        match &config.training {
+            Some(training) => initialise(&mut self.network, &config.init, training.seed),
+            None => Ok(()),
+        }
     }
 
     /// Number of input channels.
@@ -159,6 +174,12 @@ impl Model {
     pub fn weights(&self) -> Weights {
         let mut weights = Weights::default();
         let projections = self.network.projections.values();
+        for delays in projections.clone().filter_map(|p| p.delays.as_ref()) {
+            if delays.trainable {
+                let name = format!("{}.delay", delays.name);
+                weights.0.insert(name, delays.bins.clone());
+            }
+        }
         for p in projections.filter(|p| p.trainable) {
             let lanes = self.network.populations[p.post].size;
             let values = match &p.link {
@@ -225,6 +246,17 @@ impl Model {
         problems.into_result(())
     }
 
+    /// Delays in bins as the file has them, in its unit of time.
+    fn in_file(&self, bins: &[f32]) -> Vec<f32> {
+        let unit = self.network.dt / self.network.convention.time_unit;
+        let times = bins.iter().map(|d| f64::from(*d) * unit);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the one rounding of a delay"
+        )]
+        times.map(|t| t as f32).collect()
+    }
+
     /// The file with these weights in place of its own, all else unchanged; the convention and the
     /// length of a tick go into its metadata.
     ///
@@ -238,11 +270,12 @@ impl Model {
             match field {
                 "weight" => update.weight = Some(values.clone()),
                 "bias" => update.bias = Some(values.clone()),
+                "delay" => update.delay = Some(self.in_file(values)),
                 _ => {
                     return Err(Diagnostic::error(
                         codes::NODE_FIELD_MISSING,
                         name,
-                        "expected a weight or a bias",
+                        "expected a weight, a bias or delays",
                     )
                     .into());
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use nirc_compiler::nir;
-use nirc_compiler::passes::Change;
+use nirc_compiler::passes::{Change, Time};
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,15 @@ pub struct Reading {
     pub graded: BTreeSet<String>,
     /// Populations that stay even where nothing comes of them, because they are recorded.
     pub keep: BTreeSet<String>,
+    /// How the network goes on in time.
+    #[serde(default, skip_serializing_if = "is_in_ticks")]
+    pub time: Time,
+}
+
+/// What was written before there was another time stays as it was.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that is called")]
+fn is_in_ticks(time: &Time) -> bool {
+    *time == Time::Ticks
 }
 
 impl Reading {
@@ -39,6 +48,7 @@ impl Reading {
             changes: Vec::new(),
             graded: BTreeSet::new(),
             keep: BTreeSet::new(),
+            time: Time::Ticks,
         }
     }
 

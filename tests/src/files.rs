@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use nirc_compiler::nir::{File, ImportOptions, import, read_bytes, summary, to_bytes};
-use nirc_compiler::passes::prepare;
+use nirc_compiler::passes::{Time, prepare};
 use nirc_ir::network::Convention;
 
 /// Reads bytes; of what was read, what is written is read, and written the same again.
@@ -35,8 +35,15 @@ pub fn is_imported(file: &File, preset: &str) -> bool {
         name: "garbled".to_owned(),
         graded: BTreeSet::new(),
     };
-    let outcome = import(file, &options)
-        .and_then(|(mut network, _)| prepare(&mut network, &[], &BTreeSet::new(), &mut |_, _| {}));
+    let outcome = import(file, &options).and_then(|(mut network, _)| {
+        prepare(
+            &mut network,
+            &[],
+            &BTreeSet::new(),
+            Time::Ticks,
+            &mut |_, _| {},
+        )
+    });
     if let Err(problems) = &outcome {
         assert!(problems.has_errors(), "refused without an error");
     }

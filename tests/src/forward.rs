@@ -209,6 +209,7 @@ impl Writer {
                     from,
                     to,
                     delay,
+                    delays: None,
                     connection: self.connection(program.processes[from].lanes, process.lanes),
                     bound: None,
                 });

@@ -117,6 +117,7 @@ impl Golden {
             post: Pop::new(pre + 1),
             bias: None,
             delay: 1,
+            delays: None,
             trainable: true,
             link: Link::Dense(w.t().iter().copied().collect()),
         };

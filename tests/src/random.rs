@@ -75,6 +75,7 @@ impl Writer {
                     from: Proc::new(*from),
                     to: Proc::new(*to),
                     delay: u32::from(*to < 3),
+                    delays: None,
                     connection: Connection::All,
                     bound: Some(if self.rng.below(8) == 0 { 20 } else { 10_000 }),
                 })

@@ -159,6 +159,7 @@ fn projection(
         post: Pop::new(post),
         bias: (n.below(3) == 0).then_some(bias),
         delay: 1,
+        delays: None,
         trainable: n.below(5) > 0,
         link: Link::Dense(weights),
     }
@@ -239,6 +240,7 @@ fn optimiser(n: &mut Numbers) -> Optimiser {
             (3, _) => Schedule::Exponential { factor: 0.9 },
             _ => Schedule::Constant,
         },
+        delay_rate: 1.0,
         clip: n.choose(&[None, Some(Clip::Value(1e-5)), Some(Clip::Norm(1e-4))]),
     }
 }

@@ -48,6 +48,7 @@ fn program(optimiser: Optimiser) -> Program {
             post: Pop::new(1),
             bias: Some(vec![0.0; 13]),
             delay: 1,
+            delays: None,
             trainable: true,
             link: Link::Dense(vec![0.0; 65]),
         }]),

@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::{
-    Chan, Channel, Output, Proc, Process, Program, Role, SpikeTape, Tensor, TensorDecl,
+    ArrayKind, Chan, Channel, Delays, Output, Proc, Process, Program, Role, SpikeTape, Tensor,
+    TensorDecl,
 };
 use nirc_ir::network::{
     BiasPlace, Convention, Gain, Link, Network, Parameter, Pop, PopulationKind, Proj, Projection,
@@ -148,6 +149,12 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
                 message,
             ));
         }
+    }
+    let delayed = network.projections.values().filter(|p| p.delays.is_some());
+    for projection in delayed.filter(|_| options.events.is_none()) {
+        let message = "its sources have delays of their own, which are no ticks";
+        let problem = Diagnostic::error(codes::LOWER_UNSUPPORTED, &projection.name, message);
+        problems.push(problem.help("use exact event times, or prepare the network for ticks"));
     }
     for (pop, population) in network.populations.iter() {
         if let PopulationKind::Neurons(neuron) = &population.kind
@@ -339,6 +346,8 @@ struct Lowering<'a> {
     conventions: PrimaryMap<Pop, Convention>,
     weights: BTreeMap<Proj, Tensor>,
     biases: BTreeMap<Proj, Tensor>,
+    /// Delays of sources.
+    delays: BTreeMap<Proj, Tensor>,
 }
 
 impl<'a> Lowering<'a> {
@@ -364,6 +373,7 @@ impl<'a> Lowering<'a> {
             },
             weights: BTreeMap::new(),
             biases: BTreeMap::new(),
+            delays: BTreeMap::new(),
         }
     }
 
@@ -404,6 +414,16 @@ impl<'a> Lowering<'a> {
             // What is not trained is folded into constants.
             if let Some(bias) = projection.bias.as_ref().filter(|_| self.options.adjoint) {
                 self.biases.insert(id, declare("bias", (1, lanes), bias));
+            }
+            if let Some(delays) = &projection.delays {
+                let tensor = self.program.tensors.push(TensorDecl {
+                    name: format!("{}.delay", delays.name),
+                    rows: 1,
+                    lanes: delays.bins.len(),
+                    values: delays.bins.clone(),
+                    trainable: delays.trainable,
+                });
+                self.delays.insert(id, tensor);
             }
         }
     }
@@ -465,6 +485,7 @@ impl<'a> Lowering<'a> {
                 from: Proc::new(projection.pre.index()),
                 to: Proc::new(projection.post.index()),
                 delay: projection.delay,
+                delays: None,
                 connection,
                 bound: self.spike_bound(projection.pre),
             });
@@ -474,14 +495,15 @@ impl<'a> Lowering<'a> {
                 from: Proc::new(output.index()),
                 to: Proc::new(self.network.populations.len()),
                 delay: 0,
+                delays: None,
                 connection: Connection::All,
                 bound: self.spike_bound(output),
             });
         }
     }
 
-    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. Only what
-    /// goes backwards has to keep them.
+    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. With exact times
+    /// there can be more, and the options may make room for them. Only what goes backwards has to keep them.
     fn spike_bound(&self, pop: Pop) -> Option<usize> {
         if !self.options.adjoint || self.network.emits_values(pop) {
             return None;
@@ -492,9 +514,11 @@ impl<'a> Lowering<'a> {
             PopulationKind::Source | PopulationKind::Graded => population.size * ticks,
             PopulationKind::Neurons(_) => {
                 let possible = population.size * (ticks - silent);
-                self.options
-                    .spike_bound
-                    .map_or(possible, |bound| bound.min(possible))
+                match self.options.spike_bound {
+                    Some(bound) if self.options.events.is_some() => bound,
+                    Some(bound) => bound.min(possible),
+                    None => possible,
+                }
             }
         })
     }
@@ -534,6 +558,7 @@ impl<'a> Lowering<'a> {
             };
             self.program.processes.push(process);
         }
+        self.delays_of_channels();
         if let Some(loss) = &self.options.loss {
             let chan = Chan::new(self.program.channels.len() - 1);
             let output = self.program.channels[chan].from;
@@ -541,6 +566,19 @@ impl<'a> Lowering<'a> {
             let mut process = loss::process(loss, self.options, self.network.dt, lanes, chan);
             process.name = free_name(&self.program, process.name);
             self.program.processes.push(process);
+        }
+    }
+
+    /// Tells channels where their consumers hold the delays of their sources.
+    fn delays_of_channels(&mut self) {
+        for (id, tensor) in &self.delays {
+            let channel = &mut self.program.channels[Chan::new(id.index())];
+            let consumer = &self.program.processes[channel.to];
+            let values = consumer.array_of(ArrayKind::Param(*tensor));
+            channel.delays = values.map(|values| Delays {
+                values,
+                gradient: consumer.array_of(ArrayKind::Gradient(*tensor)),
+            });
         }
     }
 
@@ -564,6 +602,7 @@ impl<'a> Lowering<'a> {
                 projection: p.name.clone(),
                 weight: self.weights[&id],
                 bias: self.biases.get(&id).copied(),
+                delays: p.delays.as_ref().map(|d| (self.delays[&id], d.trainable)),
                 values: self.network.emits_values(p.pre),
                 synapses: matches!(p.link, Link::Taps { .. }),
             })

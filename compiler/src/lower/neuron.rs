@@ -36,6 +36,8 @@ pub(super) struct Input {
     pub(super) weight: Tensor,
     /// A bias that is trained.
     pub(super) bias: Option<Tensor>,
+    /// Delays of its sources, and whether they are trained.
+    pub(super) delays: Option<(Tensor, bool)>,
     /// Whether values arrive, and not spikes.
     pub(super) values: bool,
     /// Whether the channel names its synapses.

@@ -10,13 +10,15 @@ use super::element;
 use super::tree::{Content, Dataset, Group, Packing};
 use super::writer::to_bytes;
 
-/// New values for a Linear or Affine node; `None` leaves a field as it is.
+/// New values for a node with weights or delays; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
     /// Weights in NIR's order, (out, in).
     pub weight: Option<Vec<f32>>,
     /// Bias, one value an output.
     pub bias: Option<Vec<f32>>,
+    /// Delays of a Delay node, in the file's unit of time.
+    pub delay: Option<Vec<f32>>,
 }
 
 /// The bytes of `file` with updated nodes, by path, and metadata added to the graph's, by key.
@@ -59,7 +61,12 @@ pub(super) fn find_node<'a>(root: &'a mut Group, path: &str) -> Option<&'a mut G
 }
 
 fn apply(node: &mut Group, path: &str, update: &Update, problems: &mut Diagnostics) {
-    for (field, values) in [("weight", &update.weight), ("bias", &update.bias)] {
+    let fields = [
+        ("weight", &update.weight),
+        ("bias", &update.bias),
+        ("delay", &update.delay),
+    ];
+    for (field, values) in fields {
         let Some(values) = values else {
             continue;
         };
@@ -95,10 +102,10 @@ fn replace(
     };
     let count = bytes.len() / element::size(datatype);
     // One value for all neurons has become a value for each.
-    let widened = field == "bias" && count == 1 && values.len() > 1;
+    let widened = field != "weight" && count == 1 && values.len() > 1;
     let (shape, packing) = if widened {
         let message = format!(
-            "`bias` was one value for all {0} neurons, and is written as {0} values",
+            "`{field}` was one value for all {0}, and is written as {0} values",
             values.len()
         );
         problems.push(Diagnostic::note(codes::GRAPH_REPAIRED, path, message));

@@ -6,11 +6,13 @@ use nirc_ir::linear::Linear;
 use nirc_ir::network::{Link, Network, Projection};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
+use super::free_name;
+
 /// How far from a whole number of ticks a delay may be, relative to itself.
 const TOLERANCE: f64 = 1e-6;
 /// Most ticks that a projection is delayed by, and most projections that delays split one into.
 const MOST_TICKS: u32 = 1 << 16;
-const MOST_PARTS: usize = 1 << 10;
+pub(super) const MOST_PARTS: usize = 1 << 10;
 
 /// Takes Delay nodes out of paths. One that delays its elements differently splits the projection: one for
 /// each delay, in which a Scale lets through the elements that have it.
@@ -31,11 +33,7 @@ pub fn delays(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
         for (ticks, part) in parts {
             let mut part = part;
             if several {
-                let mut name = format!("{} (delay {ticks})", projection.name);
-                while !names.insert(name.clone()) {
-                    name.push('\'');
-                }
-                part.name = name;
+                part.name = free_name(&mut names, format!("{} (delay {ticks})", projection.name));
                 part.trainable = false;
             }
             all.push(part);
@@ -90,7 +88,7 @@ fn split(projection: &Projection, dt: f64, problems: &mut Diagnostics) -> Vec<(u
     done
 }
 
-fn too_many(place: &str) -> Diagnostic {
+pub(super) fn too_many(place: &str) -> Diagnostic {
     Diagnostic::error(
         codes::LOWER_UNSUPPORTED,
         place,

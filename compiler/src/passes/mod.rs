@@ -2,7 +2,8 @@
 //!
 //! 1. [`conventions`]: which convention each population has, and the delays that follow.
 //! 2. [`canonicalise`]: no population without an effect ([`dead`]); no constant ([`bias`]), delay
-//!    ([`delays`]) or chain of nodes ([`fuse`]) left in a path, only synapses.
+//!    ([`delays`], in ticks, or [`source_delays`], at exact times) or chain of nodes ([`fuse`]) left in a path,
+//!    only synapses.
 //! 3. [`quantise`]: weights of fewer bits, where a convention says so.
 //!
 //! # Layout
@@ -17,6 +18,7 @@ mod dead;
 mod delays;
 mod fuse;
 mod quantise;
+mod source_delays;
 mod step;
 
 use std::collections::BTreeSet;
@@ -24,6 +26,7 @@ use std::collections::BTreeSet;
 use nirc_ir::network::Network;
 use nirc_ir::verify_network::verify_network;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
+use serde::{Deserialize, Serialize};
 
 pub use bias::bias;
 pub use conventions::{Change, conventions, delay, own_convention, own_conventions};
@@ -31,6 +34,21 @@ pub use dead::dead;
 pub use delays::delays;
 pub use fuse::fuse;
 pub use quantise::quantise;
+pub use source_delays::source_delays;
+
+/// How a network goes on in time, which says what Delay nodes become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Time {
+    /// In ticks, of which a delay is a whole number.
+    #[default]
+    Ticks,
+    /// By exact event times, from which delays are numbers like any other.
+    Exact {
+        /// Whether training changes delays of sources.
+        learn_delays: bool,
+    },
+}
 
 /// Is shown the network after each pass, with the pass's name.
 pub type Watch<'a> = &'a mut dyn FnMut(&'static str, &Network);
@@ -45,11 +63,12 @@ pub fn prepare(
     network: &mut Network,
     changes: &[Change],
     keep: &BTreeSet<String>,
+    time: Time,
     watch: Watch<'_>,
 ) -> Result<Diagnostics, Diagnostics> {
     let mut notes = conventions(network, changes)?;
     watch("conventions", network);
-    notes.0.extend(canonical(network, keep, watch)?.0);
+    notes.0.extend(canonical(network, keep, time, watch)?.0);
     notes.0.extend(quantise(network)?.0);
     verified("quantise", network, watch)?;
     Ok(notes)
@@ -60,20 +79,25 @@ pub fn prepare(
 /// # Errors
 /// What stands in the way of one of them; the network is then as the pass before left it, or half changed.
 pub fn canonicalise(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
-    canonical(network, &BTreeSet::new(), &mut |_, _| {})
+    canonical(network, &BTreeSet::new(), Time::Ticks, &mut |_, _| {})
 }
 
 fn canonical(
     network: &mut Network,
     keep: &BTreeSet<String>,
+    time: Time,
     watch: Watch<'_>,
 ) -> Result<Diagnostics, Diagnostics> {
-    type Pass = fn(&mut Network) -> Result<Diagnostics, Diagnostics>;
-    let passes: [(&str, Pass); 3] = [("bias", bias), ("delays", delays), ("fuse", fuse)];
     let mut notes = dead(network, keep);
     verified("dead", network, watch)?;
-    for (name, pass) in passes {
-        notes.0.extend(pass(network)?.0);
+    for name in ["bias", "delays", "fuse"] {
+        let more = match (name, time) {
+            ("bias", _) => bias(network),
+            ("delays", Time::Ticks) => delays(network),
+            ("delays", Time::Exact { learn_delays }) => source_delays(network, learn_delays),
+            _ => fuse(network),
+        };
+        notes.0.extend(more?.0);
         verified(name, network, watch)?;
     }
     Ok(notes)
@@ -83,6 +107,14 @@ fn verified(pass: &'static str, network: &Network, watch: Watch<'_>) -> Result<(
     verify_network(network)?;
     watch(pass, network);
     Ok(())
+}
+
+/// Names with whatever makes them unlike those that are there.
+fn free_name(taken: &mut BTreeSet<String>, mut name: String) -> String {
+    while !taken.insert(name.clone()) {
+        name.push('\'');
+    }
+    name
 }
 
 /// The values as the chip has them.

@@ -107,6 +107,7 @@ mod tests {
             link: Link::Dense(weights.to_vec()),
             bias,
             delay: 1,
+            delays: None,
             trainable: false,
         };
         let neurons = PopulationKind::Neurons(Neuron::lif(0.01, 1.0));

@@ -8,7 +8,7 @@ use nirc_ir::entity::Entity;
 use nirc_ir::event::{Chan, Program};
 use nirc_ir::executor::Pass;
 use nirc_ir::interpreter::Interpreter;
-use nirc_ir::network::{Link, Network, Reset};
+use nirc_ir::network::{Link, Network, Reset, SourceDelays};
 
 use crate::net::{
     Cell, Edge, Point, Random, by_delay, by_input_time, dense, gradients, loss, network, program,
@@ -410,6 +410,52 @@ fn connections_by_axes() {
     ];
     let net = network(&[5, 12, 3], &Cell::new(20.0, 5.0), edges);
     check("axes", &net, 8);
+}
+
+/// Delays of single sources, of inputs and of hidden neurons, also around a cycle.
+#[test]
+fn delays_of_sources() {
+    let mut random = Random(23);
+    let mut late = |network: &mut Network, most: f64| {
+        for projection in network.projections.values_mut() {
+            let sources = network.populations[projection.pre].size;
+            let bins = (0..sources).map(|_| (most * random.unit()) as f32);
+            projection.delays = Some(SourceDelays {
+                name: format!("late{}", projection.name),
+                bins: bins.collect(),
+                trainable: true,
+            });
+        }
+    };
+    let cell = Cell::new(20.0, 5.0);
+    let mut net = layers(&cell, &[20], SCALES, 0);
+    late(&mut net, 12.0);
+    check("delays of sources", &net, 4);
+    let back = Edge {
+        pre: 1,
+        post: 1,
+        delay: 6,
+        weights: dense(&mut Random(29), (20, 20), (-0.05, 0.3), cell.scale()),
+        bias: None,
+        axes: None,
+    };
+    let mut net = with_edge(&layers(&cell, &[20], SCALES, 1), &cell, back);
+    late(&mut net, 20.0);
+    assert_eq!(program(&net).window, Some(6));
+    check("delays of sources around a cycle", &net, 3);
+    let mut net = layers(
+        &Cell {
+            synapse: false,
+            ..cell
+        },
+        &[20],
+        SCALES,
+        0,
+    );
+    late(&mut net, 12.0);
+    let mut errors = Errors::default();
+    examine(&mut errors, &net, 24);
+    errors.check("delays of sources without a synapse");
 }
 
 /// A delay is a number that the loss depends on, like any other.

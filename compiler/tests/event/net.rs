@@ -150,6 +150,7 @@ pub(crate) fn network(sizes: &[usize], cell: &Cell, edges: Vec<Edge>) -> Network
         },
         bias: edge.bias,
         delay: edge.delay,
+        delays: None,
         trainable: true,
     });
     Network {
@@ -307,8 +308,10 @@ pub(crate) fn signature<R: Real>(
         }
         let mut arrivals = Vec::new();
         for (_, channel) in program.incoming(id) {
+            let late = channel.delays.map(|d| machine.values(0, id, d.values));
+            let late = |lane: u32| late.as_ref().map_or(0.0, |d| d[lane as usize].to_f64());
             let spikes = spikes(machine, channel.from).into_iter();
-            arrivals.extend(spikes.map(|(_, t)| t + f64::from(channel.delay)));
+            arrivals.extend(spikes.map(|(s, t)| t + f64::from(channel.delay) + late(s)));
         }
         for (lane, time) in spikes(machine, id) {
             let before = arrivals.iter().filter(|t| **t < time - 1e-9).count();

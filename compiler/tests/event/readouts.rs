@@ -214,6 +214,7 @@ fn read_directly(cell: &Cell, dt: f64) -> Network {
         link: Link::Dense(vec![0.9, -0.4, 0.3, -0.5, 0.8, 0.2]),
         bias: None,
         delay: 1,
+        delays: None,
         trainable: true,
     };
     Network {

@@ -7,7 +7,7 @@ use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{File, Update, Verdict, export, read, read_bytes, summary, write_atomic};
 
 use crate::samples::{
-    affine, brief, cuba_lif, errors, file, input, node, output, small, small_with, tree,
+    affine, brief, cuba_lif, errors, file, input, node, output, small, small_with, tree, vector,
 };
 use crate::shared;
 
@@ -20,7 +20,37 @@ fn rewritten(file: &File) -> File {
 }
 
 fn update(weight: Option<Vec<f32>>, bias: Option<Vec<f32>>) -> BTreeMap<String, Update> {
-    BTreeMap::from([("fc".to_owned(), Update { weight, bias })])
+    let delay = None;
+    let update = Update {
+        weight,
+        bias,
+        delay,
+    };
+    BTreeMap::from([("fc".to_owned(), update)])
+}
+
+#[test]
+fn trained_delays_are_written_where_one_stood_for_all() {
+    let one = Dataset::f64(&[], &[0.002]).unwrap();
+    for (old, notes_due) in [(vector(2, 0.002), 0), (one, 1)] {
+        let before = small_with("fc", node("Delay").with("delay", old));
+        let update = Update {
+            delay: Some(vec![0.0015, 0.0]),
+            ..Update::default()
+        };
+        let updates = BTreeMap::from([("fc".to_owned(), update)]);
+        let (bytes, notes) = export(&before, &updates, &BTreeMap::new()).unwrap();
+        assert_eq!(notes.0.len(), notes_due, "{notes}");
+        let (after, _) = read_bytes(bytes).unwrap();
+        let NirNode::Delay(delay) = &after.graph().nodes["fc"] else {
+            panic!();
+        };
+        let written = [f64::from(0.0015_f32), 0.0];
+        assert_eq!(
+            delay.delay,
+            Tensor::from_f64(vec![2], written.to_vec()).unwrap()
+        );
+    }
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn python_reads_trained_weights_and_metadata() {
         "fc".to_owned(),
         Update {
             weight: Some(weight),
-            bias: None,
+            ..Update::default()
         },
     )]);
     let metadata = convention_metadata(&Convention::preset("eventprop").unwrap(), &[], 1e-3);

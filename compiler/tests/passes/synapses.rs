@@ -38,6 +38,7 @@ fn network(shape: &[usize], nodes: Vec<Node>) -> Network {
             link: Link::Path(nodes),
             bias: None,
             delay: 1,
+            delays: None,
             trainable: false,
         }]),
         outputs: vec![Port {

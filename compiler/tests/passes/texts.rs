@@ -19,6 +19,7 @@ fn run(pass: &str, network: &mut Network) -> Result<Diagnostics, Diagnostics> {
         "quantise" => passes::quantise(network),
         "bias" => passes::bias(network),
         "delays" => passes::delays(network),
+        "source_delays" => passes::source_delays(network, true),
         "fuse" => passes::fuse(network),
         "dead" => Ok(passes::dead(network, &BTreeSet::from(["kept".to_owned()]))),
         "canonicalise" => passes::canonicalise(network),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::diagnostic::Diagnostic;
 use crate::entity::PrimaryMap;
-use crate::event::{Chan, HandlerKind, Output, Proc, Program, Role};
+use crate::event::{ArrayKind, Chan, HandlerKind, Output, Proc, Program, Role};
 use crate::executor::{LaneSpike, Outcome, Pass, Sample};
 use crate::math::real::Real;
 
@@ -161,7 +161,11 @@ impl<R: Real> SampleRun<'_, R> {
             let own = &self.replica.own[channel.from];
             let emitted = &self.replica.exact.times[channel.from];
             for (entry, (of, time)) in emitted.iter().enumerate() {
+                let late = self.late(chan, own.spikes[entry].lane);
                 let (mut of, mut time) = (*of, *time + whole(channel.delay));
+                if let Some(late) = late {
+                    time = time + late;
+                }
                 while time >= whole(window) && of < k {
                     time = time - whole(window);
                     of += 1;
@@ -178,6 +182,17 @@ impl<R: Real> SampleRun<'_, R> {
         }
         sort(&mut arrivals);
         arrivals
+    }
+
+    /// What the spikes of a source are late beside the channel's delay.
+    fn late(&self, chan: Chan, source: u32) -> Option<R> {
+        let channel = &self.program.channels[chan];
+        let array = channel.delays?.values;
+        let ArrayKind::Param(tensor) = self.program.processes[channel.to].arrays[array].kind else {
+            return None;
+        };
+        let delay = self.tensors[tensor][source as usize];
+        Some(if delay > zero() { delay } else { zero() })
     }
 
     /// Takes a process through a window.
@@ -393,6 +408,11 @@ impl<R: Real> SampleRun<'_, R> {
         if let Some(error) = sent {
             self.replica.own[producer].errors[entry].push((chan, error));
             self.replica.exact.sent[chan].push((entry, error));
+            let delays = self.program.channels[chan].delays;
+            if let Some(gradient) = delays.and_then(|delays| delays.gradient) {
+                let gradient = &mut self.replica.arrays[proc][gradient][source as usize];
+                *gradient = *gradient + error;
+            }
         }
         self.run(proc, HandlerKind::Gradient(chan), event);
     }

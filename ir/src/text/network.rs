@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
 use crate::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
-    PopulationKind, Port, Proj, Projection, Synapse,
+    PopulationKind, Port, Proj, Projection, SourceDelays, Synapse,
 };
 
 /// Prints a network.
@@ -81,6 +81,10 @@ fn print_convention(
     let _ = writeln!(out, "{indent}}}");
 }
 
+fn state(trainable: bool) -> &'static str {
+    if trainable { "trainable" } else { "constant" }
+}
+
 fn print_projection(out: &mut String, network: &Network, id: Proj, projection: &Projection) {
     let (pre, post) = (projection.pre, projection.post);
     let _ = writeln!(
@@ -88,11 +92,7 @@ fn print_projection(out: &mut String, network: &Network, id: Proj, projection: &
         "  {id} {} : {pre} -> {post} delay = {} {}",
         name(&projection.name),
         projection.delay,
-        if projection.trainable {
-            "trainable"
-        } else {
-            "constant"
-        }
+        state(projection.trainable)
     );
     match &projection.link {
         Link::Path(nodes) => nodes.iter().for_each(|node| linear::print(out, node)),
@@ -105,6 +105,16 @@ fn print_projection(out: &mut String, network: &Network, id: Proj, projection: &
             let _ = writeln!(out, "    taps [{}] = {}", weights.len(), values(weights));
             connection::print(out, "      ", &Connection::Taps(axes.clone()));
         }
+    }
+    if let Some(delays) = &projection.delays {
+        let _ = writeln!(
+            out,
+            "    delays {} {} [{}] = {}",
+            name(&delays.name),
+            state(delays.trainable),
+            delays.bins.len(),
+            values(&delays.bins)
+        );
     }
     if let Some(bias) = &projection.bias {
         let _ = writeln!(out, "    bias [{}] = {}", bias.len(), values(bias));
@@ -347,13 +357,37 @@ fn projection(lines: &mut Lines, externals: &Externals, network: &Network) -> Op
         .map_or("", |p| p.name.as_str())
         .to_owned();
     let link = link(lines, &name, externals);
+    let delays = (lines.peek() == Some("delays"))
+        .then(|| lines.read(|line| delays(line, externals)))
+        .flatten();
     let bias = (lines.peek() == Some("bias"))
         .then(|| lines.read(|line| tensor(line, "bias", &name, externals)))
         .flatten();
     Some(Projection {
         link: link?,
+        delays,
         bias,
         ..projection?
+    })
+}
+
+fn trainable(line: &mut Line) -> Parsed<bool> {
+    match line.word()?.as_str() {
+        "trainable" => Ok(true),
+        "constant" => Ok(false),
+        other => Err(format!("expected trainable or constant, found `{other}`")),
+    }
+}
+
+fn delays(line: &mut Line, externals: &Externals) -> Parsed<SourceDelays> {
+    line.expect("delays")?;
+    let name = line.name()?;
+    let trainable = trainable(line)?;
+    let bins = shaped(line, &format!("{name}.delay"), externals)?;
+    Ok(SourceDelays {
+        name,
+        bins,
+        trainable,
     })
 }
 
@@ -374,11 +408,7 @@ fn head(line: &mut Line, next: usize, network: &Network) -> Parsed<Projection> {
         }
     }
     let delay = line.field("delay")?;
-    let trainable = match line.word()?.as_str() {
-        "trainable" => true,
-        "constant" => false,
-        other => return Err(format!("expected trainable or constant, found `{other}`")),
-    };
+    let trainable = trainable(line)?;
     Ok(Projection {
         name,
         pre,
@@ -386,6 +416,7 @@ fn head(line: &mut Line, next: usize, network: &Network) -> Parsed<Projection> {
         link: Link::Path(Vec::new()),
         bias: None,
         delay,
+        delays: None,
         trainable,
     })
 }

@@ -9,8 +9,8 @@ use crate::diagnostic::Diagnostics;
 use crate::entity::{Entity, PrimaryMap};
 use crate::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Channel, Cmp, Coef, Coefficient,
-    CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc,
-    Process, Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
+    CoefficientValue, Curve, Delays, Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output,
+    Proc, Process, Program, Role, Row, SpikeTape, Stmt, Tensor, TensorDecl, Unary, Value,
 };
 
 /// Prints a program.
@@ -44,14 +44,16 @@ pub fn print_program(program: &Program) -> String {
     for (id, channel) in program.channels.iter() {
         let _ = writeln!(
             out,
-            "  {id} : {} -> {} delay {}{} {}; {} -> {}",
+            "  {id} : {} -> {} delay {}{}{} {}; {} -> {}{}",
             channel.from,
             channel.to,
             channel.delay,
+            delays(channel.delays),
             bound(channel.bound),
             kind_of(&channel.connection),
             name(&program.processes[channel.from].name),
-            name(&program.processes[channel.to].name)
+            name(&program.processes[channel.to].name),
+            delays_name(program, channel)
         );
         connection::print(&mut out, "    ", &channel.connection);
     }
@@ -65,6 +67,23 @@ pub fn print_program(program: &Program) -> String {
 
 fn window(window: Option<u32>) -> String {
     window.map_or_else(String::new, |bins| format!(" window = {bins}"))
+}
+
+fn delays(delays: Option<Delays>) -> String {
+    let Some(Delays { values, gradient }) = delays else {
+        return String::new();
+    };
+    let gradient = gradient.map_or_else(String::new, |array| format!(" gradient {array}"));
+    format!(" delays {values}{gradient}")
+}
+
+/// What the consumer calls the delays, which the channel knows by number.
+fn delays_name(program: &Program, channel: &Channel) -> String {
+    let arrays = &program.processes[channel.to].arrays;
+    let decl = channel.delays.and_then(|delays| arrays.get(delays.values));
+    decl.map_or_else(String::new, |decl| {
+        format!(", late by {}", name(&decl.name))
+    })
 }
 
 fn bound(bound: Option<usize>) -> String {
@@ -383,6 +402,7 @@ impl Parser<'_> {
             let to = line.entity("proc")?;
             line.expect("delay")?;
             let delay = line.number()?;
+            let delays = optional_delays(line)?;
             let bound = optional_bound(line)?;
             let connection = if line.accept("taps") {
                 Connection::Taps(Vec::new())
@@ -393,6 +413,7 @@ impl Parser<'_> {
                 from,
                 to,
                 delay,
+                delays,
                 connection,
                 bound,
             })
@@ -588,6 +609,19 @@ fn tape(line: &mut Line) -> Parsed<SpikeTape> {
         fields,
         bound: optional_bound(line)?,
     })
+}
+
+fn optional_delays(line: &mut Line) -> Parsed<Option<Delays>> {
+    if !line.accept("delays") {
+        return Ok(None);
+    }
+    let values = line.entity("arr")?;
+    let gradient = if line.accept("gradient") {
+        Some(line.entity("arr")?)
+    } else {
+        None
+    };
+    Ok(Some(Delays { values, gradient }))
 }
 
 fn optional_bound(line: &mut Line) -> Parsed<Option<usize>> {

@@ -42,6 +42,12 @@ pub(super) fn conflicts(process: &Process, body: &Body) -> Vec<String> {
     problems
 }
 
+/// Whether a body names this array.
+pub(super) fn names(body: &Body, array: Array) -> bool {
+    let mut stmts = body.stmts.iter().flat_map(accesses);
+    stmts.any(|(named, _)| named == array)
+}
+
 fn clash(one: Access, other: Access) -> bool {
     one != other || one == Access::Fold
 }

@@ -61,7 +61,7 @@ impl Verifier<'_> {
             match kind {
                 ArrayKind::Param(t) | ArrayKind::Gradient(t) => {
                     alone.push(kind);
-                    if !named_by_synapses(process, id) {
+                    if !named_by_synapses(process, id) && !self.delays_sources(process, id) {
                         self.tensor_fits(place, process, t);
                     }
                 }
@@ -77,6 +77,17 @@ impl Verifier<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// Whether it holds delays of a channel's sources; channels are checked for what fits.
+    fn delays_sources(&self, process: &Process, array: Array) -> bool {
+        let mut channels = self.program.channels.values();
+        channels.any(|channel| {
+            let to = self.program.processes.get(channel.to);
+            let into = to.is_some_and(|to| std::ptr::eq(to, process));
+            let delays = channel.delays.filter(|_| into);
+            delays.is_some_and(|d| d.values == array || d.gradient == Some(array))
+        })
     }
 
     /// Only neurons have spikes of their own to record.

@@ -1,8 +1,8 @@
 //! Channels: who may send what to whom, over which synapses, and when it is taken.
 
-use super::Verifier;
+use super::{Verifier, access};
 use crate::connection::Connection;
-use crate::event::{ArrayKind, Channel, Output, Process, Role};
+use crate::event::{ArrayKind, Chan, Channel, Delays, Output, Process, Role, Tensor};
 
 impl Verifier<'_> {
     pub(super) fn channels(&mut self) {
@@ -18,6 +18,7 @@ impl Verifier<'_> {
             self.ends(&place, channel, from, to);
             self.synapses(&place, channel, from, to);
             self.delay(&place, channel, (from, to));
+            self.delays((id, &place), channel, from, to);
             let keeps = backwards && from.output == Output::Spikes;
             if channel.bound.is_some() != keeps {
                 self.bound(&place, keeps);
@@ -71,6 +72,61 @@ impl Verifier<'_> {
             let message = format!("a delay of {} into the loss", channel.delay);
             self.problem(place, message);
         }
+    }
+
+    /// Delays of sources: arrays of the consumer with an element each, of a tensor that nothing else reads.
+    fn delays(
+        &mut self,
+        (id, place): (Chan, &str),
+        channel: &Channel,
+        from: &Process,
+        to: &Process,
+    ) {
+        let Some(delays) = channel.delays else { return };
+        if let Err(message) = self.delays_fit(delays, from, to) {
+            self.problem(place, message);
+        }
+        if delays.gradient.is_some() && !self.program.carries_errors(id) {
+            self.problem(
+                place,
+                "its delays have a gradient, and no message brings errors",
+            );
+        }
+    }
+
+    fn delays_fit(&self, delays: Delays, from: &Process, to: &Process) -> Result<(), String> {
+        if self.program.window.is_none() {
+            return Err("its sources have delays, without exact event times".to_owned());
+        }
+        if to.role != Role::Neurons || from.output != Output::Spikes {
+            return Err("only spikes that neurons take have delays by source".to_owned());
+        }
+        let kind = |array| to.arrays.get(array).map(|decl| decl.kind);
+        let a_delay_a_source = |tensor: &Tensor| {
+            let tensor = self.program.tensors.get(*tensor);
+            tensor.is_some_and(|t| t.rows == 1 && t.lanes == from.lanes)
+        };
+        let tensor = match kind(delays.values) {
+            Some(ArrayKind::Param(tensor)) => Some(tensor).filter(a_delay_a_source),
+            _ => None,
+        };
+        let Some(tensor) = tensor else {
+            let (array, sources) = (delays.values, from.lanes);
+            return Err(format!(
+                "{array} is no tensor of one row and {sources} delays"
+            ));
+        };
+        if let Some(array) = delays.gradient
+            && kind(array) != Some(ArrayKind::Gradient(tensor))
+        {
+            return Err(format!("{array} is not the gradient of the delays"));
+        }
+        let arrays = [Some(delays.values), delays.gradient];
+        let mut bodies = to.handlers.iter().map(|handler| &handler.body);
+        if bodies.any(|body| arrays.iter().flatten().any(|a| access::names(body, *a))) {
+            return Err("handlers name the delays of its sources".to_owned());
+        }
+        Ok(())
     }
 
     fn synapses(&mut self, place: &str, channel: &Channel, from: &Process, to: &Process) {

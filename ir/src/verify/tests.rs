@@ -590,7 +590,7 @@ fn windows_lie_within_a_sample() {
     }
     let later = [
         ("first_tick = 0", "first_tick = 1"),
-        ("delay 0 bound 20", "delay 1 bound 20"),
+        ("delay 0 delays", "delay 1 delays"),
     ];
     refused_of(EXACT, &later, "a first tick of 1");
 }
@@ -603,6 +603,54 @@ fn within_a_window_spikes_lead_to_later_processes() {
         "within a window of 4 it leads to a later process",
     );
     assert_eq!(problems_of(EXACT, &[("delay 5", "delay 4")]), "none");
+}
+
+#[test]
+fn delays_of_sources_are_a_tensor_that_only_the_channel_reads() {
+    let fits = "is no tensor of one row and 2 delays";
+    let longer = (
+        "late : f32[1, 2] trainable = [0.5, 1.5]",
+        "late : f32[1, 3] trainable = [0.5, 1.5, 2.5]",
+    );
+    refused_of(EXACT, &[longer], fits);
+    let none = ("array late : param tensor2", "array late : state 0.0");
+    refused_of(EXACT, &[none], fits);
+    refused_of(
+        EXACT,
+        &[(
+            "array late.gradient : gradient tensor2",
+            "array other : state 0.0",
+        )],
+        "is not the gradient of the delays",
+    );
+    let silent = (
+        "on message chan0 lanes {\nv0 = time\nv1 = load w[source]\nsend sum fma v0, v1\n}\n\n",
+        "",
+    );
+    refused_of(EXACT, &[silent], "and no message brings errors");
+    let spared = ("gradient arr1 ", "");
+    let constant = (
+        "array late.gradient : gradient tensor2",
+        "array other : state 0.0",
+    );
+    assert_eq!(problems_of(EXACT, &[silent, spared, constant]), "none");
+    let into_loss = ("delay 0 bound 30", "delay 0 delays arr0 bound 30");
+    refused_of(
+        EXACT,
+        &[into_loss],
+        "only spikes that neurons take have delays by source",
+    );
+    let named = ("store lambda = v3", "v4 = load late\nstore lambda = v4");
+    let problems = problems_of(EXACT, &[named]);
+    assert!(
+        problems.contains("handlers name the delays of its sources"),
+        "{problems}"
+    );
+    let ticks = ("delay 1 bound 20", "delay 1 delays arr0 bound 20");
+    refused(
+        &[ticks],
+        "its sources have delays, without exact event times",
+    );
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub struct Optimiser {
     pub warm_up: Option<WarmUp>,
     /// How gradients are clipped.
     pub clip: Option<Clip>,
+    /// Factor on the learning rate of delays; `None` where they are not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_rate: Option<f64>,
 }
 
 /// `optimiser.kind`
@@ -123,6 +126,7 @@ impl Optimiser {
             warm_up: NonZeroU32::new(count("warm-up", warm_up)?),
             schedule: self.schedule.lowered(batches, epochs, warm_up)?,
             clip: self.clip.map(Clip::lowered),
+            delay_rate: self.delay_rate.unwrap_or(1.0),
         })
     }
 
@@ -272,6 +276,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<Optimiser> {
         Some(section) => clip(&section).map(Some),
         None => (!section.has("clip")).then_some(None),
     };
+    let delay_rate = match section.has("delay_rate") {
+        true => Some(section.float("delay_rate", "a positive number", POSITIVE)?),
+        false => None,
+    };
     section.finish();
     let (schedule, warm_up) = schedule?;
     Some(Optimiser {
@@ -281,6 +289,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Optimiser> {
         schedule,
         warm_up,
         clip: clip?,
+        delay_rate,
     })
 }
 

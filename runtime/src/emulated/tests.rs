@@ -83,6 +83,7 @@ fn connected(sizes: &[usize], edges: &[(usize, usize)]) -> Network {
             post,
             bias: None,
             delay: 1,
+            delays: None,
             trainable: true,
             link: Link::Dense(weights.collect()),
         });

@@ -33,7 +33,7 @@ pub enum Source {
         /// Its file.
         file: PathBuf,
         /// How that is read.
-        reading: Reading,
+        reading: Box<Reading>,
         /// Ticks of a sample by a configuration, which the input has to have unless [`Run::ticks`] are given.
         ticks: Option<u32>,
     },
@@ -170,7 +170,7 @@ impl Setup {
                 reading,
                 ticks,
             } => {
-                let reading = reading.clone().keeping(&job.record);
+                let reading = Reading::clone(reading).keeping(&job.record);
                 Ok(Self {
                     model: Model::open(file, &reading)?,
                     reading,
@@ -264,7 +264,8 @@ impl Setup {
             self.model.notes.push(note);
         }
         let extent = (stimulus.ticks(), stimulus.samples());
-        simulation::forward(&self.model.network, extent, record, None, target)
+        let time = self.reading.time;
+        simulation::forward(&self.model.network, time, extent, record, None, target)
     }
 }
 

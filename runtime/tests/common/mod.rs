@@ -62,6 +62,7 @@ pub fn trained_by(optimiser: Optimiser, batch: usize, replicas: usize) -> Progra
         post: Pop::new(pre + 1),
         bias: None,
         delay: 1,
+        delays: None,
         trainable: true,
         link: Link::Dense(
             (0..size)

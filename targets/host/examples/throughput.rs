@@ -231,6 +231,7 @@ fn network(random: &mut Random) -> Network {
             post: Pop::new(pre + 1),
             bias: None,
             delay: 1,
+            delays: None,
             trainable: true,
             link: Link::Dense((0..count).map(weight).collect()),
         }

@@ -206,6 +206,7 @@ fn synapses() -> Program {
             from,
             to,
             delay: 1,
+            delays: None,
             connection,
             bound: None,
         });
@@ -335,6 +336,7 @@ impl Shape {
                 post: Pop::new(index + 1),
                 bias: self.bias.then(|| numbers.floats(pair[1], 0.01, 0.01)),
                 delay: 1,
+                delays: None,
                 trainable: true,
                 link: Link::Dense(numbers.floats(pair[0] * pair[1], 1.0, 2.0)),
             });

@@ -41,6 +41,11 @@ impl Builder<'_> {
     pub(super) fn adjoint(&mut self, wanted: &Wanted<'_>) {
         let state = ArrayKind::State { init: 0.0 };
         let lambda = ["lambda_p", "lambda_q"].map(|name| self.array(name.to_owned(), state));
+        for at in 0..self.inputs.len() {
+            if let Some(delays) = self.inputs[at].delays {
+                self.gradient_of(delays);
+            }
+        }
         let mut biases = Vec::new();
         for (at, trained) in wanted.biases.iter().enumerate() {
             if *trained {

@@ -39,6 +39,8 @@ pub(super) struct Arrives {
     pub(super) weight: Array,
     pub(super) domain: Domain,
     pub(super) row: Row,
+    /// Delays of the sources, where they are trained.
+    pub(super) delays: Option<Array>,
 }
 
 /// The two exponentials at some time.
@@ -94,6 +96,11 @@ impl<'a> Builder<'a> {
             } else {
                 Row::Source
             },
+            delays: input.delays.and_then(|(tensor, trained)| {
+                let name = format!("{}.delay", input.projection);
+                let delays = array(name, ArrayKind::Param(tensor));
+                trained.then_some(delays)
+            }),
         });
         let arrives = arrives.collect();
         let biases = inputs.iter().filter_map(|input| {

@@ -214,7 +214,8 @@ impl Lowering<'_> {
         let projections = || self.network.incoming(pop);
         let of_input = projections().map(|(_, p)| {
             let from = &self.network.populations[p.pre].kind;
-            let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors;
+            let late = p.delays.as_ref().is_some_and(|delays| delays.trainable);
+            let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors || late;
             (p.trainable, back)
         });
         let of_input = of_input.collect::<Vec<_>>();

@@ -35,13 +35,38 @@ pub(super) fn add(program: &mut Program, optimiser: &Optimiser) {
         .collect();
     for (tensor, name, lanes) in trained {
         let name = free_name(program, name);
-        program
-            .processes
-            .push(process(tensor, name, lanes, optimiser));
+        let process = match is_delay(program, tensor) {
+            true => process(tensor, name, lanes, &optimiser.of_delays(), Least::Zero),
+            false => process(tensor, name, lanes, optimiser, Least::None),
+        };
+        program.processes.push(process);
     }
 }
 
-fn process(tensor: Tensor, name: String, lanes: usize, optimiser: &Optimiser) -> Process {
+/// Whether a tensor holds delays of a channel's sources.
+fn is_delay(program: &Program, tensor: Tensor) -> bool {
+    let mut channels = program.channels.values();
+    channels.any(|channel| {
+        let arrays = &program.processes[channel.to].arrays;
+        let delays = channel.delays.map(|delays| arrays[delays.values].kind);
+        delays == Some(ArrayKind::Param(tensor))
+    })
+}
+
+/// What numbers are not trained below.
+#[derive(Clone, Copy, PartialEq)]
+enum Least {
+    None,
+    Zero,
+}
+
+fn process(
+    tensor: Tensor,
+    name: String,
+    lanes: usize,
+    optimiser: &Optimiser,
+    least: Least,
+) -> Process {
     let mut builder = Builder {
         process: Process {
             name,
@@ -62,6 +87,7 @@ fn process(tensor: Tensor, name: String, lanes: usize, optimiser: &Optimiser) ->
         weight,
         gradient,
         clipping,
+        least,
     };
     builder.rule(&arrays, optimiser);
     builder.process
@@ -72,6 +98,7 @@ struct Arrays {
     weight: Array,
     gradient: Array,
     clipping: Clipping,
+    least: Least,
 }
 
 /// A process in the making.

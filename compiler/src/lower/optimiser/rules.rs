@@ -12,7 +12,7 @@
 use nirc_ir::event::{Array, ArrayKind, Cmp, Coef, Domain, HandlerKind, Value};
 
 use super::pairs::{self, Pair, PairArray};
-use super::{Arrays, Builder};
+use super::{Arrays, Builder, Least};
 use crate::lower::body::BodyBuilder;
 use crate::options::{Optimiser, Rule};
 
@@ -23,6 +23,19 @@ enum Decay {
     Gradient,
     /// On the weight, by the factor in this scalar.
     Weight(Array),
+}
+
+/// The end of an update: what is no number becomes the least one, too.
+fn store(b: &mut BodyBuilder, arrays: &Arrays, next: Value) {
+    let next = match arrays.least {
+        Least::None => next,
+        Least::Zero => {
+            let zero = b.constant(0.0);
+            let above = b.cmp(Cmp::Gt, next, zero);
+            b.select(above, next, zero)
+        }
+    };
+    b.store(arrays.weight, next);
 }
 
 /// The start of an update: the weight and the gradient that the rule sees.
@@ -71,7 +84,7 @@ impl Builder {
         };
         let step = b.load(step);
         let next = b.fma(step, direction, weight);
-        b.store(arrays.weight, next);
+        store(&mut b, arrays, next);
         self.handler(HandlerKind::Update, Domain::Lanes, b);
     }
 
@@ -244,7 +257,7 @@ impl Builder {
         let numerator = b.mul(step, m);
         let change = b.div(numerator, denominator);
         let next = b.add(weight, change);
-        b.store(arrays.weight, next);
+        store(&mut b, arrays, next);
         self.handler(HandlerKind::Update, Domain::Lanes, b);
     }
 }

@@ -126,6 +126,7 @@ impl Parts<'_> {
                 } else {
                     options.convention.delay
                 },
+                delays: None,
                 trainable: self.is_trainable(path, &uses),
             })
             .collect();
@@ -144,7 +145,7 @@ impl Parts<'_> {
         uses[&step] == 1 && (once || !is_matrix)
     }
 
-    /// The one node of a path that has weights, if the others only bring values into another shape.
+    /// The one node of a path that has weights, if the others only bring values into another shape, or delay them.
     fn only_weights(&self, path: &Path) -> Option<usize> {
         let weighs = |op: &Linear| matches!(op, Linear::Matrix { .. } | Linear::Convolution { .. });
         let (weights, others): (Vec<usize>, Vec<usize>) = path
@@ -152,7 +153,8 @@ impl Parts<'_> {
             .iter()
             .map(|step| step.node)
             .partition(|node| weighs(&self.nodes[node].op));
-        let plain = |node: &usize| matches!(self.nodes[node].op, Linear::Reshape);
+        let plain =
+            |node: &usize| matches!(self.nodes[node].op, Linear::Reshape | Linear::Delay(_));
         match weights[..] {
             [node] if others.iter().all(plain) => Some(node),
             _ => None,

@@ -70,6 +70,7 @@ fn network(sizes: &[usize], convention: Convention, features: Features, rng: &mu
                 .bias
                 .then(|| (0..pair[1]).map(|_| weight() * 0.02).collect()),
             delay: 1,
+            delays: None,
             trainable: true,
             link: Link::Dense((0..pair[0] * pair[1]).map(|_| weight()).collect()),
         }

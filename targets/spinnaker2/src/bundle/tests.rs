@@ -40,6 +40,7 @@ fn program(hidden: usize, replicas: usize) -> Program {
         post: Pop::new(pre + 1),
         bias: None,
         delay: 1,
+        delays: None,
         trainable: true,
         link: Link::Dense((0..size).map(|k| (k * 7 % 11) as f32 / 5.0 - 0.5).collect()),
     };

@@ -57,6 +57,7 @@ fn chain(hidden: usize, replicas: usize, train: bool) -> Program {
             from,
             to,
             delay: u32::from(!loss),
+            delays: None,
             connection: Connection::All,
             bound,
         });

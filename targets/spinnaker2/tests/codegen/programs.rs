@@ -122,6 +122,7 @@ impl Shape {
                     post: Pop::new(index),
                     bias: self.bias.then(|| numbers.floats(size, 0.01, 0.01)),
                     delay: 1,
+                    delays: None,
                     trainable: true,
                     link: Link::Dense(numbers.floats(before * size, scale, 1.5 * scale)),
                 });

@@ -178,6 +178,7 @@ fn program(axes: Vec<Axis>, kind: Kind, numbers: &mut Numbers) -> Program {
         from: Proc::new(0),
         to: Proc::new(1),
         delay: 1,
+        delays: None,
         connection,
         bound: kind.goes_back().then_some(sources),
     };

@@ -110,7 +110,8 @@ impl Loss {
     }
 }
 
-/// What is read of a voltage over a sample.
+/// What is read of a voltage over a sample. With exact event times, sums over ticks are integrals in bins, and the last
+/// voltage is that at the sample's end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Score {
     /// Its maximum.

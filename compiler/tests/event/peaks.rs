@@ -133,7 +133,7 @@ fn silent_neurons_are_pushed_by_their_highest_voltage() {
             ],
         );
         let mut errors = Errors::default();
-        examine_of(&mut errors, &objective, &program, 6);
+        examine_of(&mut errors, &objective, &program, 4);
         errors.check(&name);
     }
 }

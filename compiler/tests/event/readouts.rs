@@ -54,7 +54,7 @@ fn read_outs() -> Vec<Cell> {
 /// more than one output.
 fn network(read: &Cell, leak: f64, score: Score) -> Network {
     let spiking = Cell::new(20.0, 5.0);
-    let mut network = layers(&spiking, &[12], SCALES, 0);
+    let mut network = layers(&spiking, &[8], SCALES, 0);
     let mut random = Random(31);
     let last = network.populations.values_mut().last().expect("an output");
     let mut neuron = Cell {
@@ -71,7 +71,7 @@ fn network(read: &Cell, leak: f64, score: Score) -> Network {
         .expect("a projection");
     let longer = if score == Score::Sum { 0.03 } else { 1.0 };
     let scale = read.scale() * longer;
-    let weights = dense(&mut random, (12, 3), (0.2, 1.0), scale);
+    let weights = dense(&mut random, (8, 3), (0.2, 1.0), scale);
     into.link = Link::Dense(weights);
     network
 }
@@ -103,7 +103,7 @@ fn in_windows(network: &Network) -> Network {
         pre: 1,
         post: 1,
         delay: 7,
-        weights: dense(&mut random, (12, 12), (0.0, 0.2), 1.0),
+        weights: dense(&mut random, (8, 8), (0.0, 0.2), 1.0),
         bias: None,
         axes: None,
     };
@@ -147,7 +147,7 @@ fn gradients_of(score: Score) {
         let mut errors = Errors::default();
         for network in networks {
             let program = reading(&network, score, true);
-            examine_of(&mut errors, &loss, &program, 2);
+            examine_of(&mut errors, &loss, &program, 1);
         }
         errors.check(&format!(
             "{score:?} {:?}/{} {}",

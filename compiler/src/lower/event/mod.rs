@@ -1,7 +1,10 @@
 //! Neurons whose spikes have exact times, between which nothing is computed.
 //!
-//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward`, `adjoint` and `peak` write the handlers
+//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward` and `adjoint` write the handlers
 //! from it, the same for every neuron. What is not a sum of two such exponentials is refused by name.
+//!
+//! `peak` follows the largest voltage, for what pushes silent neurons and for losses; `read` is for neurons that do not
+//! spike.
 //!
 //! Of a convention, what says how a tick is computed has no meaning here; how far a spike moves the current, whether
 //! resistance and leak count, and what a reset does, mean the same as with ticks.

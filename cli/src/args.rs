@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Compute the gradients of a batch, sample by sample
     Gradient(Gradient),
+    /// Compare gradients with differences of the loss, in f64
+    Gradcheck(Gradcheck),
     /// List the chips, each value with its source and how far it can be trusted
     Targets,
 }
@@ -450,6 +452,39 @@ pub(crate) struct Gradient {
     /// The archive to write
     #[arg(short, long, value_name = "OUT.npz")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Gradcheck {
+    /// The network
+    #[arg(value_name = "FILE.nir")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Draw weights as training begins with them ([init]), instead of the file's
+    #[arg(long)]
+    pub(crate) init: bool,
+    /// Samples of the training set
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) samples: usize,
+    /// Most entries of a tensor that are compared in a sample, drawn at random
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) entries: usize,
+    /// Seed of what is drawn
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u32,
+    /// Samples of the comparison between ticks and exact times; 0 for none
+    #[arg(long, default_value_t = 22, value_name = "N")]
+    pub(crate) bias_samples: usize,
+    /// Tolerated median error, over the largest entry of a gradient; of exact times
+    #[arg(long, default_value_t = 1e-8, value_name = "ERROR")]
+    pub(crate) median: f64,
+    /// Tolerated error of 99 % of the entries; of exact times
+    #[arg(long, default_value_t = 1e-6, value_name = "ERROR")]
+    pub(crate) most: f64,
+    /// A new folder for gradcheck.html and gradcheck.json
+    #[arg(short, long, value_name = "OUT/")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -18,6 +18,7 @@ mod conventions;
 mod convert;
 mod data;
 mod diff;
+mod gradcheck;
 mod gradient;
 mod inspect;
 mod run;
@@ -59,6 +60,7 @@ fn execute(arguments: &Arguments) -> Result<(), Diagnostics> {
         Command::Train(train) => train::train(train, json),
         Command::Run(run) => run::run(run, json),
         Command::Gradient(gradient) => gradient::gradient(gradient, json),
+        Command::Gradcheck(gradcheck) => gradcheck::gradcheck(gradcheck, json),
         Command::Targets => targets::targets(json),
     }
 }

@@ -11,7 +11,8 @@ pub struct Options {
     pub batch: usize,
     /// Replicas that take the samples of a batch in turn.
     pub replicas: usize,
-    /// Most own spikes of a population in one sample; `None` = as many as there can be.
+    /// Most own spikes of a population in one sample; `None` = one a neuron and bin, which is as many as there can
+    /// be in ticks.
     pub spike_bound: Option<usize>,
     /// Loss, for programs that train or measure; `None` for plain inference.
     pub loss: Option<Loss>,

@@ -6,5 +6,9 @@ mod forward;
 mod gradient;
 #[path = "event/net.rs"]
 mod net;
+#[path = "event/peaks.rs"]
+mod peaks;
 #[path = "event/programs.rs"]
 mod programs;
+#[path = "event/readouts.rs"]
+mod readouts;

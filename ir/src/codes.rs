@@ -152,6 +152,9 @@ codes! {
     /// Something has diverged: a loss, a weight or a recorded value is no longer a number.
     DIVERGED = "N0704",
         "lower `optimiser.learning_rate`";
+    /// Derivatives are farther from differences than is tolerated.
+    GRADIENT = "N0705",
+        "check more samples, or report it: derivatives at exact times are exact";
     /// A text of an IR does not parse.
     TEXT_SYNTAX = "N0801",
         "compare with the book's chapters on the two languages";

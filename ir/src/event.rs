@@ -91,10 +91,17 @@
 //! is moved into the interval; a NaN is its beginning. The spikes of an interval are recorded and emitted
 //! ascending by (time, lane), those of one lane in the order in which they came about.
 //!
-//! The loss process knows no windows. It takes all arrivals of a sample at their times from its beginning: `k W`
-//! and the time, one addition.
+//! A process with a state as its [`Output`] does not spike. It emits the state once, as it stands when the
+//! last window has ended, to the loss alone. (`Cross` may store without a spike: a body that never spikes can
+//! follow a voltage from interval to interval.)
 //!
-//! **Adjoint.** The loss sends its messages first, from the last of its arrivals to the first. Then, windows
+//! The loss process knows no windows. It takes all arrivals of a sample at their times from its beginning: `k W`
+//! and the time, one addition. Then it takes values, per channel ascending: `Event` runs for every source,
+//! ascending, with [`Op::Payload`] = its value and [`Op::Time`] = `T`.
+//!
+//! **Adjoint.** The loss sends its messages first: of values per channel ascending, for every source ascending,
+//! [`Op::Time`] = `T`; then of spikes, from the last of its arrivals to the first. In front of its last window,
+//! a neuron process runs [`HandlerKind::Turn`], then [`HandlerKind::Value`] where errors came for its values. Windows
 //! descending, in each consumers before producers, a process runs through its own spikes and arrivals in
 //! exactly the reversed order of the forward pass: [`HandlerKind::Spike`] for an own spike, with the sum
 //! of its errors as payload; [`HandlerKind::Message`], then [`HandlerKind::Gradient`] for an arrival;
@@ -208,7 +215,7 @@ pub struct Delays {
 pub enum Output {
     /// Spikes: of a source those of the sample, of neurons those that [`Stmt::Spike`] says.
     Spikes,
-    /// The values of a state, one a lane and bin (neurons).
+    /// The values of a state, one a lane and bin, of exact event times one a lane and sample (neurons).
     State(Array),
     /// The values of the sample, one a lane and bin (sources).
     Given,
@@ -350,13 +357,13 @@ pub enum HandlerKind {
     Event(Chan),
     /// Forward, once a bin.
     Tick,
-    /// Between forward and adjoint.
+    /// Between forward and adjoint; of neurons, with exact times, at the beginning of the way back.
     Turn,
     /// Adjoint, for a received spike or value: computes the error sent to its producer.
     Message(Chan),
     /// Adjoint, once a bin.
     AdjointTick,
-    /// Adjoint, for the values that the process emitted in a bin: takes their errors.
+    /// Adjoint, for the values that the process emitted in a bin or sample: takes their errors.
     Value,
     /// Adjoint, for an own spike.
     Spike,

@@ -193,6 +193,16 @@ impl<R: Real> Interpreter<R> {
         }
     }
 
+    /// Own spikes of a process in the last run of a replica, in the order of its tape.
+    pub fn own_spikes(&self, replica: usize, proc: Proc) -> &[LaneSpike] {
+        &self.replicas[replica].own[proc].spikes
+    }
+
+    /// What is recorded of each of them.
+    pub fn own_fields(&self, replica: usize, proc: Proc) -> &[Vec<R>] {
+        &self.replicas[replica].own[proc].fields
+    }
+
     /// Reads an array, as [`Executor::read`] does.
     pub fn values(&self, replica: usize, proc: Proc, array: Array) -> Vec<R> {
         let process = &self.program.processes[proc];
@@ -745,7 +755,7 @@ fn overflow(process: &Process, what: &str, bound: usize) -> Diagnostic {
         &process.name,
         format!("the tape of {what} is full: more than {bound} in one sample"),
     )
-    .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
+    .help("raise `mapping.spike_bound`; left out, there is room for a spike a neuron and bin")
 }
 
 impl<R: Real> OwnTape<R> {

@@ -12,7 +12,8 @@
 //!   the delay is 0; the first tick is no later than what arrives. Errors go back to neurons only, which take them: of spikes
 //!   on their tape, of values in a `value` handler.
 //! * **Connections** have a place for each source, and no synapse names a lane or weight that does not exist.
-//! * **Outputs**: sources emit spikes or given values, neurons spikes or one of their states.
+//! * **Outputs**: sources emit spikes or given values, neurons spikes or one of their states; what emits values
+//!   has no spikes.
 //! * **Backwards**: in a program with adjoint handlers every tape has a bound, of own spikes and of those that
 //!   a channel brings. In others none has one.
 //! * **Coefficients** are finite and have one value or one a lane.
@@ -39,10 +40,12 @@
 //! * **Messages** and **measures** send exactly once, and nothing else does. **Spikes** stand once in a `tick` or
 //!   `cross`, and record as many numbers as the
 //!   tape has fields.
-//! * **Exact event times**: in a program with a window, of 1 to T bins, only spikes travel; a channel that leads
+//! * **Exact event times**: in a program with a window, of 1 to T bins, only spikes travel, and values of
+//!   neurons to the loss; a channel that leads
 //!   to no later process has a delay of a window at least; `cross`, `window` and `adjoint_window` stand for all
 //!   that runs once a bin, in these programs alone; there are no tables by bin, and no first tick but 0. Spikes
 //!   have times, events `time`, a `cross` `since` and `until`, and only it `skip`. Errors go to sources, too.
+//!   Neurons may have one `turn`, over lanes; elsewhere it is the loss's.
 //! * **Delays of sources** are a tensor of one row with an element a source, of spikes that neurons take at
 //!   exact times; no body names it. Where it has a gradient, messages bring errors.
 
@@ -162,7 +165,8 @@ impl Verifier<'_> {
         let mut kinds = BTreeSet::new();
         for handler in &process.handlers {
             let kind = format!("{:?}", handler.kind);
-            if handler.kind != HandlerKind::Turn && !kinds.insert(kind.clone()) {
+            let many = handler.kind == HandlerKind::Turn && process.role == Role::Loss;
+            if !many && !kinds.insert(kind.clone()) {
                 self.problem(&place, format!("two handlers for {kind}"));
             }
             let place = format!("{place}: {kind}");
@@ -171,7 +175,7 @@ impl Verifier<'_> {
                 let time = if exact { "exact event times" } else { "ticks" };
                 self.problem(&place, format!("a program of {time} has no such handler"));
             }
-            if !role_has(process.role, handler.kind) {
+            if !role_has(process.role, handler.kind, exact) {
                 let message = format!("a process of role {:?} has no such handler", process.role);
                 self.problem(&place, message);
             }
@@ -225,10 +229,11 @@ impl Verifier<'_> {
     }
 }
 
-fn role_has(role: Role, kind: HandlerKind) -> bool {
+fn role_has(role: Role, kind: HandlerKind, exact: bool) -> bool {
     use HandlerKind as K;
     match role {
         Role::Source => false,
+        Role::Neurons if kind == K::Turn => exact,
         Role::Neurons => matches!(
             kind,
             K::Event(_)
@@ -252,7 +257,7 @@ fn role_has(role: Role, kind: HandlerKind) -> bool {
 fn time_has(exact: bool, kind: HandlerKind) -> bool {
     use HandlerKind as K;
     match kind {
-        K::Tick | K::AdjointTick | K::Value | K::GradientTick => !exact,
+        K::Tick | K::AdjointTick | K::GradientTick => !exact,
         K::Cross | K::Window | K::AdjointWindow => exact,
         _ => true,
     }

@@ -42,6 +42,7 @@ pub mod device;
 pub mod directory;
 pub mod emulated;
 pub mod file;
+pub mod gradcheck;
 pub mod jobs;
 pub mod model;
 pub mod program;

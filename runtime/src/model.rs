@@ -140,10 +140,19 @@ impl Model {
             .into());
         };
         let mut model = Self::open(path, &config.reading())?;
-        if let Some(training) = &config.training {
-            initialise(&mut model.network, &config.init, training.seed)?;
-        }
+        model.initialise(config)?;
         Ok(model)
+    }
+
+    /// Draws the weights that `[init]` has rules for, with the seed of training.
+    ///
+    /// # Errors
+    /// When it names a node that the model does not have.
+    pub fn initialise(&mut self, config: &Config) -> Result<(), Diagnostics> {
+        match &config.training {
+            Some(training) => initialise(&mut self.network, &config.init, training.seed),
+            None => Ok(()),
+        }
     }
 
     /// Number of input channels.

@@ -55,6 +55,19 @@ pub fn compile(
     Ok(program)
 }
 
+/// The options of gradients, one sample at a time.
+///
+/// # Errors
+/// When the configuration lacks a loss.
+pub fn gradients(config: &Config) -> Result<Options, Diagnostics> {
+    let job = Job::Gradient {
+        batch: 1,
+        given: false,
+        record: Vec::new(),
+    };
+    options(config, job)
+}
+
 fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
     let mut options = Options {
         ticks: config.time.ticks,
@@ -66,7 +79,7 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         regularise: Vec::new(),
         optimiser: None,
         record: Vec::new(),
-        events: None,
+        events: config.time.model.lowered(),
     };
     match job {
         Job::Train { samples } => {

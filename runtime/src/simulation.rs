@@ -1,7 +1,8 @@
 //! A network run forward on a stimulus, and what was recorded of it.
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{Options, Record};
+use nirc_compiler::options::{ExactTimes, Options, Record};
+use nirc_compiler::passes::Time;
 use nirc_ir::event::Program;
 use nirc_ir::executor::{Executor, Pass, Sample};
 use nirc_ir::network::Network;
@@ -21,6 +22,7 @@ use crate::stimulus::{Drive, Stimulus};
 /// When the network cannot be lowered.
 pub fn forward(
     network: &Network,
+    time: Time,
     (ticks, samples): (u32, usize),
     record: &[Record],
     replicas: Option<usize>,
@@ -36,7 +38,10 @@ pub fn forward(
         regularise: Vec::new(),
         optimiser: None,
         record: record.to_vec(),
-        events: None,
+        events: match time {
+            Time::Ticks => None,
+            Time::Exact { .. } => Some(ExactTimes::default()),
+        },
     };
     let mut program = lower(network, &options)?;
     if replicas.is_none() {
@@ -51,6 +56,7 @@ pub fn forward(
 /// When the network does not compile or the device fails.
 pub fn simulate(
     network: &Network,
+    time: Time,
     stimulus: &Stimulus,
     record: &[Record],
     executors: Executors,
@@ -58,7 +64,7 @@ pub fn simulate(
 ) -> Result<(Vec<(Name, Signal)>, Machine), Diagnostics> {
     let target = Target::spinnaker2();
     let extent = (stimulus.ticks(), stimulus.samples());
-    let program = forward(network, extent, record, None, &target)?;
+    let program = forward(network, time, extent, record, None, &target)?;
     let mut machine = executors.start(&program, &target)?;
     let recorded = run(&mut machine, network, stimulus, record, progress)?;
     Ok((recorded, machine))
@@ -85,7 +91,9 @@ pub fn run(
     for from in (0..samples).step_by(replicas) {
         let to = (from + replicas).min(samples);
         let drives: Vec<Drive> = (from..to).map(|b| stimulus.sample(b)).collect();
-        let batch: Vec<Sample<'_>> = drives.iter().map(Drive::sample).collect();
+        let exact = machine.program().window.is_some();
+        let samples = drives.iter().map(|drive| drive.sample(exact));
+        let batch: Vec<Sample<'_>> = samples.collect();
         machine.run(Pass::Forward, &batch, &mut Vec::new())?;
         for (replica, b) in (from..to).enumerate() {
             for recording in &mut recordings {

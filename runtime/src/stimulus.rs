@@ -109,6 +109,7 @@ impl Stimulus {
             }
         }
         drive.spikes.sort_unstable();
+        drive.times = drive.spikes.iter().map(|s| s.tick as f32).collect();
         drive.values = self.values(b);
         drive
     }
@@ -142,14 +143,15 @@ impl Stimulus {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drive {
     spikes: Vec<InputSpike>,
+    times: Vec<f32>,
     values: Vec<f32>,
 }
 
 impl Drive {
-    /// The sample; it has no label.
-    pub fn sample(&self) -> Sample<'_> {
+    /// The sample, of ticks or of exact event times, which are those of the ticks' beginnings; it has no label.
+    pub fn sample(&self, exact: bool) -> Sample<'_> {
         Sample {
-            times: &[],
+            times: if exact { &self.times } else { &[] },
             spikes: &self.spikes,
             values: &self.values,
             label: 0,

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use nirc_compiler::options;
+use nirc_compiler::passes::Time;
 use nirc_ir::network::{Convention, Reset};
 use nirc_ir::{Diagnostics, codes};
 use nirc_runtime::checkpoint::Origin;
 use nirc_runtime::config::{
-    Clip, Config, Moments, Optimiser, Rule, Schedule, Source, Tree, WarmUp,
+    Clip, Config, Moments, Optimiser, Rule, Schedule, Source, TimeModel, Tree, WarmUp,
 };
 
 const GOOD: &str = r#"
@@ -421,4 +422,44 @@ fn what_is_not_toml_is_told_by_line() {
             .code,
         codes::CONFIG_SYNTAX
     );
+}
+
+#[test]
+fn time_goes_in_ticks_or_by_events() {
+    let tick = read(GOOD, &[]).expect("good");
+    assert_eq!(tick.time.model, TimeModel::Tick);
+    assert_eq!(tick.reading().time, Time::Ticks);
+    // Runs that were started before there was another time go on.
+    let text = serde_json::to_string(&tick).expect("plain data");
+    assert!(
+        !text.contains("model\":\"tick") && !text.contains("delay_rate"),
+        "{text}"
+    );
+    let event = ["time.model=event", "convention.preset=event"];
+    let config = read(GOOD, &event).expect("good");
+    assert_eq!(config.time.model, TimeModel::Event { guard: 0.1 });
+    assert_eq!(
+        config.reading().time,
+        Time::Exact {
+            learn_delays: false
+        }
+    );
+    let more = ["time.guard=0", "optimiser.delay_rate=20", "data.t_max=20"];
+    let config = read(GOOD, &[&event[..], &more].concat()).expect("good");
+    assert_eq!(config.time.model, TimeModel::Event { guard: 0.0 });
+    assert_eq!(config.reading().time, Time::Exact { learn_delays: true });
+    let lowered = config.optimiser.expect("there").lowered(10, 10);
+    assert!((lowered.expect("short").delay_rate - 20.0).abs() < 1e-12);
+}
+
+#[test]
+fn what_belongs_to_events_is_refused_in_ticks() {
+    let bad = ["time.guard=0.1", "optimiser.delay_rate=20", "data.t_max=27"];
+    let contradicts = |place: &str| (codes::CONFIG_CONTRADICTION, format!("c.toml: {place}"));
+    let mut found = problems(GOOD, &bad);
+    found.sort();
+    let expected = ["data.t_max", "optimiser.delay_rate", "time.guard"];
+    assert_eq!(found, expected.map(contradicts));
+    let values = ["time.model=bins", "optimiser.delay_rate=0"];
+    assert_eq!(problems(GOOD, &values).len(), 2);
 }

@@ -22,6 +22,7 @@ pub struct Graph {
     /// Seconds that the file's unit of time stands for.
     pub time_unit: f64,
     seed: u64,
+    models: &'static [&'static str],
 }
 
 /// A population of the plan.
@@ -74,10 +75,40 @@ pub struct Node {
 
 /// Types of populations.
 pub const MODELS: [&str; 7] = ["Threshold", "I", "IF", "LI", "LIF", "CubaLI", "CubaLIF"];
+const SPIKING: [&str; 4] = ["IF", "LIF", "CubaLIF", "CubaLIF"];
 
 impl Graph {
     /// A plan that follows from the seed alone.
     pub fn random(seed: u64, time_unit: f64) -> Self {
+        Self::with(seed, time_unit, &MODELS)
+    }
+
+    /// The same with one Output behind everything, and neurons that train in most conventions: those inside spike, the
+    /// last ones may be read out by their voltage.
+    pub fn trainable(seed: u64, time_unit: f64) -> Self {
+        let mut graph = Self::with(seed, time_unit, &SPIKING);
+        let mut rng = Rng::new(seed ^ 0x7e57);
+        let last = graph.populations.len() - 1;
+        graph.outputs = vec![(last, false)];
+        // What leads nowhere would be an output, too.
+        let leads_on =
+            |graph: &Self, at| graph.paths.iter().any(|p| p.from == From::Population(at));
+        for at in (0..last).rev() {
+            if leads_on(&graph, at) {
+                continue;
+            }
+            match graph.populations[last].shape.len() {
+                1 => graph.join(&mut rng, From::Population(at), last),
+                _ => graph.paths.retain(|p| p.to != at),
+            }
+        }
+        if !leads_on(&graph, last) && rng.below(3) == 0 {
+            graph.populations[last].model = rng.pick::<&str>(&["LI", "CubaLI", "I"]);
+        }
+        graph
+    }
+
+    fn with(seed: u64, time_unit: f64, models: &'static [&'static str]) -> Self {
         let mut rng = Rng::new(seed);
         let inputs = (0..1 + rng.below(2)).map(|_| shape(&mut rng)).collect();
         let mut graph = Self {
@@ -87,6 +118,7 @@ impl Graph {
             outputs: Vec::new(),
             time_unit,
             seed,
+            models,
         };
         for _ in 0..1 + rng.below(3) {
             graph.grow(&mut rng);
@@ -123,6 +155,7 @@ impl Graph {
             outputs: vec![(0, false)],
             time_unit,
             seed: 1,
+            models: &MODELS,
         }
     }
 
@@ -137,7 +170,7 @@ impl Graph {
         }
         let to = self.populations.len();
         self.populations.push(Population {
-            model: rng.pick::<&str>(&MODELS),
+            model: rng.pick::<&str>(self.models),
             shape: at.clone(),
         });
         let nested = !nodes.is_empty() && rng.below(4) == 0;

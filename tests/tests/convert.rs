@@ -7,6 +7,7 @@ use nirc_compiler::convert::{Target, convert};
 use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{self, File};
 use nirc_compiler::options::{Quantity, Record};
+use nirc_compiler::passes::Time;
 use nirc_ir::convention::{Convention, CurrentShape, Resistance, SpikeShape};
 use nirc_ir::network::{Membrane, PopulationKind};
 use nirc_ir::{Diagnostics, codes};
@@ -129,7 +130,14 @@ fn spikes(model: &Model, input: &Array3<u8>) -> Array2<f64> {
         threads: 1,
         balance: nirc_spinnaker2::mapping::slice::Balance::default(),
     };
-    let run = simulate(&model.network, &stimulus, &[record], executors, &mut |_| {});
+    let run = simulate(
+        &model.network,
+        Time::Ticks,
+        &stimulus,
+        &[record],
+        executors,
+        &mut |_| {},
+    );
     let (recorded, _) = run.unwrap_or_else(|e| panic!("{e}"));
     let array = match &recorded[0].1 {
         Signal::Spikes(spikes) => spikes.raster().expect("small").mapv(f64::from),

@@ -4,6 +4,7 @@
 use nir_rs::TensorData;
 use nirc_compiler::nir::File;
 use nirc_compiler::options::{Quantity, Record};
+use nirc_compiler::passes::Time;
 use nirc_ir::convention::Convention;
 use nirc_ir::executor::InputSpike;
 use nirc_runtime::data::signal::{Signal, Spikes};
@@ -184,7 +185,15 @@ fn rows(signal: &Signal) -> Vec<Vec<bool>> {
 fn kernels_are_stored_once_on_each_pe() {
     let Some(model) = network() else { return };
     let target = Target::spinnaker2();
-    let program = forward(&model.network, (TICKS, 1), &[], Some(1), &target).expect("lowered");
+    let program = forward(
+        &model.network,
+        Time::Ticks,
+        (TICKS, 1),
+        &[],
+        Some(1),
+        &target,
+    )
+    .expect("lowered");
     let bundle = Bundle::build(&program, &target).unwrap_or_else(|e| panic!("{e}"));
     let weights = |name: &str| -> usize {
         let image = bundle.images.values().find(|image| image.name == name);
@@ -223,7 +232,14 @@ fn every_executor_gives_the_same_bits() {
             threads: 2,
             balance: Balance::default(),
         };
-        let ran = simulate(&model.network, &stimulus, &record, executors, &mut |_| {});
+        let ran = simulate(
+            &model.network,
+            Time::Ticks,
+            &stimulus,
+            &record,
+            executors,
+            &mut |_| {},
+        );
         ran.unwrap_or_else(|e| panic!("{kind:?}: {e}"))
     };
     let (expected, _) = run(Kind::Interpreter);

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use ndarray::Array3;
 use nirc_compiler::nir::{self, File, ImportOptions};
 use nirc_compiler::options::{Quantity, Record};
+use nirc_compiler::passes::Time;
 use nirc_ir::convention::Convention;
 use nirc_ir::executor::InputSpike;
 use nirc_ir::network::PopulationKind;
@@ -151,7 +152,14 @@ fn check(graph: &Graph, preset: &str, seed: u64) -> Result<(), String> {
             threads: 1,
             balance: Balance::default(),
         };
-        let run = simulate(&model.network, &stimulus, &record, executors, &mut |_| {});
+        let run = simulate(
+            &model.network,
+            Time::Ticks,
+            &stimulus,
+            &record,
+            executors,
+            &mut |_| {},
+        );
         let (recorded, _) = run.map_err(|e| format!("{kind:?}: {e}"))?;
         Ok::<_, String>(bits(&recorded))
     };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix2};
 use nirc_compiler::options::{Quantity, Record};
+use nirc_compiler::passes::Time;
 use nirc_ir::convention::Convention;
 use nirc_runtime::data::signal::{Signal, Spikes, Values};
 use nirc_runtime::device::{Executors, Kind};
@@ -72,6 +73,7 @@ impl Setup {
         };
         let run = simulate(
             &self.model.network,
+            Time::Ticks,
             &self.stimulus,
             &[record],
             executors,

@@ -15,6 +15,7 @@ use std::process::Command;
 use ndarray::{Array0, Array2, Array3, ArrayD, Axis, Ix2};
 use ndarray_npy::{NpzReader, NpzWriter, ReadableElement};
 use nirc_compiler::options::{Quantity, Record};
+use nirc_compiler::passes::Time;
 use nirc_ir::Diagnostics;
 use nirc_ir::convention::Convention;
 use nirc_ir::network::PopulationKind;
@@ -221,7 +222,14 @@ impl Run {
             balance: nirc_spinnaker2::mapping::slice::Balance::default(),
         };
         let network = &self.model.network;
-        let run = simulate(network, &self.stimulus, &[record], executors, &mut |_| {});
+        let run = simulate(
+            network,
+            Time::Ticks,
+            &self.stimulus,
+            &[record],
+            executors,
+            &mut |_| {},
+        );
         let (recorded, _) = run.unwrap_or_else(|e| panic!("{population}: {e}"));
         let array = match &recorded[0].1 {
             Signal::Spikes(spikes) => spikes.raster().expect("small").mapv(f64::from),

@@ -50,7 +50,7 @@ use nirc_ir::event::{Proc, Program, Role};
 use nirc_ir::network::Integrator;
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-pub(crate) use push::Push;
+pub(crate) use push::{Costs, Push, label};
 
 /// Adds adjoint handlers to every neuron process; `pushes` says what the numbers of spikes of a process cost,
 /// in batches of so many samples.

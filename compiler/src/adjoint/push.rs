@@ -42,19 +42,11 @@ pub(super) fn add(
     let Some(spike) = flow.spike.as_ref().filter(|_| !pushes.is_empty()) else {
         return;
     };
-    let labelled = |push: &Push| match push {
-        Push::Count { .. } => true,
-        Push::Silent { label, .. } => *label,
-        Push::Bounds { .. } => false,
-    };
     let mut adder = Adder {
         count: declare(process, "count", ArrayKind::State { init: 0.0 }),
         highest: declare(process, "highest", ArrayKind::State { init: f32::MIN }),
         peak: declare(process, "peak", ArrayKind::State { init: 0.0 }),
-        label: pushes
-            .iter()
-            .any(labelled)
-            .then(|| declare(process, "label", ArrayKind::Label)),
+        label: label(process, pushes),
         process,
         pushes,
     };
@@ -62,13 +54,31 @@ pub(super) fn add(
     let tau = &flow.states.iter().find(|s| s.array == spike.state);
     let lift = tau.map(|s| s.tau.map(|tau| -1.0 / (tau * batch as f64)));
     let lift = lift.unwrap_or(Parameter::Uniform(0.0));
-    let lift = adder.coef("lift", "-1 / (tau B)", &lift);
+    let lift = adder.costs().coef("lift", "-1 / (tau B)", &lift);
     let name = format!("lambda_{}", adder.process.arrays[spike.state].name);
     let Some(lambda) = adder.process.array(&name) else {
         return;
     };
     adder.at_spikes(lambda, lift);
     adder.at_the_peak(lambda, lift);
+}
+
+/// The label, where pushes depend on it.
+pub(crate) fn label(process: &mut Process, pushes: &[Push]) -> Option<Array> {
+    let labelled = |push: &Push| match push {
+        Push::Count { .. } => true,
+        Push::Silent { label, .. } => *label,
+        Push::Bounds { .. } => false,
+    };
+    let labelled = pushes.iter().any(labelled);
+    labelled.then(|| declare(process, "label", ArrayKind::Label))
+}
+
+/// Writes what numbers of spikes cost into bodies of a process.
+pub(crate) struct Costs<'a> {
+    pub(crate) process: &'a mut Process,
+    pub(crate) pushes: &'a [Push],
+    pub(crate) label: Option<Array>,
 }
 
 struct Adder<'a> {
@@ -82,7 +92,7 @@ struct Adder<'a> {
     label: Option<Array>,
 }
 
-impl Adder<'_> {
+impl Costs<'_> {
     fn coef(&mut self, name: &str, formula: &str, value: &Parameter) -> Coef {
         self.process.coefs.push(Coefficient {
             name: name.to_owned(),
@@ -98,45 +108,8 @@ impl Adder<'_> {
         b.coef(coef)
     }
 
-    fn body(&mut self, kind: HandlerKind, change: impl FnOnce(&mut Self, &mut BodyBuilder)) {
-        let at = self.process.handlers.iter().position(|h| h.kind == kind);
-        let Some(at) = at else { return };
-        let body = std::mem::take(&mut self.process.handlers[at].body);
-        let mut b = BodyBuilder::extend(body);
-        change(self, &mut b);
-        self.process.handlers[at].body = b.finish();
-    }
-
-    /// Forward: counts spikes, and notes where the voltage is highest.
-    fn follow(&mut self, spike: &Spike, first_tick: u32) {
-        let fires = self.process.handler(HandlerKind::Tick).and_then(|tick| {
-            tick.body.stmts.iter().find_map(|stmt| match stmt {
-                Stmt::Spike { cond, .. } => Some(*cond),
-                _ => None,
-            })
-        });
-        let Some(fires) = fires else { return };
-        let (count, highest, peak) = (self.count, self.highest, self.peak);
-        self.body(HandlerKind::Tick, |_, b| {
-            let (old, one) = (b.load(count), b.constant(1.0));
-            let more = b.add(old, one);
-            let new = b.select(fires, more, old);
-            b.store(count, new);
-            let most = b.load(highest);
-            let higher = b.cmp(Cmp::Gt, spike.before, most);
-            let new = b.select(higher, spike.before, most);
-            b.store(highest, new);
-            let tick = b.tick();
-            let first = b.constant(first_tick as f32);
-            let step = b.sub(tick, first);
-            let before = b.load(peak);
-            let step = b.select(higher, step, before);
-            b.store(peak, step);
-        });
-    }
-
     /// `dL/dcount` at this count; nothing where it is 0 whatever the count.
-    fn slope(&mut self, b: &mut BodyBuilder, count: Value) -> Option<Value> {
+    pub(crate) fn slope(&mut self, b: &mut BodyBuilder, count: Value) -> Option<Value> {
         let mut sum: Option<Value> = None;
         for push in self.pushes {
             let part = match *push {
@@ -192,12 +165,77 @@ impl Adder<'_> {
         Some(b.cmp(Cmp::Eq, lane, label))
     }
 
+    /// `dL/dcount` of a neuron that is silent.
+    pub(crate) fn of_silence(&mut self, b: &mut BodyBuilder, zero: Value) -> Option<Value> {
+        let mut sum = self.slope(b, zero);
+        for push in self.pushes {
+            let Push::Silent { strength, label } = *push else {
+                continue;
+            };
+            let name = if label { "revive" } else { "wake" };
+            let strength = self.number(b, name, "slope of a silent neuron", -strength);
+            let part = match self.is_label(b).filter(|_| label) {
+                Some(is_label) => b.select(is_label, strength, zero),
+                None => strength,
+            };
+            sum = Some(sum.map_or(part, |sum| b.add(sum, part)));
+        }
+        sum
+    }
+}
+
+impl Adder<'_> {
+    fn costs(&mut self) -> Costs<'_> {
+        Costs {
+            process: self.process,
+            pushes: self.pushes,
+            label: self.label,
+        }
+    }
+
+    fn body(&mut self, kind: HandlerKind, change: impl FnOnce(&mut Self, &mut BodyBuilder)) {
+        let at = self.process.handlers.iter().position(|h| h.kind == kind);
+        let Some(at) = at else { return };
+        let body = std::mem::take(&mut self.process.handlers[at].body);
+        let mut b = BodyBuilder::extend(body);
+        change(self, &mut b);
+        self.process.handlers[at].body = b.finish();
+    }
+
+    /// Forward: counts spikes, and notes where the voltage is highest.
+    fn follow(&mut self, spike: &Spike, first_tick: u32) {
+        let fires = self.process.handler(HandlerKind::Tick).and_then(|tick| {
+            tick.body.stmts.iter().find_map(|stmt| match stmt {
+                Stmt::Spike { cond, .. } => Some(*cond),
+                _ => None,
+            })
+        });
+        let Some(fires) = fires else { return };
+        let (count, highest, peak) = (self.count, self.highest, self.peak);
+        self.body(HandlerKind::Tick, |_, b| {
+            let (old, one) = (b.load(count), b.constant(1.0));
+            let more = b.add(old, one);
+            let new = b.select(fires, more, old);
+            b.store(count, new);
+            let most = b.load(highest);
+            let higher = b.cmp(Cmp::Gt, spike.before, most);
+            let new = b.select(higher, spike.before, most);
+            b.store(highest, new);
+            let tick = b.tick();
+            let first = b.constant(first_tick as f32);
+            let step = b.sub(tick, first);
+            let before = b.load(peak);
+            let step = b.select(higher, step, before);
+            b.store(peak, step);
+        });
+    }
+
     /// `lambda = lambda + lift s`, behind the jump.
     fn at_spikes(&mut self, lambda: Array, lift: Coef) {
         let count = self.count;
         self.body(HandlerKind::Spike, |adder, b| {
             let count = b.load(count);
-            let Some(slope) = adder.slope(b, count) else {
+            let Some(slope) = adder.costs().slope(b, count) else {
                 return;
             };
             let lift = b.coef(lift);
@@ -211,20 +249,9 @@ impl Adder<'_> {
         let (count, peak) = (self.count, self.peak);
         self.body(HandlerKind::AdjointTick, |adder, b| {
             let (count, zero) = (b.load(count), b.constant(0.0));
-            let mut sum = adder.slope(b, zero);
-            for push in adder.pushes {
-                let Push::Silent { strength, label } = *push else {
-                    continue;
-                };
-                let name = if label { "revive" } else { "wake" };
-                let strength = adder.number(b, name, "slope of a silent neuron", -strength);
-                let part = match adder.is_label(b).filter(|_| label) {
-                    Some(is_label) => b.select(is_label, strength, zero),
-                    None => strength,
-                };
-                sum = Some(sum.map_or(part, |sum| b.add(sum, part)));
-            }
-            let Some(slope) = sum else { return };
+            let Some(slope) = adder.costs().of_silence(b, zero) else {
+                return;
+            };
             let lift = b.coef(lift);
             let push = b.mul(slope, lift);
             let silent = b.cmp(Cmp::Eq, count, zero);

@@ -187,6 +187,8 @@ fn check(network: &Network, options: &Options) -> Result<(), Diagnostics> {
         problems.0.extend(event::check(network, options).0);
     } else if options.adjoint {
         problems.0.extend(untrainable(network).0);
+    }
+    if options.adjoint {
         problems.0.extend(regularisers(network, options).0);
     }
     problems.into_result(())
@@ -500,8 +502,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. Only what
-    /// goes backwards has to keep them.
+    /// Most spikes of a population in one sample: one per lane in every bin in which it can spike. With exact times
+    /// there can be more, and the options may make room for them. Only what goes backwards has to keep them.
     fn spike_bound(&self, pop: Pop) -> Option<usize> {
         if !self.options.adjoint || self.network.emits_values(pop) {
             return None;
@@ -512,14 +514,17 @@ impl<'a> Lowering<'a> {
             PopulationKind::Source | PopulationKind::Graded => population.size * ticks,
             PopulationKind::Neurons(_) => {
                 let possible = population.size * (ticks - silent);
-                self.options
-                    .spike_bound
-                    .map_or(possible, |bound| bound.min(possible))
+                match self.options.spike_bound {
+                    Some(bound) if self.options.events.is_some() => bound,
+                    Some(bound) => bound.min(possible),
+                    None => possible,
+                }
             }
         })
     }
 
     fn processes(&mut self) {
+        let pushes = pushes(self.network, self.options);
         for (pop, population) in self.network.populations.iter() {
             let source = |output| Process {
                 name: population.name.clone(),
@@ -537,7 +542,11 @@ impl<'a> Lowering<'a> {
                 PopulationKind::Neurons(neuron) => {
                     let inputs = self.inputs(pop);
                     let exact = self.options.events.as_ref();
-                    let exact = exact.and_then(|e| self.exact_process(pop, neuron, e, &inputs));
+                    let exact = exact.and_then(|exact| {
+                        let of_pop = pushes.get(&Proc::new(pop.index()));
+                        let of_pop = of_pop.map_or(&[][..], Vec::as_slice);
+                        self.exact_process(pop, neuron, exact, &inputs, of_pop)
+                    });
                     if let Some(process) = exact {
                         self.program.processes.push(process);
                         continue;

@@ -19,7 +19,7 @@ const STEP: f64 = 1e-5;
 
 /// Errors over the largest entry of each gradient, with how many were left out.
 #[derive(Default)]
-struct Errors {
+pub(crate) struct Errors {
     found: Vec<f64>,
     changed: usize,
     spikes: usize,
@@ -35,6 +35,18 @@ impl Errors {
         derivatives: &[f64],
         at: impl Fn(&mut Point, usize, f64),
     ) {
+        self.compare_of(&loss, program, point, derivatives, at);
+    }
+
+    /// The same of another function than the loss.
+    pub(crate) fn compare_of(
+        &mut self,
+        of: &dyn Fn(&Interpreter<f64>, &Program) -> f64,
+        program: &Program,
+        point: &Point,
+        derivatives: &[f64],
+        at: impl Fn(&mut Point, usize, f64),
+    ) {
         let mut machine = Interpreter::<f64>::computing(program);
         point.run(&mut machine, program, Pass::Forward);
         let expected = signature(&machine, program);
@@ -45,7 +57,7 @@ impl Errors {
                 at(&mut moved, k, by);
                 moved.run(&mut machine, program, Pass::Forward);
                 let same = signature(&machine, program) == expected;
-                same.then(|| loss(&machine, program))
+                same.then(|| of(&machine, program))
             };
             let values: Option<Vec<f64>> = [-2.0, -1.0, 1.0, 2.0]
                 .iter()
@@ -80,7 +92,7 @@ impl Errors {
         sorted[((sorted.len() - 1) as f64 * q).round() as usize]
     }
 
-    fn check(&self, name: &str) {
+    pub(crate) fn check(&self, name: &str) {
         let (median, most, worst) = (self.quantile(0.5), self.quantile(0.99), self.quantile(1.0));
         println!(
             "{name}: {} derivatives, {} left out, {} spikes, {} neurons with several; error median {median:.1e}, 99 % {most:.1e}, largest {worst:.1e}",
@@ -105,25 +117,34 @@ fn check(name: &str, network: &Network, samples: usize) {
 }
 
 fn examine(errors: &mut Errors, network: &Network, samples: usize) {
-    let program = program(network);
+    examine_of(errors, &loss, &program(network), samples);
+}
+
+/// All derivatives of a function on some samples.
+pub(crate) fn examine_of(
+    errors: &mut Errors,
+    of: &dyn Fn(&Interpreter<f64>, &Program) -> f64,
+    program: &Program,
+    samples: usize,
+) {
     let mut random = Random(7);
     for _ in 0..samples {
-        let point = Point::new(&program, &mut random);
-        let mut machine = Interpreter::<f64>::computing(&program);
-        point.run(&mut machine, &program, Pass::Gradient);
-        let spikes = signature(&machine, &program);
+        let point = Point::new(program, &mut random);
+        let mut machine = Interpreter::<f64>::computing(program);
+        point.run(&mut machine, program, Pass::Gradient);
+        let spikes = signature(&machine, program);
         errors.spikes += spikes.len();
         errors.multiple += spikes
             .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
             .filter(|of_neuron| of_neuron.len() > 1)
             .count();
-        for (tensor, derivatives) in gradients(&machine, &program) {
-            errors.compare(&program, &point, &derivatives, |point, k, by| {
+        for (tensor, derivatives) in gradients(&machine, program) {
+            errors.compare_of(of, program, &point, &derivatives, |point, k, by| {
                 point.tensors[tensor][k] += by;
             });
         }
-        let by_time = by_input_time(&machine, &program, &point);
-        errors.compare(&program, &point, &by_time, |point, k, by| {
+        let by_time = by_input_time(&machine, program, &point);
+        errors.compare_of(of, program, &point, &by_time, |point, k, by| {
             point.times[k] += by;
         });
     }
@@ -229,7 +250,7 @@ fn neurons_without_a_synapse() {
 }
 
 /// A feed-forward network and another projection.
-fn with_edge(net: &Network, cell: &Cell, edge: Edge) -> Network {
+pub(crate) fn with_edge(net: &Network, cell: &Cell, edge: Edge) -> Network {
     let sizes: Vec<usize> = net.populations.values().map(|p| p.size).collect();
     let edges = net.projections.values().map(|p| Edge {
         pre: p.pre.index(),

@@ -314,11 +314,60 @@ fn what_has_no_exact_times_is_refused_by_name() {
     };
     assert!(refusals(&plain(), &traced)[0].contains("recorded tick by tick"));
     let voltage = Options {
-        loss: Some(Loss::Voltage { score: Score::Max }),
+        loss: Some(Loss::VoltageError {
+            hit: 1.0,
+            miss: 0.0,
+        }),
         ..options()
     };
     assert!(
         refusals(&plain(), &voltage)
+            .iter()
+            .any(|m| m.contains("it reads ticks"))
+    );
+}
+
+#[test]
+fn voltages_are_read_by_a_loss_of_scores_alone() {
+    let silent = |at: usize| {
+        let mut network = layers(&Cell::new(20.0, 5.0), &[4], SCALES, 0);
+        let population = network.populations.values_mut().nth(at).expect("a layer");
+        if let PopulationKind::Neurons(neuron) = &mut population.kind {
+            neuron.firing = None;
+        }
+        network
+    };
+    let reads = Options {
+        loss: Some(Loss::Voltage { score: Score::Max }),
+        ..options()
+    };
+    lower(&silent(2), &reads).expect("it is read");
+    let hidden = refusals(&silent(1), &options());
+    assert!(
+        hidden
+            .iter()
+            .any(|m| m.contains("`layer1` sends its voltage, one a tick"))
+    );
+    let unread = Options {
+        loss: None,
+        adjoint: false,
+        ..options()
+    };
+    let unread = refusals(&silent(2), &unread);
+    assert!(
+        unread
+            .iter()
+            .any(|m| m.contains("no loss reads its voltage"))
+    );
+    let error = Options {
+        loss: Some(Loss::VoltageError {
+            hit: 1.0,
+            miss: 0.0,
+        }),
+        ..options()
+    };
+    assert!(
+        refusals(&silent(2), &error)
             .iter()
             .any(|m| m.contains("it reads ticks"))
     );

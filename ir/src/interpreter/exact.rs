@@ -118,6 +118,12 @@ impl<R: Real> SampleRun<'_, R> {
                 }
             }
         }
+        for (id, process) in program.processes.iter() {
+            if let Output::State(state) = process.output {
+                let values = &self.replica.arrays[id][state];
+                self.replica.emitted[id].extend(values);
+            }
+        }
         match program.loss() {
             Some(loss) => self.exact_loss(loss, windows, whole(rest)),
             None => Ok(()),
@@ -304,21 +310,59 @@ impl<R: Real> SampleRun<'_, R> {
         }
         sort(&mut all);
         all.into_iter()
-            .try_for_each(|arrival| self.take(loss, arrival))
+            .try_for_each(|arrival| self.take(loss, arrival))?;
+        let program = self.program;
+        for (chan, channel) in program.incoming(loss) {
+            if program.carries_values(chan) {
+                for (source, value) in self.values_of(channel.from, 0) {
+                    let event = Event {
+                        payload: Payload::One(value),
+                        ..Event::timed(source, whole(program.ticks))
+                    };
+                    self.run(loss, HandlerKind::Event(chan), event);
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn adjoint_exact(&mut self) {
         let program = self.program;
         if let Some(loss) = program.loss() {
+            self.errors_of_last_values(loss);
             self.back_to(loss, None);
         }
         let (windows, _) = program.windows().unwrap_or((0, 0));
         for k in (0..windows).rev() {
             for (id, process) in program.processes.iter().rev() {
-                if process.role == Role::Neurons {
-                    self.back_to(id, Some(k));
+                if process.role != Role::Neurons {
+                    continue;
                 }
+                if k + 1 == windows {
+                    self.run(id, HandlerKind::Turn, Event::default());
+                    self.own_values(id, 0);
+                }
+                self.back_to(id, Some(k));
             }
+        }
+    }
+
+    /// The loss sends an error for each value.
+    fn errors_of_last_values(&mut self, loss: Proc) {
+        let program = self.program;
+        for (chan, channel) in program.incoming(loss) {
+            if !program.carries_values(chan) || !program.carries_errors(chan) {
+                continue;
+            }
+            let sources = 0..index_u32(program.processes[channel.from].lanes);
+            let errors = sources.map(|source| {
+                let event = Event::timed(source, whole(program.ticks));
+                let (sent, _) = self.run(loss, HandlerKind::Message(chan), event);
+                sent.unwrap_or(zero())
+            });
+            let errors = errors.collect();
+            let of_sample = self.replica.value_errors[channel.from].entry(0);
+            of_sample.or_default().push((chan, errors));
         }
     }
 
@@ -382,4 +426,58 @@ fn sort<R: Real>(arrivals: &mut [Arrival<R>]) {
         let times = times.unwrap_or(std::cmp::Ordering::Equal);
         times.then(key(a).cmp(&key(b)))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::Entity;
+    use crate::executor::InputSpike;
+    use crate::text::{Externals, parse_program};
+
+    /// A process that integrates, read at the end of three windows of 4, 4 and 2 bins.
+    fn gradient<R: Real>() -> (Vec<R>, Vec<R>) {
+        let text = include_str!("../verify/tests/readout.nirp");
+        let program = parse_program(text, &Externals::new()).expect("it reads");
+        let mut machine = Interpreter::<R>::computing(&program);
+        let spikes = [(1, 0), (5, 1), (9, 0)].map(|(tick, channel)| InputSpike { tick, channel });
+        let sample = Sample {
+            spikes: &spikes,
+            times: &[],
+            values: &[],
+            label: 2,
+            error: &[],
+        };
+        let times = [1.5, 5.0, 9.25].map(R::from_f64);
+        machine
+            .run_at(Pass::Gradient, &sample, &times)
+            .expect("it runs");
+        let of = |proc: usize, name: &str| {
+            let proc = Proc::new(proc);
+            let array = machine.program.processes[proc].array(name).expect(name);
+            machine.values(0, proc, array)
+        };
+        (of(2, "score"), of(1, "w.gradient"))
+    }
+
+    fn check<R: Real>() {
+        let (scores, gradient) = gradient::<R>();
+        let number = |v: &R| v.to_f64();
+        // From 1.5, 5 and 9.25 to 10, (1 + T) times.
+        let weights = [[0.5, 2.0], [1.0, 2.5], [1.5, 3.0]];
+        let expected = weights.map(|[a, b]| 11.0 * (a * (8.5 + 0.75) + b * 5.0));
+        assert_eq!(scores.iter().map(number).collect::<Vec<_>>(), expected);
+        // The turn's 300, doubled by the value's, and its error: the score, and T. A window more is ten times it.
+        let lambda = expected.map(|score| 600.0 + score + 10.0);
+        let first = lambda.map(|l| l + 100.0 * l);
+        let second = lambda.map(|l| 10.0 * l);
+        let found: Vec<f64> = gradient.iter().map(number).collect();
+        assert_eq!(found, [first, second].concat());
+    }
+
+    #[test]
+    fn read_outs_are_taken_when_all_windows_have_ended() {
+        check::<f32>();
+        check::<f64>();
+    }
 }

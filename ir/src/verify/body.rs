@@ -120,6 +120,7 @@ impl BodyCheck<'_> {
                 matches!(self.handler.domain, Domain::Lanes | Domain::Lane)
             }
             K::Spike => self.handler.domain == Domain::Lane,
+            K::Turn if self.process.role == Role::Neurons => self.handler.domain == Domain::Lanes,
             K::Turn => matches!(self.handler.domain, Domain::Lanes | Domain::Scalar),
             K::Schedule => self.handler.domain == Domain::Scalar,
             _ => self.handler.domain == Domain::Lanes,
@@ -203,6 +204,9 @@ impl BodyCheck<'_> {
         let crosses = self.handler.kind == HandlerKind::Cross;
         require(crosses || self.handler.kind == HandlerKind::Tick, || {
             "spikes happen in tick and cross handlers".into()
+        })?;
+        require(self.process.output == Output::Spikes, || {
+            "what emits values does not spike".into()
         })?;
         require(time.is_some() == crosses, || {
             "a spike has a time in a cross handler, and only there".into()

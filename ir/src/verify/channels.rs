@@ -17,7 +17,7 @@ impl Verifier<'_> {
             };
             self.ends(&place, channel, from, to);
             self.synapses(&place, channel, from, to);
-            self.delay(&place, channel, to);
+            self.delay(&place, channel, (from, to));
             self.delays((id, &place), channel, from, to);
             let keeps = backwards && from.output == Output::Spikes;
             if channel.bound.is_some() != keeps {
@@ -38,7 +38,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn delay(&mut self, place: &str, channel: &Channel, to: &Process) {
+    fn delay(&mut self, place: &str, channel: &Channel, (from, to): (&Process, &Process)) {
         if let Some(window) = self.program.window
             && channel.delay < window
             && channel.from >= channel.to
@@ -54,6 +54,12 @@ impl Verifier<'_> {
                 channel.from, channel.to
             );
             self.problem(place, message);
+        }
+        if to.role == Role::Neurons
+            && matches!(from.output, Output::State(_))
+            && self.program.window.is_some()
+        {
+            self.problem(place, "of exact event times, only the loss takes values");
         }
         if to.role == Role::Neurons && channel.delay < self.program.first_tick {
             let message = format!(
@@ -167,7 +173,7 @@ impl Verifier<'_> {
             );
             self.problem(place, message);
         }
-        if process.output != Output::Spikes && self.program.window.is_some() {
+        if process.output == Output::Given && self.program.window.is_some() {
             self.problem(
                 place,
                 "it emits values, one a bin, in a program of exact event times",

@@ -12,6 +12,8 @@ const SOUND: &str = include_str!("tests/sound.nirp");
 const FORWARD: &str = include_str!("tests/forward.nirp");
 /// Its spikes have exact times.
 const EXACT: &str = include_str!("tests/exact.nirp");
+/// Its neurons do not spike, and are read once.
+const READOUT: &str = include_str!("tests/readout.nirp");
 
 /// The sound program with these changes.
 fn problems(changes: &[(&str, &str)]) -> String {
@@ -767,4 +769,67 @@ fn exact_times_know_no_bins() {
         &[("on window lanes", "on cross lanes {\n}\n\non window lanes")],
         "two handlers for Cross",
     );
+}
+
+#[test]
+fn read_outs_emit_once_and_to_the_loss() {
+    assert_eq!(problems_of(READOUT, &[]), "none");
+    refused_of(
+        READOUT,
+        &[
+            (
+                "in : source lanes 2 {",
+                "in : source lanes 2 emits values {",
+            ),
+            ("delay 0 bound 20", "delay 0"),
+        ],
+        "it emits values, one a bin, in a program of exact event times",
+    );
+    let to_itself = [
+        (
+            "chan1 : proc1 -> proc2 delay 0 ; cells -> loss",
+            "chan1 : proc1 -> proc1 delay 4 ; cells -> cells\nchan2 : proc1 -> proc2 delay 0 ; cells -> loss",
+        ),
+        ("on event chan1", "on event chan2"),
+        ("on message chan1", "on message chan2"),
+    ];
+    refused_of(READOUT, &to_itself, "only the loss takes values");
+    let turn = "on turn lanes {\nv0 = const 100.0\nv1 = load label\nv2 = fma v1, v0, v0\nstore lambda = v2\n}\n\n";
+    let both = format!("{turn}on value lanes {{\nv0 = payload");
+    let untaken = [(&*both, "on turn lanes {\nv0 = load p")];
+    refused_of(READOUT, &untaken, "takes no errors of its values");
+    refused_of(
+        READOUT,
+        &[(
+            "store highest = v5",
+            "store highest = v5\nv6 = cmp gt v0, v1\nspike when v6 at v1 record ()",
+        )],
+        "what emits values does not spike",
+    );
+}
+
+#[test]
+fn neurons_turn_once_and_over_lanes() {
+    let twice = ("on value lanes", "on turn lanes {\n}\n\non value lanes");
+    refused_of(READOUT, &[twice], "two handlers for Turn");
+    let once = [
+        ("array lambda", "array once : scalar 0.0\narray lambda"),
+        (
+            "on turn lanes {\nv0 = const 100.0\nv1 = load label\nv2 = fma v1, v0, v0\nstore lambda = v2",
+            "on turn scalar {\nv0 = const 100.0\nstore once = v0",
+        ),
+    ];
+    refused_of(READOUT, &once, "it cannot run over Scalar");
+    refused_of(
+        READOUT,
+        &[("v1 = load label\nv2 = fma", "v1 = time\nv2 = fma")],
+        "no time of an event here",
+    );
+    refused_of(
+        READOUT,
+        &[("v1 = load label\nv2 = fma", "v1 = bin\nv2 = fma")],
+        "no current bin here",
+    );
+    let ticking = ("on tick lanes {", "on turn lanes {\n}\n\non tick lanes {");
+    refused_forward(&[ticking], "a process of role Neurons has no such handler");
 }

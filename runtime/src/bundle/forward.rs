@@ -45,6 +45,7 @@ impl Forward {
         let record = stack::recorded(&self.record, &model.network)?;
         let program = simulation::forward(
             &model.network,
+            self.reading.time,
             (ticks, replicas),
             &record,
             Some(replicas),

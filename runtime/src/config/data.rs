@@ -32,6 +32,9 @@ pub enum Source {
         parts: Parts<Generated>,
         /// Bin of the earliest spike of a coded value.
         t_min: u32,
+        /// Bin of the latest; none: the last one of a sample.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        t_max: Option<u32>,
         /// Turn of the plane about the disc's centre, anticlockwise.
         rotation_degrees: f64,
     },
@@ -295,10 +298,12 @@ pub(super) fn parts<T>(
 fn yin_yang(section: &Section<'_>) -> Option<Source> {
     let parts = parts(section, generated);
     let t_min = section.required_integer("t_min", "a bin", 0..=MOST_TICKS);
+    let t_max = section.integer("t_max", "a bin", 0..=MOST_TICKS);
     let rotation = section.float_or("rotation_degrees", 0.0, "an angle", FINITE);
     Some(Source::YinYang {
         parts: parts?,
         t_min: t_min?,
+        t_max,
         rotation_degrees: rotation?,
     })
 }
@@ -483,6 +488,19 @@ impl Data {
 
 /// What is right key by key, but not together with the time.
 pub(super) fn check(data: &Data, time: Time, root: &Section<'_>) {
+    if let Source::YinYang {
+        t_min,
+        t_max: Some(t_max),
+        ..
+    } = &data.source
+        && !(t_min + 1..time.ticks).contains(t_max)
+    {
+        root.contradiction(
+            "data.t_max",
+            &format!("the latest spike in bin {t_max} is not after data.t_min = {t_min} and before time.ticks = {}", time.ticks),
+            "leave it out to code over the whole sample",
+        );
+    }
     let (key, first) = match &data.source {
         Source::YinYang { t_min, .. } => ("data.t_min", *t_min),
         Source::Features {

@@ -15,7 +15,8 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
-use nirc_compiler::passes::Change;
+use nirc_compiler::options::ExactTimes;
+use nirc_compiler::passes::{self, Change};
 use nirc_ir::network::Convention;
 use serde::{Serialize, Serializer};
 
@@ -84,6 +85,44 @@ pub struct Time {
     pub ticks: u32,
     /// Length of a bin in seconds.
     pub dt: f64,
+    /// How the network goes on in time.
+    #[serde(skip_serializing_if = "TimeModel::is_tick")]
+    pub model: TimeModel,
+}
+
+/// `time.model`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeModel {
+    /// In ticks of a bin.
+    Tick,
+    /// By exact event times, which are numbers of bins that need not be whole.
+    Event {
+        /// Least slope that a spike's error is divided by; see [`nirc_compiler::options::ExactTimes`].
+        guard: f64,
+    },
+}
+
+impl TimeModel {
+    fn is_tick(&self) -> bool {
+        !self.is_event()
+    }
+
+    /// Whether spikes have exact times.
+    pub fn is_event(self) -> bool {
+        self != Self::Tick
+    }
+
+    /// The compiler's notion of it.
+    pub fn lowered(self) -> Option<ExactTimes> {
+        match self {
+            Self::Tick => None,
+            Self::Event { guard } => Some(ExactTimes {
+                guard,
+                ..ExactTimes::default()
+            }),
+        }
+    }
 }
 
 /// `[init.NODE]`: normally distributed weights, drawn node by node from NumPy's legacy generator
@@ -149,7 +188,7 @@ pub struct Mapping {
     pub style: Style,
     /// Replicas of the network side by side; none: as many as a batch has samples.
     pub replicas: Option<usize>,
-    /// Most spikes of a population in a sample that tapes have room for; none: every possible one.
+    /// Most spikes of a population in a sample that tapes have room for; none: one a neuron and bin.
     pub spike_bound: Option<usize>,
 }
 
@@ -176,11 +215,23 @@ impl Config {
         "mapping",
     ];
 
+    /// What Delay nodes become.
+    fn passes(&self) -> passes::Time {
+        let learn = self.optimiser.is_some_and(|o| o.delay_rate.is_some());
+        match self.time.model {
+            TimeModel::Tick => passes::Time::Ticks,
+            TimeModel::Event { .. } => passes::Time::Exact {
+                learn_delays: learn,
+            },
+        }
+    }
+
     /// How the configuration has the model's file read.
     pub fn reading(&self) -> Reading {
         Reading {
             dt: Some(self.time.dt),
             changes: self.changes.clone(),
+            time: self.passes(),
             ..Reading::under(self.convention.clone())
         }
     }

@@ -3,14 +3,15 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use nirc_compiler::options::ExactTimes;
 use nirc_compiler::passes::Change;
 use nirc_ir::network::Convention;
 use nirc_ir::{Diagnostics, codes};
 
 use super::section::Section;
 use super::{
-    Config, EarlyStopping, Init, Mapping, Metric, Style, Time, Training, Tree, optimiser,
-    regularise,
+    Config, EarlyStopping, Init, Mapping, Metric, Style, Time, TimeModel, Training, Tree,
+    optimiser, regularise,
 };
 use super::{data, loss};
 
@@ -153,11 +154,33 @@ pub(super) const NOT_NEGATIVE: std::ops::RangeInclusive<f64> = 0.0..=f64::MAX;
 fn time(section: &Section<'_>) -> Option<Time> {
     let ticks = section.required_integer("ticks", "a number of bins, 2 to 65535", 2..=MOST_TICKS);
     let dt = section.required_float("dt", "a positive number of seconds", POSITIVE);
+    let model = time_model(section);
     section.finish();
     Some(Time {
         ticks: ticks?,
         dt: dt?,
+        model: model?,
     })
+}
+
+fn time_model(section: &Section<'_>) -> Option<TimeModel> {
+    let models = [("tick", false), ("event", true)];
+    let event = section.choice_or("model", false, &models);
+    let usual = ExactTimes::default().guard;
+    let guard = section.float_or("guard", usual, "a number of 0 or more", NOT_NEGATIVE);
+    match event? {
+        true => Some(TimeModel::Event { guard: guard? }),
+        false => {
+            if section.has("guard") {
+                section.contradiction(
+                    "guard",
+                    "only exact spike times have slopes to guard",
+                    "remove it, or set `model = \"event\"`",
+                );
+            }
+            Some(TimeModel::Tick)
+        }
+    }
 }
 
 /// A number of samples, for messages.
@@ -273,6 +296,14 @@ fn check(config: &Config, root: &Section<'_>) {
                 "add `data.validation`, or `validation` to `[data.split]`",
             );
         }
+    }
+    if config.optimiser.is_some_and(|o| o.delay_rate.is_some()) && !config.time.model.is_event() {
+        contradiction(
+            "optimiser.delay_rate",
+            "delays are trained at exact event times only; in ticks they are whole numbers"
+                .to_owned(),
+            "set `time.model = \"event\"`, or leave it out",
+        );
     }
     if config.convention.delay >= config.time.ticks {
         contradiction(

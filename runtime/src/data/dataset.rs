@@ -1,10 +1,12 @@
 //! Samples as lists of spikes.
 //!
-//! A spike lies in a bin. Where its source knows the time exactly, the set keeps that beside the bin.
+//! A spike lies in a bin. Where its source knows the time exactly, the set keeps that beside the bin. For networks of
+//! exact event times, the time is what counts, and the bin is the one in which it lies.
 
 use nirc_ir::executor::{InputSpike, Sample};
 
 use super::latency::bin;
+use crate::config::TimeModel;
 
 /// Labelled samples, each a strictly ascending list of (bin, channel).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +15,8 @@ pub struct DataSet {
     spikes: Vec<InputSpike>,
     /// The time of each spike, in bins, in a set of exact times.
     times: Option<Vec<f64>>,
+    /// The same for networks of exact event times, ascending within a sample.
+    exact: Option<Vec<f32>>,
     /// `spikes[starts[k] .. starts[k + 1]]` are those of sample `k`.
     starts: Vec<usize>,
     labels: Vec<u32>,
@@ -55,6 +59,27 @@ impl DataSet {
         }
     }
 
+    /// An empty set for networks of exact event times: of spikes that are only known by their bins, the time is the
+    /// bin's beginning.
+    pub fn exact(channels: usize) -> Self {
+        Self {
+            exact: Some(Vec::new()),
+            ..Self::timed(channels)
+        }
+    }
+
+    /// A set of bins as networks of a time model take it: with exact event times, at the bins' beginnings.
+    pub(super) fn of_time(self, model: TimeModel) -> Self {
+        if !model.is_event() {
+            return self;
+        }
+        let exact = self.spikes.iter().map(|spike| spike.tick as f32).collect();
+        Self {
+            exact: Some(exact),
+            ..self
+        }
+    }
+
     /// Adds a sample; its spikes are sorted, and doubles are taken once. In a set of exact times they lie
     /// at their bins.
     ///
@@ -70,7 +95,7 @@ impl DataSet {
     }
 
     /// Adds a sample of exact times, which are rounded to bins of a sample of `ticks`. Of several spikes
-    /// of a channel in a bin the earliest is taken.
+    /// of a channel in a bin the earliest is taken. In a set for exact event times all are, at their times.
     ///
     /// # Errors
     /// When a spike's channel is not one of the data set.
@@ -80,8 +105,12 @@ impl DataSet {
         ticks: u32,
         label: u32,
     ) -> Result<(), SpikesOutOfRange> {
+        let exact = self.exact.is_some();
         let sample = spikes.into_iter().map(|TimedSpike { time, channel }| {
-            let tick = bin(time, ticks);
+            let tick = match exact {
+                true => bin_within(time),
+                false => bin(time, ticks),
+            };
             (InputSpike { tick, channel }, time)
         });
         self.add(sample.collect(), label)
@@ -101,8 +130,18 @@ impl DataSet {
                 channels: self.channels,
             });
         }
-        sample.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        sample.dedup_by_key(|(spike, _)| *spike);
+        if let Some(exact) = &mut self.exact {
+            let key = |(spike, time): &(InputSpike, f64)| (rounded(*time), spike.channel);
+            sample.sort_unstable_by(|a, b| {
+                let (a, b) = (key(a), key(b));
+                a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
+            });
+            sample.dedup_by(|a, b| key(a) == key(b));
+            exact.extend(sample.iter().map(|(_, time)| rounded(*time)));
+        } else {
+            sample.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            sample.dedup_by_key(|(spike, _)| *spike);
+        }
         self.spikes.extend(sample.iter().map(|(spike, _)| *spike));
         if let Some(times) = &mut self.times {
             times.extend(sample.iter().map(|(_, time)| *time));
@@ -150,13 +189,22 @@ impl DataSet {
         Some(&times[self.starts[k]..self.starts[k + 1]])
     }
 
+    /// Times of the spikes of sample `k` as networks of exact event times take them; empty in other sets.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    pub fn exact_times(&self, k: usize) -> &[f32] {
+        let exact = self.exact.as_ref();
+        exact.map_or(&[], |times| &times[self.starts[k]..self.starts[k + 1]])
+    }
+
     /// Sample `k`, without given errors.
     ///
     /// # Panics
     /// If there is no such sample.
     pub fn sample(&self, k: usize) -> Sample<'_> {
         Sample {
-            times: &[],
+            times: self.exact_times(k),
             spikes: self.spikes(k),
             label: self.labels[k],
             error: &[],
@@ -172,12 +220,16 @@ impl DataSet {
     pub fn select(&self, samples: impl IntoIterator<Item = usize>) -> Self {
         let mut set = Self {
             times: self.times.as_ref().map(|_| Vec::new()),
+            exact: self.exact.as_ref().map(|_| Vec::new()),
             ..Self::new(self.channels)
         };
         for k in samples {
             set.spikes.extend_from_slice(self.spikes(k));
             if let (Some(times), Some(of_sample)) = (&mut set.times, self.times(k)) {
                 times.extend_from_slice(of_sample);
+            }
+            if let Some(exact) = &mut set.exact {
+                exact.extend_from_slice(self.exact_times(k));
             }
             set.starts.push(set.spikes.len());
             set.labels.push(self.labels[k]);
@@ -189,6 +241,26 @@ impl DataSet {
     pub fn last_tick(&self) -> Option<u32> {
         self.spikes.iter().map(|s| s.tick).max()
     }
+}
+
+/// A time as networks of exact event times take it: the one rounding, and never below 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the one rounding of a spike's time"
+)]
+fn rounded(time: f64) -> f32 {
+    time.max(0.0) as f32
+}
+
+/// The bin in which a time lies.
+fn bin_within(time: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates"
+    )]
+    let bin = rounded(time).floor() as u32;
+    bin
 }
 
 #[cfg(test)]
@@ -219,6 +291,31 @@ mod tests {
             })
         );
     }
+    #[test]
+    fn networks_of_exact_times_get_every_spike_at_its_time() {
+        let timed = |time: f64, channel: u32| TimedSpike { time, channel };
+        let mut set = DataSet::exact(2);
+        // The last two are the same f32.
+        let close = [
+            timed(3.7, 0),
+            timed(0.5, 1),
+            timed(3.6, 0),
+            timed(1.0, 1),
+            timed(1.0 + 1e-9, 1),
+        ];
+        set.push_timed(close, 5, 1).expect("in range");
+        set.push([spike(2, 1), spike(2, 0)], 0).expect("in range");
+        assert_eq!(
+            set.spikes(0),
+            [spike(0, 1), spike(1, 1), spike(3, 0), spike(3, 0)]
+        );
+        assert_eq!(set.exact_times(0), [0.5, 1.0, 3.6, 3.7]);
+        assert_eq!(set.sample(1).times, [2.0, 2.0]);
+        assert_eq!(set.spikes(1), [spike(2, 0), spike(2, 1)]);
+        assert_eq!(set.select([1, 0]).exact_times(1), set.exact_times(0));
+        assert!(DataSet::timed(2).select([]).exact.is_none());
+    }
+
     #[test]
     fn exact_times_stay_beside_their_bins() {
         let timed = |time: f64, channel: u32| TimedSpike { time, channel };

@@ -13,11 +13,17 @@ use crate::config::{Encoding, Range};
 pub(super) struct Encoder {
     encoding: Encoding,
     ticks: u32,
+    /// Whether the network takes exact times.
+    exact: bool,
 }
 
 impl Encoder {
-    pub(super) fn new(encoding: Encoding, ticks: u32) -> Self {
-        Self { encoding, ticks }
+    pub(super) fn new(encoding: Encoding, ticks: u32, exact: bool) -> Self {
+        Self {
+            encoding,
+            ticks,
+            exact,
+        }
     }
 
     /// Whether samples are time series.
@@ -35,10 +41,16 @@ impl Encoder {
 
     /// An empty set for samples of so many features.
     pub(super) fn set(&self, features: usize) -> DataSet {
+        let channels = match self.encoding {
+            Encoding::Latency { bias, .. } | Encoding::Rate { bias, .. } => {
+                features + usize::from(bias)
+            }
+            Encoding::ThresholdCrossing { .. } => 2 * features,
+        };
         match self.encoding {
-            Encoding::Latency { bias, .. } => DataSet::timed(features + usize::from(bias)),
-            Encoding::Rate { bias, .. } => DataSet::new(features + usize::from(bias)),
-            Encoding::ThresholdCrossing { .. } => DataSet::new(2 * features),
+            _ if self.exact => DataSet::exact(channels),
+            Encoding::Latency { .. } => DataSet::timed(channels),
+            Encoding::Rate { .. } | Encoding::ThresholdCrossing { .. } => DataSet::new(channels),
         }
     }
 

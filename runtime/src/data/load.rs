@@ -27,23 +27,26 @@ impl Sets {
     /// # Errors
     /// When a file cannot be read or does not fit the configuration.
     pub fn load(data: &Data, time: Time) -> Result<Self, Diagnostics> {
-        let ticks = time.ticks;
+        let (ticks, exact) = (time.ticks, time.model.is_event());
         let parts = match &data.source {
             Source::YinYang {
                 parts,
                 t_min,
+                t_max,
                 rotation_degrees,
             } => {
-                let code = Latency::published(ticks, *t_min);
+                let bins = t_max.map_or(ticks, |latest| latest + 1);
+                let code = Latency::published(bins, *t_min);
                 load(parts, |_, what| {
-                    Ok(generate(*what, *rotation_degrees, code))
+                    Ok(generate(*what, *rotation_degrees, code, exact))
                 })
             }
-            Source::Spikes { parts, channels } => {
-                load(parts, |_, files| spikes::read(files, *channels, time))
-            }
+            Source::Spikes { parts, channels } => load(parts, |_, files| {
+                let set = spikes::read(files, *channels, time)?;
+                Ok(set.of_time(time.model))
+            }),
             Source::Features { parts, encoding } => {
-                let encoder = Encoder::new(*encoding, ticks);
+                let encoder = Encoder::new(*encoding, ticks, exact);
                 load(parts, |part, files| {
                     features::read(files, &encoder, ticks, part)
                 })
@@ -53,7 +56,8 @@ impl Sets {
                 task,
                 episode,
             } => load(parts, |_, what| {
-                Ok(temporal::generate(*what, *task, *episode, ticks))
+                let set = temporal::generate(*what, *task, *episode, ticks);
+                Ok(set.of_time(time.model))
             }),
         }?;
         Ok(Self::of(parts, data.split)?)
@@ -91,7 +95,7 @@ impl Sets {
             .chain([("data.test", &self.test)])
     }
 
-    /// SHA-256 over every spike's bin and channel and over every label.
+    /// SHA-256 over every spike's bin and channel, its time where that counts, and over every label.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         for (_, set) in self.named() {
@@ -102,6 +106,9 @@ impl Sets {
                 for spike in set.spikes(k) {
                     hash.update(spike.tick.to_le_bytes());
                     hash.update(spike.channel.to_le_bytes());
+                }
+                for time in set.exact_times(k) {
+                    hash.update(time.to_le_bytes());
                 }
             }
         }
@@ -153,9 +160,13 @@ fn load<T>(
     problems.into_result(sets)
 }
 
-fn generate(what: Generated, rotation_degrees: f64, code: Latency) -> DataSet {
+fn generate(what: Generated, rotation_degrees: f64, code: Latency, exact: bool) -> DataSet {
     let points = yin_yang(what.seed, what.samples);
-    let mut set = DataSet::timed(5);
+    let mut set = if exact {
+        DataSet::exact(5)
+    } else {
+        DataSet::timed(5)
+    };
     for point in points {
         let features = point.rotated(rotation_degrees).features();
         let spikes = timed(code, features.into_iter()).chain([bias_spike(features.len())]);

@@ -22,9 +22,7 @@ pub(super) fn status(program: &Program, pe: PeId, word: u32) -> Diagnostic {
             place.unwrap_or_default(),
             format!("the tape of {what} is full on PE {pe}: more than {bound} in one sample"),
         )
-        .help(
-            "raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike",
-        )
+        .help("raise `mapping.spike_bound`; left out, there is room for a spike a neuron and bin")
     };
     if code == Status::SpikeTapeFull as u32 {
         let proc = Proc::new(detail);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nirc_compiler::nir::{self, NodeSummary};
-use nirc_compiler::passes::{delay, own_convention};
+use nirc_compiler::passes::{Time, delay, own_convention};
 use nirc_ir::convention::{
     Attribute, BiasPlace, Convention, CurrentShape, Decays, Floor, Initial, Integrator, Leak,
     NumberFormat, Order, RecurrentBias, Reset, ResetTime, Resistance, SpikeCount, SpikeShape,
@@ -87,7 +87,7 @@ pub fn check(job: &Check) -> Result<Checked, Diagnostics> {
     match Model::from_file(file, &name(&job.file), &job.reading) {
         Ok(model) => {
             problems.0.extend(model.notes.0);
-            match runs(&model.network, job.target.as_ref()) {
+            match runs(&model.network, job.reading.time, job.target.as_ref()) {
                 Ok(count) => pes = count,
                 Err(found) => problems.0.extend(found.0),
             }
@@ -119,12 +119,16 @@ fn name(path: &Path) -> String {
 }
 
 /// Whether there is a program for the network, and if a chip is given, on how many of its PEs it runs.
-fn runs(network: &Network, target: Option<&(Target, u32)>) -> Result<Option<usize>, Diagnostics> {
+fn runs(
+    network: &Network,
+    time: Time,
+    target: Option<&(Target, u32)>,
+) -> Result<Option<usize>, Diagnostics> {
     let Some((target, ticks)) = target else {
-        forward(network, (1, 1), &[], Some(1), &Target::spinnaker2())?;
+        forward(network, time, (1, 1), &[], Some(1), &Target::spinnaker2())?;
         return Ok(None);
     };
-    let program = forward(network, (*ticks, 1), &[], Some(1), target)?;
+    let program = forward(network, time, (*ticks, 1), &[], Some(1), target)?;
     let bundle = Bundle::build(&program, target)?;
     Ok(Some(bundle.mapping.placements.len()))
 }

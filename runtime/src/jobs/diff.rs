@@ -247,6 +247,7 @@ impl Subject<'_> {
         let record: Vec<Record> = record.filter(wanted).collect();
         let (recorded, _) = simulate(
             &model.network,
+            reading.time,
             &stimulus,
             &record,
             self.executors,

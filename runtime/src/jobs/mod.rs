@@ -7,6 +7,7 @@ mod check;
 mod convert;
 mod data;
 mod diff;
+mod gradcheck;
 mod gradient;
 mod run;
 pub(crate) mod stack;
@@ -19,6 +20,7 @@ pub use data::{DataSummary, FirstSample, SetSummary, data};
 pub use diff::{
     Apart, Behaviour, Compared, Comparison, Diff, Differences, Explanation, First, diff,
 };
+pub use gradcheck::{Gradcheck, Gradchecked, Tolerance, gradcheck};
 pub use gradient::{Gradient, gradient};
 pub use run::{Ran, Run, Source, run};
 pub use supported::{PRIMITIVES, Support, supported};

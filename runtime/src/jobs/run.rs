@@ -264,7 +264,8 @@ impl Setup {
             self.model.notes.push(note);
         }
         let extent = (stimulus.ticks(), stimulus.samples());
-        simulation::forward(&self.model.network, extent, record, None, target)
+        let time = self.reading.time;
+        simulation::forward(&self.model.network, time, extent, record, None, target)
     }
 }
 

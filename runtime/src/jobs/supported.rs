@@ -4,6 +4,7 @@ use nirc_compiler::lower::lower;
 use nirc_compiler::nir::tree::{Dataset, Group};
 use nirc_compiler::nir::{self, File};
 use nirc_compiler::options::{Loss, Options, Score};
+use nirc_compiler::passes::Time;
 use nirc_host::HostSimulator;
 use nirc_ir::convention::Convention;
 use nirc_spinnaker2::bundle::Bundle;
@@ -93,7 +94,14 @@ fn support(primitive: &'static str) -> Support {
     };
     support.import = true;
     let target = Target::spinnaker2();
-    if let Ok(program) = forward(&inference.network, (4, 1), &[], Some(1), &target) {
+    if let Ok(program) = forward(
+        &inference.network,
+        Time::Ticks,
+        (4, 1),
+        &[],
+        Some(1),
+        &target,
+    ) {
         support.host = HostSimulator::new(&program, 1).is_ok();
         support.chip = Bundle::build(&program, &target).is_ok();
     }

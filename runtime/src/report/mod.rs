@@ -3,6 +3,7 @@
 mod chart;
 mod chip;
 mod forward;
+pub(crate) mod gradcheck;
 mod page;
 mod raster;
 mod svg;

@@ -5,11 +5,12 @@ use minijinja::value::Serde;
 use nirc_ir::{Diagnostic, codes};
 use serde::Serialize;
 
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("style.html", include_str!("style.html")),
     ("chip.html", include_str!("chip.html")),
     ("training.html", include_str!("training.html")),
     ("forward.html", include_str!("forward.html")),
+    ("gradcheck.html", include_str!("gradcheck.html")),
 ];
 
 /// A headline number.

@@ -197,7 +197,7 @@ fn overflow(program: &Program, sample: usize, failure: Failure) -> Diagnostic {
             failure.what, failure.bound
         ),
     )
-    .help("raise `mapping.spike_bound`, or leave it out to reserve room for every possible spike")
+    .help("raise `mapping.spike_bound`; left out, there is room for a spike a neuron and bin")
 }
 
 fn values(memory: &[f32], home: Home, shape: Shape) -> Vec<f32> {

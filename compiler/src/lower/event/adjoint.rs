@@ -33,6 +33,8 @@ pub(super) struct Wanted<'a> {
     pub(super) biases: &'a [bool],
     /// Least `tau dU/dt`, in thresholds above the reset.
     pub(super) guard: f64,
+    /// Number of windows, where the last one ends, and the whole sample.
+    pub(super) horizon: (u32, u32, u32),
 }
 
 impl Builder<'_> {
@@ -50,19 +52,24 @@ impl Builder<'_> {
                 biases.push(self.gradient_of(self.biases[at]));
             }
         }
-        let due = self
-            .flow
-            .is_kicked()
-            .then(|| self.array("due".to_owned(), state));
+        let kicked = self.flow.is_kicked();
+        let due = (kicked && self.read.is_none()).then(|| self.array("due".to_owned(), state));
         match due {
-            Some(due) => self.spike_kicked(lambda, due, wanted.guard),
+            _ if self.read.is_some() => {}
+            Some(due) => self.spike_kicked(lambda, due, &biases, wanted.guard),
             None => self.spike(lambda, &biases, wanted.guard),
         }
+        if let Some(body) = self.take_error(lambda, &biases, wanted.horizon) {
+            self.push(HandlerKind::Value, Domain::Lanes, body);
+        }
+        if let Some(body) = self.wake(lambda, &biases) {
+            self.push(HandlerKind::Turn, Domain::Lanes, body);
+        }
         for (at, (trained, back)) in wanted.inputs.iter().enumerate() {
-            match due {
-                Some(due) if *back => self.message_kicked(lambda[0], due, at),
-                None if *back => self.message(lambda, at),
-                _ => {}
+            match *back {
+                true if kicked => self.message_kicked(lambda, due, at),
+                true => self.message(lambda, at),
+                false => {}
             }
             let settles = due.filter(|_| !*back);
             if *trained || settles.is_some() {
@@ -118,6 +125,10 @@ impl Builder<'_> {
         let s = b.div(sum, slope);
         let (of_p, of_q) = (b.mul(s, at.x), b.mul(s, at.y));
         let (lp, lq) = (b.add(lp, of_p), b.sub(lq, of_q));
+        let [lp, lq] = match self.push_at_spike(&mut b) {
+            Some(g) => self.pushed(&mut b, [lp, lq], at, g, biases),
+            None => [lp, lq],
+        };
         b.store(lambda[0], lp);
         b.store(lambda[1], lq);
         if !biases.is_empty() {
@@ -147,7 +158,7 @@ impl Builder<'_> {
         let (kick_p, Some(kick_q)) = self.kicks(&mut b, time) else {
             return;
         };
-        let [lp, lq] = lambda.map(|array| b.load(array));
+        let [lp, lq] = self.before_peak(&mut b, time, lambda);
         let flow = self.flow;
         let slow = flow.slow.map(|tau| 1.0 / tau);
         let fast = flow.fast.map(|tau| 1.0 / tau);
@@ -170,9 +181,18 @@ impl Builder<'_> {
                 b.add(of_p, of_q)
             }
         };
+        let change = match self.drive(&mut b, time, true) {
+            Some(drive) => b.add(change, drive),
+            None => change,
+        };
+        let owed = self.paid(&mut b, time, None);
         let input = &self.inputs[at];
         let w = b.load_row(input.weight, input.row);
-        b.send(Outgoing::Fold(Fold::Fma(change, w)));
+        let fold = match owed {
+            None => Fold::Fma(change, w),
+            Some(owed) => Fold::Add(b.fma(w, change, owed)),
+        };
+        b.send(Outgoing::Fold(fold));
         let (chan, domain) = (input.chan, input.domain);
         self.push(HandlerKind::Message(chan), domain, b);
     }
@@ -184,14 +204,20 @@ impl Builder<'_> {
             let gradient = self.gradient_of(self.inputs[at].weight);
             let time = b.op(Op::Time);
             let (kick_p, kick_q) = self.kicks(&mut b, time);
-            let lp = b.load(lambda[0]);
             let step = match kick_q {
-                None => b.mul(kick_p, lp),
+                None => {
+                    let [lp] = self.before_peak(&mut b, time, [lambda[0]]);
+                    b.mul(kick_p, lp)
+                }
                 Some(kick_q) => {
-                    let lq = b.load(lambda[1]);
+                    let [lp, lq] = self.before_peak(&mut b, time, lambda);
                     let of_q = b.mul(kick_q, lq);
                     b.fma(kick_p, lp, of_q)
                 }
+            };
+            let step = match self.drive(&mut b, time, false) {
+                Some(drive) => b.add(step, drive),
+                None => step,
             };
             let row = self.inputs[at].row;
             let old = b.load_row(gradient, row);
@@ -212,7 +238,8 @@ impl Builder<'_> {
             return;
         }
         let mut b = BodyBuilder::new();
-        let [lp, lq] = lambda.map(|array| b.load(array));
+        let values = lambda.map(|array| b.load(array));
+        let [lp, lq] = self.at_beginning(&mut b, values);
         if !biases.is_empty() {
             let (number, zero) = (b.tick(), b.constant(0.0));
             let first = b.cmp(Cmp::Eq, number, zero);
@@ -234,11 +261,17 @@ impl Builder<'_> {
             } else {
                 lq
             };
-            for ((array, value), decay) in lambda.into_iter().zip([lp, lq]).zip(decays) {
-                if let Some(decay) = decay {
-                    let value = b.mul(value, decay);
-                    b.store(array, value);
-                } else if self.flow.has_time() {
+            let kept = |b: &mut BodyBuilder, value, decay: Option<Value>| match decay {
+                Some(decay) => b.mul(value, decay),
+                None => value,
+            };
+            let [x, y] = decays;
+            let next = [kept(&mut b, lp, x), kept(&mut b, lq, y)];
+            let next = self.at_end(&mut b, next);
+            let next = self.peak_back(&mut b, next);
+            let moved = self.peak.is_some() || self.read.is_some() || self.flow.has_time();
+            for ((array, value), decay) in lambda.into_iter().zip(next).zip(decays) {
+                if moved || decay.is_some() {
                     b.store(array, value);
                 }
             }
@@ -248,7 +281,7 @@ impl Builder<'_> {
 }
 
 /// Every bias of a neuron has the same derivative.
-fn add_to(b: &mut BodyBuilder, gradients: &[Array], step: Value) {
+pub(super) fn add_to(b: &mut BodyBuilder, gradients: &[Array], step: Value) {
     for gradient in gradients {
         let old = b.load(*gradient);
         let new = b.add(old, step);

@@ -8,6 +8,8 @@ use nirc_ir::event::{
 use nirc_ir::network::{Parameter, Population};
 
 use super::flow::{Flow, Ratio, Shape};
+use super::peak::{Peak, Pushes};
+use super::read::Read;
 use crate::lower::BodyBuilder;
 use crate::lower::neuron::Input;
 
@@ -23,6 +25,12 @@ pub(super) struct Builder<'a> {
     /// Bins of a window, and whether there is more than one.
     pub(super) window: u32,
     pub(super) windows: bool,
+    /// Where the voltage is highest, if somebody asks.
+    pub(super) peak: Option<Peak>,
+    /// What spikes cost.
+    pub(super) pushes: Option<Pushes<'a>>,
+    /// What the loss takes of one that does not spike.
+    pub(super) read: Option<Read>,
 }
 
 /// What arrives over one channel.
@@ -111,6 +119,9 @@ impl<'a> Builder<'a> {
             state,
             window,
             windows: window < ticks,
+            peak: None,
+            pushes: None,
+            read: None,
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Flow {
     pub(super) jump: Parameter,
     /// `p` and `q` at the beginning of a sample, without trained biases.
     pub(super) start: [Parameter; 2],
+    /// The equilibrium, which the voltage is more by, without trained biases.
+    pub(super) rest: Parameter,
     /// How far a bias of 1 moves the equilibrium, and `p` and `q` at the beginning.
     pub(super) bias: Parameter,
     pub(super) bias_start: [Parameter; 2],
@@ -83,7 +85,7 @@ pub(super) enum Ratio {
     Other,
 }
 
-/// The flow of a neuron that spikes, whose current comes from a synapse; or why there is none. `constant` is the
+/// The flow of a neuron, or why there is none. `constant` is the
 /// sum of the biases that are not trained.
 pub(super) fn read(
     neuron: &Neuron,
@@ -92,11 +94,11 @@ pub(super) fn read(
     dt: f64,
     constant: &Parameter,
 ) -> Result<Flow, String> {
-    let Some(threshold) = &terms.threshold else {
-        return Err("it does not spike, and its voltage is read once a tick".to_owned());
-    };
+    // What does not spike has no threshold, and asks for none.
+    let threshold = terms.threshold.as_ref().map(|t| t.value.clone());
+    let threshold = threshold.unwrap_or(Parameter::Uniform(1.0));
     let (Some(synapse), Some(terms_of_synapse)) = (&neuron.synapse, &terms.synapse) else {
-        return kicked(neuron, terms, convention, dt, constant);
+        return kicked(neuron, terms, convention, dt, constant, threshold);
     };
     let tau_syn = synapse.tau_syn.map(|tau| tau / dt);
     let gain = &terms_of_synapse.gain.value;
@@ -125,10 +127,11 @@ pub(super) fn read(
                 kick: drive(&r).zip(&tau_syn, |drive, tau| drive * tau),
                 slow: Parameter::Uniform(1.0),
                 fast: tau_syn,
-                threshold: threshold.value.clone(),
+                threshold: threshold.clone(),
                 v_reset,
                 jump: zero(),
                 start: [zero(), zero()],
+                rest: zero(),
                 bias: zero(),
                 bias_start: [zero(), zero()],
             }
@@ -159,11 +162,12 @@ pub(super) fn read(
             Flow {
                 curve,
                 kick: drive(&r).zip(&coupling, |drive, coupling| drive * coupling),
-                threshold: less(&threshold.value),
+                threshold: less(&threshold),
                 v_reset: less(&v_reset),
                 jump: zero(),
                 start: start(curve, &coupling, &rest, &fixed),
                 bias_start: start(curve, &coupling, &bias, &bias),
+                rest,
                 bias,
                 slow,
                 fast,
@@ -184,8 +188,9 @@ fn kicked(
     convention: &Convention,
     dt: f64,
     constant: &Parameter,
+    threshold: Parameter,
 ) -> Result<Flow, String> {
-    if convention.reset == Reset::Subtract {
+    if convention.reset == Reset::Subtract && neuron.firing.is_some() {
         let message = "it has no synapse, and its reset subtracts: an arrival may reach several thresholds at once";
         return Err(message.to_owned());
     }
@@ -225,10 +230,6 @@ fn kicked(
         None => [Parameter::Uniform(0.0), input.clone()],
     };
     let v_reset = reset_value(convention, terms);
-    let threshold = match &terms.threshold {
-        Some(threshold) => threshold.value.clone(),
-        None => one(),
-    };
     let flow = Flow {
         curve: Shape::Kicked {
             leaks: tau.is_some(),
@@ -238,6 +239,7 @@ fn kicked(
         threshold,
         v_reset,
         start: both(&input),
+        rest: Parameter::Uniform(0.0),
         bias: Parameter::Uniform(0.0),
         bias_start: both(&by_bias),
         slow: tau.clone().unwrap_or_else(one),

@@ -22,9 +22,10 @@ impl Builder<'_> {
             self.event(at);
         }
         self.begin();
-        match self.flow.is_kicked() {
-            true => self.cross_kicked(),
-            false => self.cross(),
+        match self.read {
+            Some(read) => self.read_interval(read),
+            None if self.flow.is_kicked() => self.cross_kicked(),
+            None => self.cross(),
         }
     }
 
@@ -48,7 +49,7 @@ impl Builder<'_> {
     /// The state as of the window's beginning, or the sample's.
     fn begin(&mut self) {
         let starts = self.flow.starts() || !self.biases.is_empty();
-        if !starts && !self.windows {
+        if !starts && !self.windows && !self.peak_begins() && !self.read_begins() {
             return;
         }
         let mut b = BodyBuilder::new();
@@ -64,7 +65,11 @@ impl Builder<'_> {
             let p = self.shifted(&mut b, ("start_p", "p at the beginning"), of(0), true);
             let q = self.shifted(&mut b, ("start_q", "q at the beginning"), of(1), true);
             next = [b.select(first, p, next[0]), b.select(first, q, next[1])];
+            self.peak_window(&mut b, Some((first, next)));
+        } else {
+            self.peak_window(&mut b, None);
         }
+        self.read_window(&mut b);
         for (array, next) in self.state.into_iter().zip(next) {
             b.store(array, next);
         }
@@ -133,15 +138,28 @@ impl Builder<'_> {
             zero,
             above,
         };
-        self.unreachable(&mut b, &search);
-        let [start, end] = [Op::Since, Op::Until].map(|op| {
-            let time = b.op(op);
-            self.at(&mut b, time)
-        });
+        let follows = self.peak.is_some();
+        if !follows {
+            self.unreachable(&mut b, &search);
+        }
+        let [start, end] = self.interval(&mut b);
+        if follows {
+            // Those that cannot spike have a peak, too.
+            self.follow(&mut b, state, start, end);
+            self.unreachable(&mut b, &search);
+        }
         let crosses = self.crosses(&mut b, &search, start, end);
         let at = self.root(&mut b, &search, start, end);
         self.fire(&mut b, state, crosses, at, None);
         self.push(HandlerKind::Cross, Domain::Lanes, b);
+    }
+
+    /// The exponentials at the ends of the interval.
+    pub(super) fn interval(&mut self, b: &mut BodyBuilder) -> [At; 2] {
+        [Op::Since, Op::Until].map(|op| {
+            let time = b.op(op);
+            self.at(b, time)
+        })
     }
 
     /// Leaves what could not reach a positive threshold with all the time there is.
@@ -326,6 +344,7 @@ impl Builder<'_> {
             }
         };
         b.spike_at(crosses, at.time, fields);
+        self.count(b, crosses);
         let named = ("v_reset", "reset value less equilibrium");
         let reset = self.shifted(b, named, (&flow.v_reset, &flow.bias), false);
         match flow.curve {

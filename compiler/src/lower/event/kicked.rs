@@ -26,10 +26,8 @@ impl Builder<'_> {
         let state = self.state.map(|array| b.load(array));
         let flow = self.flow;
         let threshold = self.coef(&mut b, "threshold", "v_threshold", &flow.threshold);
-        let [start, end] = [Op::Since, Op::Until].map(|op| {
-            let time = b.op(op);
-            self.at(&mut b, time)
-        });
+        let [start, end] = self.interval(&mut b);
+        self.follow(&mut b, state, start, end);
         let first = self.voltage(&mut b, state, start);
         let last = self.voltage(&mut b, state, end);
         let over = b.cmp(Cmp::Ge, first.u, threshold);
@@ -84,7 +82,13 @@ impl Builder<'_> {
     }
 
     /// The adjoint of an own spike, whose cause the slope tells.
-    pub(super) fn spike_kicked(&mut self, lambda: [Array; 2], due: Array, guard: f64) {
+    pub(super) fn spike_kicked(
+        &mut self,
+        lambda: [Array; 2],
+        due: Array,
+        biases: &[Array],
+        guard: f64,
+    ) {
         let mut b = BodyBuilder::new();
         let flow = self.flow;
         let time = b.op(Op::Time);
@@ -131,6 +135,10 @@ impl Builder<'_> {
 
         let lp = b.select(jumped, zero, lp);
         let lq = b.select(jumped, lq_jumped, lq);
+        let [lp, lq] = match self.push_at_spike(&mut b) {
+            Some(g) => self.pushed(&mut b, [lp, lq], at, g, biases),
+            None => [lp, lq],
+        };
         let owed = b.select(jumped, owed, zero);
         b.store(lambda[0], lp);
         b.store(lambda[1], lq);
@@ -139,27 +147,44 @@ impl Builder<'_> {
     }
 
     /// Derivative by the time of an arrival, with what is due to it.
-    pub(super) fn message_kicked(&mut self, lp: Array, due: Array, at: usize) {
+    pub(super) fn message_kicked(&mut self, lambda: [Array; 2], due: Option<Array>, at: usize) {
         let mut b = BodyBuilder::new();
         let mut change = None;
-        if self.flow.curve == (Shape::Kicked { leaks: true }) {
-            let time = b.op(Op::Time);
+        let leaks = self.flow.curve == (Shape::Kicked { leaks: true });
+        let timed = leaks || self.peak.is_some() || self.read.is_some();
+        let time = timed.then(|| b.op(Op::Time));
+        if let Some(time) = time.filter(|_| leaks) {
             let (kick, _) = self.kicks(&mut b, time);
-            let lp = b.load(lp);
+            let [lp] = self.before_peak(&mut b, time, [lambda[0]]);
             let of_p = b.mul(kick, lp);
             let slow = ("slow", "1 / time constant of x, bins");
             let rate = self.flow.slow.map(|tau| 1.0 / tau);
             change = Some(self.times(&mut b, of_p, slow, &rate));
         }
-        let owed = b.load(due);
-        let zero = b.constant(0.0);
-        b.store(due, zero);
+        if let Some(drive) = time.and_then(|time| self.drive(&mut b, time, true)) {
+            change = Some(match change {
+                Some(change) => b.add(change, drive),
+                None => drive,
+            });
+        }
+        let mut owed = due.map(|due| {
+            let owed = b.load(due);
+            self.settle(&mut b, due);
+            owed
+        });
+        if let Some(time) = time {
+            owed = self.paid(&mut b, time, owed);
+        }
         let input = &self.inputs[at];
-        let sum = match change {
-            None => owed,
-            Some(change) => {
+        let sum = match (change, owed) {
+            (None, Some(owed)) => owed,
+            (None, None) => b.constant(0.0),
+            (Some(change), owed) => {
                 let w = b.load_row(input.weight, input.row);
-                b.fma(w, change, owed)
+                match owed {
+                    Some(owed) => b.fma(w, change, owed),
+                    None => b.mul(w, change),
+                }
             }
         };
         b.send(Outgoing::Fold(Fold::Add(sum)));

@@ -1,6 +1,6 @@
 //! Neurons whose spikes have exact times, between which nothing is computed.
 //!
-//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward` and `adjoint` write the handlers
+//! `flow` reads the two exponentials of a neuron off its parameters, once; `forward`, `adjoint` and `peak` write the handlers
 //! from it, the same for every neuron. What is not a sum of two such exponentials is refused by name.
 //!
 //! Of a convention, what says how a tick is computed has no meaning here; how far a spike moves the current, whether
@@ -11,6 +11,8 @@ mod builder;
 mod flow;
 mod forward;
 mod kicked;
+mod peak;
+mod read;
 
 use nirc_ir::event::{Process, SpikeTape};
 use nirc_ir::network::{Leak, Membrane, Network, Neuron, Parameter, Pop, PopulationKind};
@@ -18,7 +20,8 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 use super::Lowering;
 use super::neuron::Input;
-use crate::options::{ExactTimes, Loss, Options, Quantity};
+use crate::adjoint::Push;
+use crate::options::{ExactTimes, Loss, Options, Quantity, Score};
 use adjoint::Wanted;
 use builder::Builder;
 use flow::Flow;
@@ -39,22 +42,23 @@ pub(super) fn check(network: &Network, options: &Options) -> Diagnostics {
             }
         }
     }
-    if let Some(loss) = &options.loss
-        && (loss.reads_values() || *loss == Loss::Given)
-    {
+    if let Some(Loss::Given | Loss::VoltageError { .. }) = &options.loss {
         problems.push(refuse(
             "loss",
             "it reads ticks",
-            "choose a loss of first spikes, or use ticks",
+            "choose a loss of first spikes, of numbers of spikes or of a score of voltages, or use ticks",
         ));
     }
-    let pushed = matches!(options.loss, Some(Loss::SpikeCount { .. }));
-    if pushed || !options.regularise.is_empty() {
-        problems.push(refuse(
-            if pushed { "loss" } else { "regularise" },
-            "costs of numbers of spikes push voltages tick by tick",
-            "leave them out, or use ticks",
-        ));
+    for projection in network.projections.values() {
+        let from = &network.populations[projection.pre];
+        let spikes = |neuron: &Neuron| neuron.firing.is_some();
+        if matches!(&from.kind, PopulationKind::Neurons(neuron) if !spikes(neuron)) {
+            problems.push(refuse(
+                &projection.name,
+                &format!("`{}` sends its voltage, one a tick", from.name),
+                "let it spike, or use ticks",
+            ));
+        }
     }
     let traces = options
         .record
@@ -79,7 +83,12 @@ fn conventions(network: &Network, pop: Pop, neuron: &Neuron, problems: &mut Diag
         _ => false,
     };
     let name = &network.populations[pop].name;
-    for (attribute, value, needed) in flow::unsupported(convention, biased, leaks) {
+    let resets = ["reset", "reset_time", "spikes"];
+    let unsupported = flow::unsupported(convention, biased, leaks).into_iter();
+    // What a spike does has no meaning where none happens.
+    let unsupported =
+        unsupported.filter(|(name, ..)| neuron.firing.is_some() || !resets.contains(name));
+    for (attribute, value, needed) in unsupported {
         problems.push(refuse(
             name,
             &format!("`{attribute}` is {value}, which is a matter of ticks"),
@@ -104,13 +113,18 @@ impl Lowering<'_> {
             .network
             .incoming(pop)
             .any(|(id, _)| self.biases.contains_key(&id));
-        let flow = flow::read(
-            neuron,
-            &terms,
-            coefficients.convention,
-            coefficients.dt,
-            &constant,
-        );
+        let flow = match self.score(pop, neuron) {
+            None if neuron.firing.is_none() => {
+                Err("it does not spike, and no loss reads its voltage".to_owned())
+            }
+            _ => flow::read(
+                neuron,
+                &terms,
+                coefficients.convention,
+                coefficients.dt,
+                &constant,
+            ),
+        };
         let trained = trained && neuron.synapse.is_some();
         let flow = flow.and_then(|flow| match (&neuron.membrane, trained) {
             (Membrane::Integrator { .. }, true) => {
@@ -120,6 +134,15 @@ impl Lowering<'_> {
         });
         let name = &self.network.populations[pop].name;
         flow.map_err(|message| refuse(name, &message, "use another neuron, or ticks"))
+    }
+
+    /// What the loss reads of a population that does not spike.
+    fn score(&self, pop: Pop, neuron: &Neuron) -> Option<Score> {
+        let read = neuron.firing.is_none() && self.network.readout() == Some(pop);
+        match self.options.loss {
+            Some(Loss::Voltage { score }) if read => Some(score),
+            _ => None,
+        }
     }
 
     /// Bins of a window: as many as keep what states are multiplied with in range, no more than the shortest delay
@@ -170,9 +193,11 @@ impl Lowering<'_> {
         neuron: &Neuron,
         exact: &ExactTimes,
         inputs: &[Input],
+        pushes: &[Push],
     ) -> Option<Process> {
         let flow = self.flow(pop, neuron).ok()?;
-        let (population, tape) = (&self.network.populations[pop], self.tape(pop));
+        let (population, score) = (&self.network.populations[pop], self.score(pop, neuron));
+        let tape = self.tape(pop).filter(|_| score.is_none());
         let backwards = self.options.adjoint;
         let tape = tape.map(|tape| SpikeTape {
             fields: if backwards {
@@ -183,22 +208,31 @@ impl Lowering<'_> {
             ..tape
         });
         let window = self.program.window.unwrap_or(self.options.ticks);
+        let (windows, rest) = self.program.windows().unwrap_or((1, self.options.ticks));
         let times = (window, self.options.ticks);
         let mut builder = Builder::new(population, &flow, inputs, tape, times);
+        let projections = || self.network.incoming(pop);
+        let of_input = projections().map(|(_, p)| {
+            let from = &self.network.populations[p.pre].kind;
+            let late = p.delays.as_ref().is_some_and(|delays| delays.trainable);
+            let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors || late;
+            (p.trainable, back)
+        });
+        let of_input = of_input.collect::<Vec<_>>();
+        let sends = of_input.iter().any(|(_, back)| *back);
+        if let Some(score) = score {
+            builder.read_out(score, self.options.ticks, backwards.then_some(sends));
+        } else if backwards && !pushes.is_empty() {
+            builder.push_spikes(pushes, self.options.batch, sends);
+        }
         builder.forward();
         if backwards {
-            let projections = || self.network.incoming(pop);
-            let of_input = projections().map(|(_, p)| {
-                let from = &self.network.populations[p.pre].kind;
-                let late = p.delays.as_ref().is_some_and(|delays| delays.trainable);
-                let back = matches!(from, PopulationKind::Neurons(_)) || exact.input_errors || late;
-                (p.trainable, back)
-            });
             let biased = projections().filter(|(id, _)| self.biases.contains_key(id));
             builder.adjoint(&Wanted {
-                inputs: &of_input.collect::<Vec<_>>(),
+                inputs: &of_input,
                 biases: &biased.map(|(_, p)| p.trainable).collect::<Vec<_>>(),
                 guard: exact.guard,
+                horizon: (windows, rest, self.options.ticks),
             });
         }
         Some(builder.process)

@@ -9,6 +9,9 @@
 //!
 //! with `e_n = (p_n - delta_ny) / B`, `p = softmax(s)`; the weight of the average is 1 without a `tau`. (The
 //! losses that Nowotny, Turner and Knight shape, arXiv 2212.01232.)
+//!
+//! With exact event times the neurons make the score, of which the sums over ticks are integrals in bins, and emit
+//! it; the error of what arrives is `e_n`.
 
 use nirc_ir::event::{Array, ArrayKind, Cmp, Domain, Fold, HandlerKind, Outgoing, Value};
 
@@ -18,12 +21,31 @@ use crate::options::{Options, Score};
 
 impl Builder {
     pub(super) fn score_loss(&mut self, score: Score, options: &Options) {
+        if self.exact {
+            return self.taken(options);
+        }
         let init = if score == Score::Max { FAR_BELOW } else { 0.0 };
         let scores = self.state("score", init);
         match score {
             Score::Max => self.maximum(scores, options),
             _ => self.weighted(scores, score, options),
         }
+    }
+
+    /// The score as it arrives.
+    fn taken(&mut self, options: &Options) {
+        let scores = self.state("score", 0.0);
+        let mut b = BodyBuilder::new();
+        let score = b.payload();
+        b.store(scores, score);
+        self.handler(HandlerKind::Event(self.chan), Domain::Lane, b);
+        let Some(error) = self.cross_entropy(scores, options) else {
+            return;
+        };
+        let mut b = BodyBuilder::new();
+        let error = b.load(error);
+        b.send(Outgoing::Value(error));
+        self.handler(HandlerKind::Message(self.chan), Domain::Lane, b);
     }
 
     /// The maximum, and the tick that it was in.

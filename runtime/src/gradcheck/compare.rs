@@ -1,0 +1,321 @@
+//! One sample after the other: derivatives beside differences.
+
+use nirc_ir::Diagnostic;
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{ArrayKind, Program, Role};
+use nirc_ir::executor::{LaneSpike, Pass};
+use nirc_ir::interpreter::Interpreter;
+use serde::Serialize;
+
+use super::point::{Point, Signature, loss, signature, tensors};
+use super::{Found, Settings, reads_voltages};
+use crate::random::Mt19937;
+
+/// Step of a difference, relative to the root mean square of a tensor, and in bins of a time.
+const STEP: f64 = 1e-5;
+/// Most entries of a tensor that are kept to be drawn.
+const PAIRS: usize = 4000;
+
+/// Errors of entries over the largest entry of their sample's gradient, and how many there are of which kind.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Tally {
+    /// Entries compared.
+    pub compared: usize,
+    /// Entries whose derivative and difference are both 0, which are not among those compared.
+    pub zero: usize,
+    /// Entries left out since a step changes which spikes there are.
+    pub changed: usize,
+    /// Half of the errors are at most this.
+    pub median: f64,
+    /// 99 % of the errors are at most this.
+    pub most: f64,
+    /// The largest error.
+    pub largest: f64,
+    /// Cosine of the angle between derivatives and differences, over all samples.
+    pub cosine: f64,
+    /// All errors, ascending.
+    #[serde(skip)]
+    pub errors: Vec<f64>,
+    /// Derivative and difference, over the largest entry.
+    #[serde(skip)]
+    pub pairs: Vec<(f64, f64)>,
+    /// Sums of products: derivative and difference, each with itself, each with the other.
+    #[serde(skip)]
+    products: [f64; 3],
+}
+
+impl Tally {
+    fn entry(&mut self, derivative: f64, difference: f64, largest: f64) {
+        self.products[0] += derivative * derivative;
+        self.products[1] += difference * difference;
+        self.products[2] += derivative * difference;
+        if derivative == 0.0 && difference == 0.0 {
+            self.zero += 1;
+            return;
+        }
+        // Where nothing has a derivative, a difference is an error as it stands.
+        let scale = if largest > 0.0 { largest } else { 1.0 };
+        self.compared += 1;
+        self.errors.push((derivative - difference).abs() / scale);
+        if self.pairs.len() < PAIRS {
+            self.pairs.push((derivative / scale, difference / scale));
+        }
+    }
+
+    /// Takes what another one has as well.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.compared += other.compared;
+        self.zero += other.zero;
+        self.changed += other.changed;
+        self.errors.extend(&other.errors);
+        for (sum, more) in self.products.iter_mut().zip(other.products) {
+            *sum += more;
+        }
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.errors.sort_by(f64::total_cmp);
+        self.median = self.quantile(0.5);
+        self.most = self.quantile(0.99);
+        self.largest = self.quantile(1.0);
+        let [a, b, both] = self.products;
+        self.cosine = if a > 0.0 && b > 0.0 {
+            both / (a.sqrt() * b.sqrt())
+        } else {
+            f64::NAN
+        };
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index below the length"
+    )]
+    fn quantile(&self, q: f64) -> f64 {
+        let last = self.errors.len().saturating_sub(1);
+        let at = (last as f64 * q).round() as usize;
+        self.errors.get(at).copied().unwrap_or(0.0)
+    }
+}
+
+/// What was found of a tensor, or of input times.
+#[derive(Clone, Debug, Serialize)]
+pub struct TensorCheck {
+    /// Its name.
+    pub name: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// A program that is compared, and what was found so far.
+pub(super) struct Comparison<'a> {
+    program: &'a Program,
+    machine: Interpreter<f64>,
+    /// The program that trains, whose slopes at spikes are guarded.
+    trained: &'a Program,
+    /// By tensor, and the last of input times.
+    tallies: Vec<Tally>,
+    /// Tensors whose entries are compared.
+    compared: Vec<bool>,
+    spikes: usize,
+    several: usize,
+    grazing: usize,
+}
+
+impl<'a> Comparison<'a> {
+    pub(super) fn new(program: &'a Program, trained: &'a Program) -> Self {
+        let tensors = program.tensors.len();
+        Self {
+            program,
+            machine: Interpreter::computing(program),
+            trained,
+            tallies: vec![Tally::default(); tensors + 1],
+            compared: comparable(program),
+            spikes: 0,
+            several: 0,
+            grazing: 0,
+        }
+    }
+
+    /// Compares a sample.
+    pub(super) fn sample(
+        &mut self,
+        point: &Point,
+        settings: Settings,
+        number: usize,
+    ) -> Result<(), Diagnostic> {
+        point.run(&mut self.machine, self.program, Pass::Gradient)?;
+        self.count();
+        let expected = signature(&self.machine, self.program);
+        let gradients: Vec<(usize, Vec<f64>)> = tensors(self.program, ArrayKind::Gradient)
+            .into_iter()
+            .map(|(proc, array, tensor)| (tensor, self.machine.values(0, proc, array)))
+            .collect();
+        let by_time = self.by_time(point);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let mut generator = Mt19937::from_key(&[settings.seed, number]);
+        for (tensor, gradient) in gradients {
+            if !self.compared[tensor] {
+                continue;
+            }
+            let step = STEP * scale(&point.tensors[tensor]);
+            let entries = draw(&mut generator, gradient.len(), settings.entries);
+            let at = |point: &mut Point, k: usize, by: f64| point.tensors[tensor][k] += by;
+            self.entries(point, (tensor, step), &gradient, &entries, &expected, at)?;
+        }
+        if self.program.window.is_some() {
+            let entries = draw(&mut generator, by_time.len(), settings.entries);
+            let last = self.tallies.len() - 1;
+            let at = |point: &mut Point, k: usize, by: f64| point.times[k] += by;
+            self.entries(point, (last, STEP), &by_time, &entries, &expected, at)?;
+        }
+        Ok(())
+    }
+
+    fn entries(
+        &mut self,
+        point: &Point,
+        (into, step): (usize, f64),
+        derivatives: &[f64],
+        entries: &[usize],
+        expected: &Signature,
+        at: impl Fn(&mut Point, usize, f64),
+    ) -> Result<(), Diagnostic> {
+        let largest = derivatives.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+        for k in entries {
+            let mut values = [0.0; 4];
+            let mut same = true;
+            for (value, by) in values.iter_mut().zip([-2.0, -1.0, 1.0, 2.0]) {
+                let mut moved = point.clone();
+                at(&mut moved, *k, by * step);
+                moved.run(&mut self.machine, self.program, Pass::Forward)?;
+                same &= signature(&self.machine, self.program) == *expected;
+                *value = loss(&self.machine, self.program);
+            }
+            let tally = &mut self.tallies[into];
+            if same {
+                let [a, b, c, d] = values;
+                let difference = (8.0 * (c - b) - (d - a)) / (12.0 * step);
+                tally.entry(derivatives[*k], difference, largest);
+            } else {
+                tally.changed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The derivative by the time of each input spike: what channels bring back to their producers.
+    fn by_time(&self, point: &Point) -> Vec<f64> {
+        let mut found = vec![0.0; point.times.len()];
+        for (id, first) in self.program.sources(nirc_ir::event::Output::Spikes) {
+            let lanes = first..first + self.program.processes[id].lanes;
+            let own = point.spikes().iter().enumerate();
+            let own: Vec<usize> = own
+                .filter(|(_, spike)| lanes.contains(&(spike.channel as usize)))
+                .map(|(k, _)| k)
+                .collect();
+            for (chan, _) in self.program.outgoing(id) {
+                for (entry, error) in self.machine.errors_sent(0, chan) {
+                    found[own[*entry]] += error;
+                }
+            }
+        }
+        found
+    }
+
+    fn count(&mut self) {
+        let machine = &self.machine;
+        for (id, process) in self.program.processes.iter() {
+            if process.role != Role::Neurons {
+                continue;
+            }
+            let spikes = machine.own_spikes(0, id);
+            self.spikes += spikes.len();
+            let mut lanes: Vec<u32> = spikes.iter().map(|s| s.lane).collect();
+            lanes.sort_unstable();
+            let chunks = lanes.chunk_by(|a, b| a == b);
+            self.several += chunks.filter(|of_neuron| of_neuron.len() > 1).count();
+            let coefs = &self.trained.processes[id].coefs;
+            let guard = coefs.values().find(|coef| coef.name == "guard");
+            if let Some(guard) = guard.filter(|_| self.program.window.is_some()) {
+                let slopes = machine.own_fields(0, id).iter().zip(spikes);
+                let grazes = |(fields, spike): &(&Vec<f64>, &LaneSpike)| {
+                    let least = f64::from(guard.value.at(spike.lane as usize));
+                    fields.first().is_some_and(|slope| *slope < least)
+                };
+                self.grazing += slopes.filter(grazes).count();
+            }
+        }
+    }
+
+    pub(super) fn finish(self, samples: usize) -> Found {
+        let mut left_out = Vec::new();
+        let names = self.program.tensors.values().map(|t| t.name.clone());
+        let names = names.chain(["times of input spikes".to_owned()]);
+        let exact = self.program.window.is_some();
+        let mut found = Vec::new();
+        let compared = self.compared.iter().copied().chain([exact]);
+        for ((name, mut tally), compared) in names.zip(self.tallies).zip(compared) {
+            let trained = tally.compared + tally.zero + tally.changed > 0;
+            if compared && trained {
+                tally.finish();
+                found.push(TensorCheck { name, tally });
+            } else if !exact && name != "times of input spikes" {
+                left_out.push(format!(
+                    "{name}: in ticks spikes move by whole bins, which differences do not see"
+                ));
+            }
+        }
+        Found {
+            exact,
+            samples,
+            spikes: self.spikes,
+            several: self.several,
+            grazing: self.grazing,
+            tensors: found,
+            left_out,
+        }
+    }
+}
+
+/// Which tensors a difference tells something of: all at exact times; in ticks those that lead into neurons
+/// that do not spike.
+fn comparable(program: &Program) -> Vec<bool> {
+    let mut comparable = vec![program.window.is_some(); program.tensors.len()];
+    if program.window.is_none() && reads_voltages(program) {
+        for (proc, _, tensor) in tensors(program, ArrayKind::Gradient) {
+            comparable[tensor] = program.processes[proc].output != nirc_ir::event::Output::Spikes;
+        }
+    }
+    comparable
+}
+
+/// Root mean square of a tensor's entries; 1 if all are 0.
+fn scale(values: &[f64]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a number of weights")]
+    let count = values.len().max(1) as f64;
+    let square = values.iter().map(|v| v * v).sum::<f64>() / count;
+    if square > 0.0 { square.sqrt() } else { 1.0 }
+}
+
+/// So many of `len` entries at most, ascending.
+fn draw(generator: &mut Mt19937, len: usize, most: usize) -> Vec<usize> {
+    if len <= most {
+        return (0..len).collect();
+    }
+    let mut drawn = crate::random::permutation(generator, len);
+    drawn.truncate(most);
+    drawn.sort_unstable();
+    drawn
+}
+
+/// A tensor's number in a program.
+pub(super) fn number_of(program: &Program, name: &str) -> Option<usize> {
+    let mut tensors = program.tensors.iter();
+    tensors
+        .find(|(_, tensor)| tensor.name == name)
+        .map(|(id, _)| id.index())
+}

@@ -9,7 +9,7 @@ use nirc_ir::executor::InputSpike;
 use crate::arrivals::{ARRIVALS, Batch};
 use crate::frame::{Event, Events, Frame, SINCE, TIME, UNTIL};
 use crate::lists::{INTERVALS, Intervals, List};
-use crate::plan::{ExactPlan, Input, Plan, ProcessPlan};
+use crate::plan::{Emission, ExactPlan, Input, Plan, ProcessPlan};
 use crate::replica::Failure;
 use crate::tape::Tape;
 
@@ -174,6 +174,12 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// The end of the sample.
+    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
+    fn horizon(self) -> f32 {
+        ((self.count - 1) * self.bins + self.rest) as f32
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
     fn end(self, k: u32) -> f32 {
         let bins = if k + 1 < self.count {
@@ -336,7 +342,32 @@ impl Walk<'_> {
     /// Takes the loss through the sample.
     pub(crate) fn loss(&mut self) -> Option<Failure> {
         self.arrivals(None);
-        (0..self.lists.now.len()).find_map(|next| self.take(next))
+        let failure = (0..self.lists.now.len()).find_map(|next| self.take(next));
+        if failure.is_none() {
+            self.values();
+        }
+        failure
+    }
+
+    /// Takes the values of all read-outs.
+    fn values(&mut self) {
+        for input in &self.process.inputs {
+            if let Some(lanes) = input.values
+                && let Some(event) = &input.event
+            {
+                self.frame.mem[TIME as usize] = self.windows.horizon();
+                let values = &self.tapes[input.from].values[..lanes];
+                event.run_values(&self.plan.lanes[..lanes], values, 0, &mut self.frame);
+            }
+        }
+    }
+
+    /// Emits a state, when the last window has ended.
+    pub(crate) fn emit(&mut self) {
+        if let Emission::State(base) = self.process.emission {
+            let state = &self.frame.mem[base..base + self.process.shape.lanes];
+            self.tapes[self.index].values.extend_from_slice(state);
+        }
     }
 
     /// The arrivals of a window, or all of them at their times from the beginning, in order.
@@ -523,8 +554,10 @@ impl Walk<'_> {
     pub(crate) fn expect_errors(&mut self) {
         let tape = &mut self.tapes[self.index];
         let spikes = tape.spikes.lanes.len();
+        let emitted = spikes + tape.values.len();
         tape.errors.clear();
-        tape.errors.resize(spikes * self.process.errors.len(), -0.0);
+        tape.errors
+            .resize(emitted * self.process.errors.len(), -0.0);
         let answered = &mut self.courses[self.index].answered;
         answered.clear();
         answered.resize(spikes, false);
@@ -532,12 +565,47 @@ impl Walk<'_> {
 
     /// Takes the loss back through the sample.
     pub(crate) fn loss_back(&mut self) {
+        for input in &self.process.inputs {
+            if let Some((lanes, message)) = input.values.zip(input.message.as_ref()) {
+                self.frame.mem[TIME as usize] = self.windows.horizon();
+                let errors = &mut self.tapes[input.from].errors;
+                let mut events = Events {
+                    sources: &self.plan.lanes[..lanes],
+                    sent: &mut errors[message.slot * lanes..][..lanes],
+                    ..Events::in_bin(0)
+                };
+                message.routine.run_all(&mut events, &mut self.frame);
+            }
+        }
         let passed = self.courses[self.index].passed.len();
         self.back(0..passed);
     }
 
+    /// Begins the way back of neurons: their turn, and the errors of what they emitted.
+    fn turn(&mut self) {
+        if let Some(turn) = self.process.turn.first() {
+            turn.run(Event::default(), &mut self.frame);
+        }
+        let Some((sums, value)) = &self.process.value else {
+            return;
+        };
+        let lanes = self.process.shape.lanes;
+        let mut errors = self.tapes[self.index].errors.chunks_exact(lanes);
+        let sums = &mut self.frame.mem[*sums..][..lanes];
+        let Some(first) = errors.next() else { return };
+        sums.copy_from_slice(first);
+        for errors in errors {
+            let sums = sums.iter_mut().zip(errors);
+            sums.for_each(|(sum, error)| *sum += error);
+        }
+        value.run(Event::default(), &mut self.frame);
+    }
+
     /// Takes neurons back through window `k`.
     pub(crate) fn window_back(&mut self, k: u32) {
+        if k + 1 == self.windows.count {
+            self.turn();
+        }
         let ends = &self.courses[self.index].ends;
         let k_th = k as usize;
         let from = if k == 0 { 0 } else { ends[k_th - 1] };

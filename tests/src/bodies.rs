@@ -100,7 +100,10 @@ impl<'a> BodyWriter<'a> {
         match self.kind {
             HandlerKind::Message(_) | HandlerKind::Measure => self.send(),
             HandlerKind::Tick if self.process.tape.is_some() => self.spike(),
-            HandlerKind::Cross if self.process.tape.is_some() || self.rng.below(2) == 0 => {
+            HandlerKind::Cross
+                if self.process.tape.is_some()
+                    || (self.process.output == Output::Spikes && self.rng.below(2) == 0) =>
+            {
                 self.spike();
             }
             _ => {}

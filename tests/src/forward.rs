@@ -183,7 +183,7 @@ impl Writer {
         };
         kinds.extend([ArrayKind::Scalar { init }, last]);
         let output = match (role, self.rng.below(3)) {
-            _ if self.exact => Output::Spikes,
+            (Role::Source, _) if self.exact => Output::Spikes,
             (Role::Source, 0) => Output::Given,
             (Role::Neurons, 0) => Output::State(Array::new(V)),
             _ => Output::Spikes,
@@ -203,6 +203,7 @@ impl Writer {
             Role::Source => kinds.clear(),
             Role::Loss if self.exact => kinds.push(ArrayKind::Label),
             Role::Loss => kinds.extend([ArrayKind::Label, ArrayKind::GivenError]),
+            Role::Neurons if self.exact => kinds.push(ArrayKind::Label),
             Role::Neurons | Role::Optimiser(_) => {}
         }
         let mut arrays = name(kinds);
@@ -232,6 +233,11 @@ impl Writer {
                 continue;
             }
             let count = 1 + self.rng.below(self.limits.channels);
+            // With exact times the loss alone takes values.
+            let spikes_only = self.exact && process.role != Role::Loss;
+            let fits =
+                |id: &&Proc| !spikes_only || program.processes[**id].output == Output::Spikes;
+            let producers: Vec<Proc> = producers.iter().filter(fits).copied().collect();
             let mut from: Vec<Proc> = (0..count).map(|_| *self.rng.pick(&producers)).collect();
             from.sort();
             for from in from {
@@ -480,6 +486,9 @@ impl Writer {
         let mut kinds = vec![(HandlerKind::Cross, Domain::Lanes)];
         if self.rng.below(4) > 0 {
             kinds.push((HandlerKind::Window, Domain::Lanes));
+        }
+        if self.backwards && self.rng.below(2) == 0 {
+            kinds.push((HandlerKind::Turn, Domain::Lanes));
         }
         kinds
     }

@@ -9,7 +9,7 @@ use nirc_ir::executor::InputSpike;
 use crate::arrivals::{ARRIVALS, Batch};
 use crate::frame::{Event, Events, Frame, SINCE, TIME, UNTIL};
 use crate::lists::{INTERVALS, Intervals, List};
-use crate::plan::{ExactPlan, Input, Plan, ProcessPlan};
+use crate::plan::{Emission, ExactPlan, Input, Plan, ProcessPlan};
 use crate::replica::Failure;
 use crate::tape::Tape;
 
@@ -60,6 +60,8 @@ pub(crate) struct Lists {
     /// Fields of each that was found.
     fields: Vec<f32>,
     now: Vec<Arrival>,
+    /// For which part of these each channel's handler is prepared.
+    prepared: Vec<Option<usize>>,
     /// The batch of own spikes in which a lane was last.
     batches: Vec<u32>,
     batch: u32,
@@ -124,6 +126,37 @@ impl Lists {
     }
 }
 
+/// Sorts what is few, or almost in order; all are different.
+fn sort<T: Copy>(items: &mut [T], before: impl Fn(&T, &T) -> bool) {
+    const FEW: usize = 24;
+    let mut sorted = 1;
+    let mut moved = 0;
+    while sorted < items.len() {
+        let item = items[sorted];
+        let mut at = sorted;
+        while at > 0 && before(&item, &items[at - 1]) {
+            items[at] = items[at - 1];
+            at -= 1;
+            moved += 1;
+        }
+        items[at] = item;
+        sorted += 1;
+        if moved > FEW * FEW {
+            break;
+        }
+    }
+    if sorted < items.len() {
+        items.sort_unstable_by(|a, b| match before(a, b) {
+            true => std::cmp::Ordering::Less,
+            false if before(b, a) => std::cmp::Ordering::Greater,
+            false => std::cmp::Ordering::Equal,
+        });
+    }
+}
+
+/// Lanes that are looked at together.
+const PART: usize = 16;
+
 /// A time of window `k` from the beginning of the sample.
 #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
 pub(crate) fn since_start(window: u32, k: u32, time: f32) -> f32 {
@@ -141,6 +174,12 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// The end of the sample.
+    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
+    fn horizon(self) -> f32 {
+        ((self.count - 1) * self.bins + self.rest) as f32
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
     fn end(self, k: u32) -> f32 {
         let bins = if k + 1 < self.count {
@@ -191,8 +230,7 @@ impl Walk<'_> {
         let spikes = &self.tapes[self.index].spikes.lanes;
         for (consumer, input) in &self.exact.consumers {
             let channel = &self.plan.processes[*consumer].inputs[*input];
-            for entry in from..spikes.len() {
-                let source = spikes[entry];
+            for (entry, source) in spikes.iter().copied().enumerate().skip(from) {
                 let delays = channel.delays.as_ref();
                 let late = delays.map(|d| self.frame.weights[d.values + source as usize]);
                 let emitted = self.courses[self.index].times[entry];
@@ -228,7 +266,7 @@ impl Walk<'_> {
             let arrival = self.lists.now[next];
             let failure = self
                 .search(k, now, arrival.time)
-                .or_else(|| self.take(arrival));
+                .or_else(|| self.take(next));
             if failure.is_some() {
                 return failure;
             }
@@ -263,7 +301,7 @@ impl Walk<'_> {
             for row in 0..rows {
                 intervals.keep(row, self.interval(k, next + row), &mut self.frame);
                 if row + 1 < rows {
-                    self.event(self.lists.now[next + row]);
+                    self.event(next + row);
                 }
             }
             intervals.run(rows, &mut self.frame);
@@ -291,7 +329,7 @@ impl Walk<'_> {
             }
             next += over;
             if next < arrivals {
-                let failure = self.take(self.lists.now[next]);
+                let failure = self.take(next);
                 if failure.is_some() {
                     return failure;
                 }
@@ -304,11 +342,38 @@ impl Walk<'_> {
     /// Takes the loss through the sample.
     pub(crate) fn loss(&mut self) -> Option<Failure> {
         self.arrivals(None);
-        (0..self.lists.now.len()).find_map(|next| self.take(self.lists.now[next]))
+        let failure = (0..self.lists.now.len()).find_map(|next| self.take(next));
+        if failure.is_none() {
+            self.values();
+        }
+        failure
+    }
+
+    /// Takes the values of all read-outs.
+    fn values(&mut self) {
+        for input in &self.process.inputs {
+            if let Some(lanes) = input.values
+                && let Some(event) = &input.event
+            {
+                self.frame.mem[TIME as usize] = self.windows.horizon();
+                let values = &self.tapes[input.from].values[..lanes];
+                event.run_values(&self.plan.lanes[..lanes], values, 0, &mut self.frame);
+            }
+        }
+    }
+
+    /// Emits a state, when the last window has ended.
+    pub(crate) fn emit(&mut self) {
+        if let Emission::State(base) = self.process.emission {
+            let state = &self.frame.mem[base..base + self.process.shape.lanes];
+            self.tapes[self.index].values.extend_from_slice(state);
+        }
     }
 
     /// The arrivals of a window, or all of them at their times from the beginning, in order.
     fn arrivals(&mut self, k: Option<u32>) {
+        self.lists.prepared.clear();
+        self.lists.prepared.resize(self.process.inputs.len(), None);
         let now = &mut self.lists.now;
         now.clear();
         let waiting = &mut self.courses[self.index].waiting;
@@ -327,26 +392,39 @@ impl Walk<'_> {
                 arrival.time = since_start(self.windows.bins, arrival.window, arrival.time);
             }
         }
-        now.sort_unstable_by(|a, b| {
+        sort(now, |a, b| {
             let key = |a: &Arrival| (a.input, a.source, a.entry);
-            let times = a.time.total_cmp(&b.time);
-            times.then_with(|| key(a).cmp(&key(b)))
+            a.time < b.time || (a.time == b.time && key(a) < key(b))
         });
     }
 
-    fn take(&mut self, arrival: Arrival) -> Option<Failure> {
-        let failure = self.count(arrival);
+    fn take(&mut self, at: usize) -> Option<Failure> {
+        let failure = self.count(self.lists.now[at]);
         if failure.is_none() {
-            self.event(arrival);
+            self.event(at);
         }
         failure
     }
 
-    /// Runs the handler of an arrival.
-    fn event(&mut self, arrival: Arrival) {
-        if let Some(event) = &self.process.inputs[arrival.input as usize].event {
-            self.frame.mem[TIME as usize] = arrival.time;
-            event.run(Event::at(arrival.source, 0), &mut self.frame);
+    /// Runs the handler of one of the arrivals.
+    fn event(&mut self, at: usize) {
+        let arrival = self.lists.now[at];
+        let number = arrival.input as usize;
+        let input = &self.process.inputs[number];
+        self.frame.mem[TIME as usize] = arrival.time;
+        let event = Event::at(arrival.source, 0);
+        if let Some(prepared) = &input.prepared {
+            let part = at / ARRIVALS;
+            if self.lists.prepared[number] != Some(part) {
+                let now = &self.lists.now[part * ARRIVALS..];
+                let times = now[..now.len().min(ARRIVALS)].iter().map(|a| a.time);
+                prepared.prepare(times, &mut self.frame);
+                self.lists.prepared[number] = Some(part);
+            }
+            prepared.choose(at % ARRIVALS, &mut self.frame);
+            prepared.each.run(event, &mut self.frame);
+        } else if let Some(routine) = &input.event {
+            routine.run(event, &mut self.frame);
         }
     }
 
@@ -375,8 +453,13 @@ impl Walk<'_> {
                 self.frame.mem[SINCE as usize] = since;
                 filter.routine.run(Event::default(), &mut self.frame);
                 let alive = &self.frame.mem[filter.alive..][..self.frame.shape.lanes];
-                let left = (0..).zip(alive).filter(|(_, alive)| **alive != 0.0);
-                list.lanes.extend(left.map(|(lane, _)| lane));
+                for (first, alive) in (0..).step_by(PART).zip(alive.chunks(PART)) {
+                    // Most lanes have nothing to search for.
+                    if alive.iter().fold(false, |any, alive| any | (*alive != 0.0)) {
+                        let left = (first..).zip(alive).filter(|(_, alive)| **alive != 0.0);
+                        list.lanes.extend(left.map(|(lane, _)| lane));
+                    }
+                }
             }
             None => list.lanes.extend(0..narrow(self.frame.shape.lanes)),
         }
@@ -433,9 +516,9 @@ impl Walk<'_> {
             std::mem::swap(list, again);
             first = false;
         }
-        found.sort_unstable_by(|a, b| {
-            let times = a.time.total_cmp(&b.time);
-            times.then_with(|| (a.lane, a.order).cmp(&(b.lane, b.order)))
+        sort(found, |a, b| {
+            let key = |a: &Found| (a.lane, a.order);
+            a.time < b.time || (a.time == b.time && key(a) < key(b))
         });
         self.record(k)
     }
@@ -471,8 +554,10 @@ impl Walk<'_> {
     pub(crate) fn expect_errors(&mut self) {
         let tape = &mut self.tapes[self.index];
         let spikes = tape.spikes.lanes.len();
+        let emitted = spikes + tape.values.len();
         tape.errors.clear();
-        tape.errors.resize(spikes * self.process.errors.len(), -0.0);
+        tape.errors
+            .resize(emitted * self.process.errors.len(), -0.0);
         let answered = &mut self.courses[self.index].answered;
         answered.clear();
         answered.resize(spikes, false);
@@ -480,12 +565,47 @@ impl Walk<'_> {
 
     /// Takes the loss back through the sample.
     pub(crate) fn loss_back(&mut self) {
+        for input in &self.process.inputs {
+            if let Some((lanes, message)) = input.values.zip(input.message.as_ref()) {
+                self.frame.mem[TIME as usize] = self.windows.horizon();
+                let errors = &mut self.tapes[input.from].errors;
+                let mut events = Events {
+                    sources: &self.plan.lanes[..lanes],
+                    sent: &mut errors[message.slot * lanes..][..lanes],
+                    ..Events::in_bin(0)
+                };
+                message.routine.run_all(&mut events, &mut self.frame);
+            }
+        }
         let passed = self.courses[self.index].passed.len();
         self.back(0..passed);
     }
 
+    /// Begins the way back of neurons: their turn, and the errors of what they emitted.
+    fn turn(&mut self) {
+        if let Some(turn) = self.process.turn.first() {
+            turn.run(Event::default(), &mut self.frame);
+        }
+        let Some((sums, value)) = &self.process.value else {
+            return;
+        };
+        let lanes = self.process.shape.lanes;
+        let mut errors = self.tapes[self.index].errors.chunks_exact(lanes);
+        let sums = &mut self.frame.mem[*sums..][..lanes];
+        let Some(first) = errors.next() else { return };
+        sums.copy_from_slice(first);
+        for errors in errors {
+            let sums = sums.iter_mut().zip(errors);
+            sums.for_each(|(sum, error)| *sum += error);
+        }
+        value.run(Event::default(), &mut self.frame);
+    }
+
     /// Takes neurons back through window `k`.
     pub(crate) fn window_back(&mut self, k: u32) {
+        if k + 1 == self.windows.count {
+            self.turn();
+        }
         let ends = &self.courses[self.index].ends;
         let k_th = k as usize;
         let from = if k == 0 { 0 } else { ends[k_th - 1] };

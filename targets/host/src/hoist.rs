@@ -95,7 +95,7 @@ fn alike(body: &Body) -> Vec<bool> {
 }
 
 /// The numbers among them that took a computation and that the rest of the body needs.
-fn found(body: &Body, alike: &[bool]) -> Vec<Value> {
+pub(crate) fn found(body: &Body, alike: &[bool]) -> Vec<Value> {
     let mut needed = vec![false; body.values];
     let mut found = Vec::new();
     for stmt in body.stmts.iter().rev() {

@@ -54,6 +54,7 @@ mod optimiser;
 mod order;
 mod plan;
 mod pool;
+mod prepared;
 mod replica;
 mod rest;
 mod routine;

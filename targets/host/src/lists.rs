@@ -13,7 +13,7 @@ use nirc_ir::event::{
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::frame::{Event, Frame};
-use crate::space::{Shape, Space};
+use crate::space::{Shape, Space, Width};
 
 /// A handler over a list of lanes.
 pub(crate) struct ListCode {
@@ -218,7 +218,15 @@ pub(crate) struct Intervals {
     since: Option<usize>,
     until: Option<usize>,
     alive: usize,
-    stride: usize,
+}
+
+/// Lanes of a row.
+const STRIDE: usize = Width::Narrow as usize;
+
+#[inline(always)]
+fn copy(frame: &mut Frame<'_>, from: usize, to: usize) {
+    let row: [f32; STRIDE] = std::array::from_fn(|lane| frame.mem[from + lane]);
+    frame.mem[to..to + STRIDE].copy_from_slice(&row);
 }
 
 /// Intervals at once.
@@ -228,7 +236,9 @@ impl Intervals {
     /// Of a process whose arrivals change nothing but states.
     pub(crate) fn new(context: &mut Context<'_>, handler: &Handler) -> Option<Self> {
         let process = context.process;
-        let stride = context.shape.stride;
+        if context.shape.width != Width::Narrow {
+            return None;
+        }
         let mut written = Vec::new();
         for event in &process.handlers {
             if !matches!(event.kind, HandlerKind::Event(_)) {
@@ -247,7 +257,7 @@ impl Intervals {
             }
         }
         let leading = leading(handler, usize::MAX)?;
-        let rows = Shape::population(INTERVALS * stride);
+        let rows = Shape::population(INTERVALS * STRIDE);
         let mut writer = Writer::new(context, Over::Rows(rows));
         for stmt in leading {
             writer.statement(stmt);
@@ -289,38 +299,35 @@ impl Intervals {
             since,
             until,
             alive: homes[alive].in_arena()?,
-            stride,
         })
     }
 
     /// Keeps the lanes as they are, for this row.
     pub(crate) fn keep(&self, row: usize, (since, until): (f32, f32), frame: &mut Frame<'_>) {
-        let at = row * self.stride;
+        let at = row * STRIDE;
         for (from, to) in &self.kept {
-            frame.mem.copy_within(*from..from + self.stride, to + at);
+            copy(frame, *from, to + at);
         }
         for (place, time) in [(self.since, since), (self.until, until)] {
             if let Some(place) = place {
-                frame.mem[place + at..][..self.stride].fill(time);
+                frame.mem[place + at..][..STRIDE].fill(time);
             }
         }
     }
 
     /// Takes the lanes back to what they were.
     pub(crate) fn restore(&self, row: usize, frame: &mut Frame<'_>) {
-        let at = row * self.stride;
+        let at = row * STRIDE;
         for (to, from) in &self.kept {
-            frame
-                .mem
-                .copy_within(from + at..from + at + self.stride, *to);
+            copy(frame, from + at, *to);
         }
     }
 
     /// Looks at the first rows.
     pub(crate) fn run(&self, rows: usize, frame: &mut Frame<'_>) {
         let shape = frame.shape;
-        let lanes = rows * self.stride;
-        let whole = Shape::population(INTERVALS * self.stride);
+        let lanes = rows * STRIDE;
+        let whole = Shape::population(INTERVALS * STRIDE);
         let padded = lanes.next_multiple_of(whole.width as usize);
         frame.shape = Shape {
             lanes,
@@ -334,7 +341,7 @@ impl Intervals {
 
     /// For each lane of a row, 0 where it has skipped.
     pub(crate) fn alive<'m>(&self, row: usize, frame: &'m Frame<'_>) -> &'m [f32] {
-        &frame.mem[self.alive + row * self.stride..][..frame.shape.lanes]
+        &frame.mem[self.alive + row * STRIDE..][..frame.shape.lanes]
     }
 }
 

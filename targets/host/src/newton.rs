@@ -93,14 +93,14 @@ impl<const W: usize> Start<'_, W> {
             (y, f, g)
         };
         let mut x = *self.from;
-        for i in 0..W {
+        for (i, x) in x.iter_mut().enumerate() {
             let (p, q, n) = (self.p[i], self.q[i], self.n[i]);
             let c = n * (n - 1.0);
-            let (y, f, g) = curve(i, x[i]);
+            let (y, f, g) = curve(i, *x);
             let s = 2.0 * f / (g - (2.0 * c * q * y).mul_add(f, g * g).sqrt());
-            let ahead = (-x[i]).mul_add(s, x[i]);
+            let ahead = (-*x).mul_add(s, *x);
             let rises = p * ahead < n * q * y_of(ahead, n);
-            x[i] = if (ahead > 0.0) & rises { ahead } else { x[i] };
+            *x = if (ahead > 0.0) & rises { ahead } else { *x };
         }
         for _ in 0..STEPS {
             let mut any = false;

@@ -21,8 +21,9 @@ use crate::hoist::Split;
 use crate::isa::Isa;
 use crate::lists::{Filter, Intervals, ListCode};
 use crate::order;
+use crate::prepared::Prepared;
 use crate::rest;
-use crate::space::{Shape, Space, Weights, Width};
+use crate::space::{Shape, Space, Weights};
 use crate::synapses::SynapseCode;
 
 /// Everything about a program that does not change while it runs.
@@ -198,6 +199,8 @@ pub(crate) struct Input {
     /// Most spikes that it may bring.
     pub(crate) bound: usize,
     pub(crate) event: Option<Routine>,
+    /// The same in two, of exact event times.
+    pub(crate) prepared: Option<Prepared>,
     pub(crate) message: Option<Message>,
     pub(crate) gradient: Option<Routine>,
 }
@@ -435,14 +438,12 @@ impl ProcessPlan {
                 space: &mut *space,
             };
             match channel_of(handler.kind) {
-                Some(chan) if handler.domain == Domain::Synapses => {
-                    over_synapses(&program.channels[chan].connection, &mut context, handler)
-                }
-                _ => compile::compile(&mut context, handler),
+                Some(chan) => compiled(&program.channels[chan].connection, &mut context, handler),
+                None => compile::compile(&mut context, handler),
             }
         };
         let mut routine = |kind| process.handler(kind).filter(|_| network).map(&mut compile);
-        let inputs = program
+        let mut inputs: Vec<Input> = program
             .incoming(id)
             .map(|(chan, channel)| Input {
                 from: channel.from.index(),
@@ -451,6 +452,7 @@ impl ProcessPlan {
                 values: values(program, chan, channel),
                 bound: channel.bound.unwrap_or(usize::MAX),
                 event: routine(HandlerKind::Event(chan)),
+                prepared: None,
                 message: routine(HandlerKind::Message(chan)).map(|routine| Message {
                     slot: error_slot(program, chan),
                     bins: error_bins(program, chan, channel),
@@ -481,10 +483,17 @@ impl ProcessPlan {
                 homes: &homes,
                 space: &mut *space,
             };
-            let few = shape.width == Width::Narrow;
+            for ((chan, channel), input) in program.incoming(id).zip(&mut inputs) {
+                let event = process.handler(HandlerKind::Event(chan));
+                input.prepared = event.and_then(|event| {
+                    Prepared::new(&mut context, event, |context, rest| {
+                        compiled(&channel.connection, context, rest)
+                    })
+                });
+            }
             let cross = process.handler(HandlerKind::Cross);
             let search = cross.map(|cross| Search {
-                intervals: few.then(|| Intervals::new(&mut context, cross)).flatten(),
+                intervals: Intervals::new(&mut context, cross),
                 filter: Filter::new(&mut context, cross),
                 code: ListCode::new(&mut context, cross),
             });
@@ -530,6 +539,14 @@ impl ProcessPlan {
     /// Whether it has a part in the way back.
     pub(crate) fn goes_back(&self) -> bool {
         matches!(self.role, Role::Neurons | Role::Loss)
+    }
+}
+
+/// Compiles a handler of a channel with this connection.
+fn compiled(connection: &Connection, context: &mut Context<'_>, handler: &Handler) -> Routine {
+    match handler.domain {
+        Domain::Synapses => over_synapses(connection, context, handler),
+        _ => compile::compile(context, handler),
     }
 }
 

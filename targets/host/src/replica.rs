@@ -289,7 +289,9 @@ impl Replica {
     }
 
     fn turn(&mut self, plan: &Plan, weights: &[f32]) {
-        for process in &plan.processes {
+        // Neurons have theirs on the way back.
+        let losses = plan.processes.iter().filter(|p| p.role == Role::Loss);
+        for process in losses {
             let mut frame = frame(plan, process, &mut self.arena, weights, &mut self.scratch);
             frame.set_tick(0);
             frame.mem[PAYLOAD as usize] = 0.0;
@@ -345,6 +347,11 @@ impl Replica {
                 {
                     return failure;
                 }
+            }
+        }
+        for index in 0..plan.processes.len() {
+            if let Some(mut walk) = self.walk(plan, weights, windows, index) {
+                walk.emit();
             }
         }
         let loss = plan.processes.iter().position(|p| p.role == Role::Loss)?;

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nirc_compiler::lower::lower;
-use nirc_compiler::options::{ExactTimes, Loss, Optimiser, Options, Rule};
+use nirc_compiler::options::{Cost, ExactTimes, Loss, Optimiser, Options, Regulariser, Rule};
 use nirc_ir::codes;
 use nirc_ir::connection::{Axis, Tap};
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -15,6 +15,7 @@ use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
     PopulationKind, Port, Projection, Reset, SourceDelays, Synapse,
 };
+use nirc_ir::text::{Externals, parse_program};
 use nirc_ir::verify::verify;
 use nirc_runtime::emulated::{Emulated, EmulatorOptions};
 use nirc_spinnaker2::target::Target;
@@ -212,6 +213,33 @@ fn network(rng: &mut Rng) -> Network {
     }
 }
 
+const LOSSES: [Loss; 3] = [
+    Loss::FirstSpike {
+        xi: 1.5,
+        alpha: 0.02,
+        beta: 12.0,
+    },
+    Loss::TargetTimes {
+        hit: 5.0,
+        miss: 15.0,
+    },
+    Loss::SpikeCount {
+        hit: 3.0,
+        miss: 1.0,
+    },
+];
+
+/// A state that the loss reads when all windows have ended, and neurons that turn.
+#[test]
+fn a_readout_agrees_on_the_chip() {
+    let text = include_str!("../../ir/src/verify/tests/readout.nirp");
+    let program = parse_program(text, &Externals::new()).expect("it reads");
+    verify(&program).unwrap_or_else(|e| panic!("{e}"));
+    for seed in 0..5 {
+        assert!(agrees(&program, seed), "there is room");
+    }
+}
+
 /// Networks that train, and such that only go forward.
 #[test]
 fn networks_agree_on_the_chip() {
@@ -221,16 +249,19 @@ fn networks_agree_on_the_chip() {
         let network = network(&mut rng);
         let adjoint = rng.below(4) > 0;
         let options = Options {
-            regularise: Vec::new(),
+            regularise: match rng.below(3) {
+                0 if adjoint => vec![Regulariser {
+                    population: "layer1".to_owned(),
+                    cost: *rng.pick(&[Cost::Silent, Cost::Bounds { least: 1.0, most: 2.0 }]),
+                    strength: 0.5,
+                }],
+                _ => Vec::new(),
+            },
             ticks: 20 + rng.below(40) as u32,
             batch: 3,
             replicas: 1 + rng.below(2),
             spike_bound: Some(300),
-            loss: adjoint.then_some(Loss::FirstSpike {
-                xi: 1.5,
-                alpha: 0.02,
-                beta: 12.0,
-            }),
+            loss: adjoint.then(|| *rng.pick(&LOSSES)),
             adjoint,
             optimiser: adjoint.then(|| {
                 let (momentum, nesterov) = (0.5, false);

@@ -64,6 +64,9 @@ pub(super) fn channel_bound(program: &Program, chan: Chan) -> usize {
 /// Most own spikes that a process' tape holds, likewise.
 pub(super) fn tape_bound(program: &Program, proc: Proc) -> usize {
     let process = &program.processes[proc];
+    if process.output != Output::Spikes {
+        return 0;
+    }
     let bound = process.tape.as_ref().and_then(|tape| tape.bound);
     bound.unwrap_or(process.lanes * program.ticks as usize)
 }
@@ -418,7 +421,7 @@ pub(super) struct Packets<'a> {
     pub(super) program: &'a Program,
     pub(super) proc: Proc,
     buffers: Buffers<'a>,
-    lags: Lags<'a>,
+    pub(super) lags: Lags<'a>,
 }
 
 impl Packets<'_> {

@@ -747,20 +747,43 @@ impl Driver<'_> {
         self.annotate(asm, "spikes of an interval");
         asm.function("interval", self.routines.exact.interval);
         asm.emit(Inst::push(&[R10, Lr]));
-        asm.emit(Inst::push(&[R9, R11]));
         let first = self.comms.control(names::INTERVAL);
         let time = self.comms.control(names::TIME);
         asm.emit(Inst::ldr(R0, self.own_count()));
         asm.emit(Inst::str(R0, first));
         asm.emit(Inst::mov(R0, 0));
+        asm.emit(Inst::str(R0, self.comms.control(names::AGAIN)));
         asm.mov_const(R1, word(self.context.process().lanes));
         asm.bl(cross);
-        let (nothing, again, look) = (asm.label(), asm.label(), asm.label());
+        let nothing = asm.label();
         asm.emit(Inst::ldr(R10, first));
-        asm.emit(Inst::ldr(R9, self.own_count()));
-        asm.emit(Inst::cmp(R10, R9));
+        asm.emit(Inst::ldr(R0, self.own_count()));
+        asm.emit(Inst::cmp(R10, R0));
         asm.b_if(Cond::Eq, nothing);
-        asm.comment("from each spike on");
+        let once = asm.label();
+        asm.emit(Inst::ldr(R1, self.comms.control(names::AGAIN)));
+        asm.cbz(R1, once);
+        self.look_again(asm, cross);
+        asm.bind(once);
+        self.sort_interval(asm);
+        self.emit_interval(asm);
+        if self.context.process().tape.is_none() {
+            asm.comment("nobody asks for them any more");
+            asm.emit(Inst::ldr(R0, first));
+            asm.emit(Inst::str(R0, self.own_count()));
+        }
+        asm.bind(nothing);
+        asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
+        asm.emit(Inst::str(R0, time));
+        asm.emit(Inst::pop(&[R10, Reg::Pc]));
+    }
+
+    /// Looks at lanes that spiked again, from each spike on (r10: the first one; r0: the number of all).
+    fn look_again(&self, asm: &mut Assembler, cross: Label) {
+        let time = self.comms.control(names::TIME);
+        let (again, look) = (asm.label(), asm.label());
+        asm.emit(Inst::push(&[R9, R11]));
+        asm.emit(Inst::mov(R9, R0));
         asm.bind(again);
         asm.mov_const(R1, self.own(tape::time));
         asm.emit(Inst::ldr(R2, Addr::Index(R1, R10, 2)));
@@ -786,19 +809,6 @@ impl Driver<'_> {
         asm.emit(Inst::cmp(R10, R9));
         asm.b_if(Cond::Ne, again);
         asm.emit(Inst::pop(&[R9, R11]));
-        asm.emit(Inst::push(&[R9, R11]));
-        self.sort_interval(asm);
-        self.emit_interval(asm);
-        if self.context.process().tape.is_none() {
-            asm.comment("nobody asks for them any more");
-            asm.emit(Inst::ldr(R0, first));
-            asm.emit(Inst::str(R0, self.own_count()));
-        }
-        asm.bind(nothing);
-        asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
-        asm.emit(Inst::str(R0, time));
-        asm.emit(Inst::pop(&[R9, R11]));
-        asm.emit(Inst::pop(&[R10, Reg::Pc]));
     }
 
     /// Puts the spikes of the interval into their order: by (time, lane), those of a lane as they came.

@@ -241,8 +241,8 @@ impl Finder<'_> {
             _ => return Ok(None),
         };
         let times = exact.then(|| self.field(proc, &times));
-        let order = (exact && process.role == Role::Neurons)
-            .then(|| self.field(proc, &tape::order(name)));
+        let order =
+            (exact && process.role == Role::Neurons).then(|| self.field(proc, &tape::order(name)));
         Ok(Some(Tape {
             count: self.sized(proc, &count, 1)?,
             spikes: self.field(proc, &spikes)?,

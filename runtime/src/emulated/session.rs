@@ -200,12 +200,20 @@ impl<D: Device> Session<D> {
 
     /// Writes a sample into a replica.
     fn give(&mut self, replica: usize, sample: &Sample<'_>) -> Result<(), Diagnostic> {
-
         if self.program.window.is_some() {
             self.give_times(replica, sample)?;
         }
         let words = &mut self.words;
-        for (Tape { count, spikes, times, .. }, channels) in &self.layout.inputs {
+        for (
+            Tape {
+                count,
+                spikes,
+                times,
+                ..
+            },
+            channels,
+        ) in &self.layout.inputs
+        {
             if times.is_some() {
                 continue;
             }
@@ -263,12 +271,15 @@ impl<D: Device> Session<D> {
                 all.filter(|(spike, _)| channels.contains(&spike.channel))
             };
             self.words.clear();
-            self.words.extend(own().map(|(spike, _)| {
-                (spike.tick / window) << 16 | (spike.channel - channels.start)
-            }));
+            self.words.extend(
+                own().map(|(spike, _)| {
+                    (spike.tick / window) << 16 | (spike.channel - channels.start)
+                }),
+            );
             let (count, spikes) = (&tape.count, &tape.spikes);
             let number = [self.words.len() as u32];
-            self.device.write(count.pes[replica], count.address, &number)?;
+            self.device
+                .write(count.pes[replica], count.address, &number)?;
             self.device
                 .write(spikes.pes[replica], spikes.address, &self.words)?;
             self.words.clear();

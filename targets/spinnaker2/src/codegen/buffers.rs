@@ -21,11 +21,11 @@ use std::collections::BTreeSet;
 use nirc_ir::event::{Body, Chan, HandlerKind, Op, Output, Proc, Program, Role, Row, Stmt};
 
 use super::axes;
-use super::steps;
 use super::error::CodegenError;
 use super::memory::Plan;
 use super::names;
 use super::plan;
+use super::steps;
 use crate::abi::{self, tape};
 use crate::mapping::Pacing;
 

@@ -27,13 +27,13 @@
 
 use nirc_ir::event::{Binary, Cmp, Handler, Unary};
 
+use super::comms::words;
 use super::context::Context;
 use super::error::CodegenError;
 use super::graph::{Graph, Id, Node, Place, Root, Slot};
+use super::lanes::to_float;
 use super::math;
 use super::names;
-use super::comms::words;
-use super::lanes::to_float;
 use crate::thumb::Reg::{self, Lr, R0, R1, R4, R5, R6, R7, R8, R9, R10, R11, R12};
 use crate::thumb::{Addr, Assembler, Cond, Inst, ItBlock, Label, SReg};
 
@@ -81,8 +81,7 @@ pub(super) fn emit(
         kind,
         available,
     };
-    let pointers =
-        Pointers::new(context, &graph).ok_or_else(|| too_few("core", POINTERS.len()))?;
+    let pointers = Pointers::new(context, &graph).ok_or_else(|| too_few("core", POINTERS.len()))?;
     let recorded = graph.roots.iter().map(|root| match root {
         Root::Spike { fields, .. } => 1 + fields.len(),
         _ => 0,
@@ -324,12 +323,15 @@ impl Floats {
                 kept,
                 once,
             } = wanted;
-            let calls = steps.iter().enumerate().filter_map(|(at, step)| match step {
-                Step::Eval(id) if span.from < 2 * at && 2 * at < span.to => {
-                    Some(graph.clobbers(*id))
-                }
-                _ => None,
-            });
+            let calls = steps
+                .iter()
+                .enumerate()
+                .filter_map(|(at, step)| match step {
+                    Step::Eval(id) if span.from < 2 * at && 2 * at < span.to => {
+                        Some(graph.clobbers(*id))
+                    }
+                    _ => None,
+                });
             let clobbered = calls.fold(0, |all, changed| all | changed);
             let free = |register: &u8| {
                 clobbered >> register & 1 == 0
@@ -341,7 +343,11 @@ impl Floats {
                 false => (first..32).find(free),
             }?;
             taken.push((span, register));
-            let registers = if once { &mut floats.once } else { &mut floats.lane };
+            let registers = if once {
+                &mut floats.once
+            } else {
+                &mut floats.lane
+            };
             registers[id.index()] = Some(register);
         }
         Some(floats)

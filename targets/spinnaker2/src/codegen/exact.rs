@@ -19,8 +19,7 @@ use crate::abi::{INDEX_BITS, Status, tape};
 use crate::thumb::Reg::{self, Lr, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12};
 use crate::thumb::SReg::{S0, S1, S2};
 use crate::thumb::{
-    Addr, AluOp, Assembler, Cond, ConvertOp, Inst, Label, LoadOp, SReg, Shift, Src,
-    StoreOp,
+    Addr, AluOp, Assembler, Cond, ConvertOp, Inst, Label, LoadOp, SReg, Shift, Src, StoreOp,
 };
 
 /// Subroutines.
@@ -153,7 +152,9 @@ impl Driver<'_> {
         asm.emit(Inst::cmp(R11, Src::Reg(R0, Shift::Lsr(16))));
         asm.b_if(Cond::Ne, over);
         if self.has_consumers() {
-            let distance = self.own(tape::input_time).wrapping_sub(self.own(tape::input));
+            let distance = self
+                .own(tape::input_time)
+                .wrapping_sub(self.own(tape::input));
             asm.mov_const(R1, distance);
             asm.emit(Inst::add(R1, R1, R9));
             asm.emit(Inst::vldr(S0, R1, 0));
@@ -199,7 +200,9 @@ impl Driver<'_> {
     fn valued(&self) -> Vec<Chan> {
         let program = self.context.program;
         let incoming = program.incoming(self.context.proc).map(|(chan, _)| chan);
-        incoming.filter(|&chan| program.carries_values(chan)).collect()
+        incoming
+            .filter(|&chan| program.carries_values(chan))
+            .collect()
     }
 
     /// Where the values of a channel are.

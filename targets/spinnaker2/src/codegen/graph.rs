@@ -12,8 +12,8 @@ use super::lags::Lags;
 use super::{math, roots};
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
-    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind, Op,
-    Outgoing, Proc, Process, Program, Row, Stmt, Unary, Value,
+    Array, Binary, Chan, Cmp, Coef, CoefficientValue, Curve, Domain, Fold, Handler, HandlerKind,
+    Op, Outgoing, Proc, Process, Program, Row, Stmt, Unary, Value,
 };
 
 /// A node of the graph.
@@ -209,9 +209,7 @@ impl Graph {
                 all.extend([a, b]);
                 all
             }
-            Node::Root(_, operands, parameter) => {
-                operands.into_iter().chain(parameter).collect()
-            }
+            Node::Root(_, operands, parameter) => operands.into_iter().chain(parameter).collect(),
         }
     }
 
@@ -326,10 +324,7 @@ impl Builder<'_> {
     /// The node, an equal one if there is one.
     fn node(&mut self, node: Node) -> Id {
         let searches = self.handler.kind == HandlerKind::Cross;
-        let node = searches
-            .then(|| self.known(node))
-            .flatten()
-            .unwrap_or(node);
+        let node = searches.then(|| self.known(node)).flatten().unwrap_or(node);
         if let Some(known) = self.graph.nodes.iter().position(|n| *n == node) {
             return Id(known);
         }

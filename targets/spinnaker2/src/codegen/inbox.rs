@@ -59,14 +59,26 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
     let neurons = process.role == Role::Neurons;
     let mut plan = Plan::default();
     plan::control(&mut plan);
-    plan.values(names::TIME, vec![0], "exact time, or where the interval begins");
+    plan.values(
+        names::TIME,
+        vec![0],
+        "exact time, or where the interval begins",
+    );
     if neurons {
         plan.values(names::UNTIL, vec![0], "where the interval ends");
         plan.values(names::INTERVAL, vec![0], "own spikes before the interval");
-        plan.values(names::AGAIN, vec![0], "whether a lane may spike again in it");
+        plan.values(
+            names::AGAIN,
+            vec![0],
+            "whether a lane may spike again in it",
+        );
         plan.values(tape::count(&process.name), vec![0], "own spikes so far");
         if program.has_adjoint() {
-            plan.values(names::own_back(process), vec![0], "own spikes not gone back through");
+            plan.values(
+                names::own_back(process),
+                vec![0],
+                "own spikes not gone back through",
+            );
         }
     }
     plan::progress(&mut plan, program, proc);

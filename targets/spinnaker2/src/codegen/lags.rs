@@ -112,8 +112,9 @@ impl<'a> Lags<'a> {
     /// Steps that one that sends errors may lack when a step with the same number begins here.
     pub(super) fn slack(self, proc: Proc, sender: Proc) -> i64 {
         let channels = self.program.outgoing(proc);
-        let errors = channels
-            .filter(|(chan, channel)| channel.to == sender && steps::carries_errors(self.program, *chan));
+        let errors = channels.filter(|(chan, channel)| {
+            channel.to == sender && steps::carries_errors(self.program, *chan)
+        });
         let slack = errors.map(|(chan, _)| i64::from(self.lag(chan)) - 1);
         let window = i64::from(WINDOW);
         slack.min().map_or(window, |slack| slack.min(window))

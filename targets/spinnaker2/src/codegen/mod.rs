@@ -41,8 +41,8 @@ use nirc_ir::codes::{CODEGEN, MAP_SRAM};
 use nirc_ir::event::{Curve, HandlerKind, Op, Proc, Program, Stmt, Unary};
 
 pub use error::CodegenError;
-pub(crate) use steps::carries_errors;
 pub use memory::{MemoryMap, Region, Section};
+pub(crate) use steps::carries_errors;
 
 use crate::abi::Status;
 use crate::elf::{self, Block, Image, ImageSymbol, Range};
@@ -253,7 +253,11 @@ impl<'a> Job<'a> {
         let equal = root(|curve| matches!(curve, Curve::Equal(_)));
         for (used, curve, power) in [
             (root(|c| *c == Curve::Cubic), Curve::Cubic, Power::Cubic),
-            (root(|c| *c == Curve::Quartic), Curve::Quartic, Power::Quartic),
+            (
+                root(|c| *c == Curve::Quartic),
+                Curve::Quartic,
+                Power::Quartic,
+            ),
             (general, Curve::Power(zero), Power::General),
         ] {
             if used {

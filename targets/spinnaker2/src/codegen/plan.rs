@@ -28,13 +28,13 @@ use nirc_ir::event::{
 };
 
 use super::axes;
-use super::{inbox, steps};
 use super::buffers::Buffers;
 use super::context::Context;
 use super::error::CodegenError;
 use super::lags::Lags;
 use super::memory::Plan;
 use super::names;
+use super::{inbox, steps};
 use crate::abi::{self, INDICES, NUMBERS, WINDOW, tape};
 use crate::mapping::Pacing;
 
@@ -465,9 +465,8 @@ impl Packets<'_> {
             let ends = (channel.from, channel.to);
             ends == (self.proc, neighbour) || ends == (neighbour, self.proc)
         });
-        let apart = between.map(|(chan, channel)| {
-            steps::delay(self.program, channel).max(self.lags.lag(chan))
-        });
+        let apart = between
+            .map(|(chan, channel)| steps::delay(self.program, channel).max(self.lags.lag(chan)));
         apart.max().unwrap_or(0) as usize
     }
 

@@ -36,5 +36,7 @@ pub(super) fn asks_errors(program: &Program, chan: Chan) -> bool {
 
 /// The gradient of the delays of a channel's sources.
 pub(super) fn delay_gradient(program: &Program, chan: Chan) -> Option<Array> {
-    program.channels[chan].delays.and_then(|delays| delays.gradient)
+    program.channels[chan]
+        .delays
+        .and_then(|delays| delays.gradient)
 }

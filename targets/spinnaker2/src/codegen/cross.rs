@@ -380,9 +380,9 @@ impl Order {
             // A constant may be loaded a second time.
             let again = all.iter().find(|(other, of)| *other > at && *of == id);
             let end = again.map_or(steps.len(), |(other, _)| *other);
-            let uses = (at + 1..end).filter(|&use_| needs(graph, &steps[use_]).contains(&id));
-            let last = uses.clone().last().unwrap_or(at);
-            let kept = is_once(at) && uses.clone().any(|use_| !is_once(use_));
+            let mut uses = (at + 1..end).filter(|&user| needs(graph, &steps[user]).contains(&id));
+            let last = uses.clone().next_back().unwrap_or(at);
+            let kept = is_once(at) && uses.any(|user| !is_once(user));
             // The second loop's tests run with what is computed late.
             let from = if kept && at >= late { tests } else { at };
             let to = if kept {

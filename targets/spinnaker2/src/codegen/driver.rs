@@ -10,7 +10,7 @@
 //! stay for the host to read, until the next command.
 //!
 //! What is special to programs that go backwards stands in [`super::adjoint`], what is special to others in
-//! [`super::stream`].
+//! [`super::stream`], and what to exact event times in [`super::exact`].
 
 use std::collections::BTreeSet;
 

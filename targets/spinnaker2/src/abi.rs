@@ -13,6 +13,10 @@
 //! | [`Kind::Command`] | 0 | 0 | flags | host → all PEs of the instance |
 //! | [`Kind::Command`] | worker's process | [`READY`] | none | worker → optimiser PE |
 //!
+//! In programs of exact event times a spike has a payload: its time as an `f32`, in bins from the beginning of the
+//! window that it was emitted in. An error's index is the entry of the producer's tape. Markers have a payload as well, which
+//! nobody reads, so that they arrive behind the spikes of their window.
+//!
 //! # A batch
 //! The host writes inputs and labels into the SRAM of the PEs, sends [`OPTIMISER`]'s command (payload:
 //! `replicas | workers << 16`, the number of replicas to gather from and of READY packets to wait for),
@@ -41,6 +45,8 @@
 //! then). All its neighbours have finished as many steps or more, which is what a window of 0 asks for, and a delay of
 //! at least 1. Producers without a delay stand before it, and consumers without one behind it, so they have finished
 //! more. It can go on.
+//!
+//! Of exact event times a step is a window, and a channel's delay counts the whole windows in it.
 //!
 //! # Segments
 //! What a forward program is given and what it records lies in SRAM by bins: one row a bin of a source's

@@ -4,7 +4,7 @@ use std::path::Path;
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{Loss, Optimiser, Options, Rule};
 use nirc_ir::Diagnostic;
-use nirc_ir::codes::{EXECUTOR_UNSUPPORTED, FILE_UNWRITABLE, MAP_SRAM};
+use nirc_ir::codes::{CODEGEN, FILE_UNWRITABLE, MAP_SRAM};
 use nirc_ir::entity::{Entity, PrimaryMap};
 use nirc_ir::event::Program;
 use nirc_ir::network::{
@@ -139,13 +139,21 @@ fn the_same_program_gives_the_same_bytes() {
     assert_eq!(first, bundle(&program(6, 3)).files().expect("files"));
 }
 
+/// An error names the entry of the tape that it is for, which a key has to hold.
 #[test]
-fn exact_event_times_are_refused() {
+fn tapes_of_exact_event_times_have_an_end() {
     let text = include_str!("../../../../ir/src/verify/tests/exact.nirp");
-    let program = nirc_ir::text::parse_program(text, &nirc_ir::text::Externals::new());
+    let parse = |text: &str| {
+        let program = nirc_ir::text::parse_program(text, &nirc_ir::text::Externals::new());
+        program.expect("it parses")
+    };
     let target = Target::spinnaker2();
-    let problems = Bundle::build(&program.expect("it parses"), &target).expect_err("refused");
-    assert_eq!(problems.0[0].code, EXECUTOR_UNSUPPORTED, "{problems}");
+    Bundle::build(&parse(text), &target).expect("it fits");
+    let long = parse(&text.replace("[slope] bound 30", "[slope] bound 20000"));
+    let problems = Bundle::build(&long, &target).expect_err("too long");
+    let expected = "own spikes of a sample of cells: expected at most 16384, found 20000";
+    assert_eq!(problems.0[0].code, CODEGEN, "{problems}");
+    assert!(problems.0[0].message.contains(expected), "{problems}");
 }
 
 #[test]

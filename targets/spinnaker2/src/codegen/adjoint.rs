@@ -339,7 +339,7 @@ impl Driver<'_> {
     }
 
     /// Calls a handler for every source; if it asks for their values, r9 is the address of the first one.
-    fn for_values(
+    pub(super) fn for_values(
         &self,
         asm: &mut Assembler,
         chan: Chan,

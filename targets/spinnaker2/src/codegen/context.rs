@@ -93,6 +93,11 @@ impl Context<'_> {
         self.memory.addr(names::UNTIL)
     }
 
+    /// Address of the word that says that a lane may spike again.
+    pub(super) fn again(&self) -> u32 {
+        self.memory.addr(names::AGAIN)
+    }
+
     /// Address of the current bin's row number.
     pub(super) fn row(&self) -> u32 {
         self.memory.get(names::ROW).unwrap_or_else(|| self.bin())

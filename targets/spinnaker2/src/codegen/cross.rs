@@ -3,7 +3,8 @@
 //! # Calls
 //! A function over a range of lanes: the first one in r0, how many in r1. The interval lies in memory. It keeps r8 to
 //! r11 and the stack pointer; everything else may change. Where a lane spikes it calls `fire` with the lane in r0,
-//! the time in s0 and what is recorded in s1 on; that the lane is looked at again is up to the caller.
+//! the time in s0 and what is recorded in s1 on. Whether a lane that spiked could do so again, the first tests say at
+//! once. If it could, a word in memory tells the caller to look at those that spiked again, each since its spike.
 //!
 //! # Lanes
 //! Lanes are gone through one by one, because most of them are skipped after a few operations, and the work on the
@@ -34,10 +35,12 @@ use super::lanes::to_float;
 use super::math;
 use super::names;
 use crate::thumb::Reg::{self, Lr, R0, R1, R4, R5, R6, R7, R8, R9, R10, R11, R12};
-use crate::thumb::{Assembler, Cond, Inst, ItBlock, Label, SReg};
+use crate::thumb::{Addr, Assembler, Cond, Inst, ItBlock, Label, SReg};
 
 /// Registers for pointers; r4 counts lanes.
-const POINTERS: [Reg; 7] = [R5, R6, R7, R8, R9, R10, R11];
+const POINTERS: [Reg; 6] = [R5, R7, R8, R9, R10, R11];
+/// Whether the lane at hand has spiked.
+const SPIKED: Reg = R6;
 /// Reach of a float load or store.
 const REACH: u32 = 1020;
 /// The first float register that no argument of a subroutine takes.
@@ -377,9 +380,9 @@ impl Order {
             // A constant may be loaded a second time.
             let again = all.iter().find(|(other, of)| *other > at && *of == id);
             let end = again.map_or(steps.len(), |(other, _)| *other);
-            let uses = (at + 1..end).filter(|&use_| needs(graph, &steps[use_]).contains(&id));
-            let last = uses.clone().last().unwrap_or(at);
-            let kept = is_once(at) && uses.clone().any(|use_| !is_once(use_));
+            let mut uses = (at + 1..end).filter(|&user| needs(graph, &steps[user]).contains(&id));
+            let last = uses.clone().next_back().unwrap_or(at);
+            let kept = is_once(at) && uses.any(|user| !is_once(user));
             // The second loop's tests run with what is computed late.
             let from = if kept && at >= late { tests } else { at };
             let to = if kept {
@@ -441,6 +444,7 @@ impl Emitter<'_, '_> {
         let mut saved = self.pointers.saved();
         self.asm.emit(Inst::push(&saved));
         self.asm.emit(Inst::mov(R4, R1));
+        self.asm.emit(Inst::mov(SPIKED, 0));
         for Pointer { reg, base } in self.pointers.all.clone() {
             self.asm.mov_const(reg, base);
             self.asm.emit(Inst::add(reg, reg, words(R0)));
@@ -459,12 +463,33 @@ impl Emitter<'_, '_> {
             self.lane(&order.tests, next);
             self.asm.bind(ahead);
         }
-        self.lane(&order.rest, next);
-        self.asm.b(next);
+        self.rest(order, next);
         self.asm.bind(done);
         saved.pop();
         saved.push(Reg::Pc);
         self.asm.emit(Inst::pop(&saved));
+    }
+
+    /// What is left to do for a lane; of one that has spiked, the tests once more.
+    fn rest(&mut self, order: &Order, next: Label) {
+        let spike = order.rest.iter().position(|s| matches!(s, Step::Spike(_)));
+        let Some(spike) = spike else {
+            self.lane(&order.rest, next);
+            self.asm.b(next);
+            return;
+        };
+        let (before, after) = order.rest.split_at(spike);
+        self.lane(before, next);
+        let end = self.asm.label();
+        self.lane(after, end);
+        self.asm.bind(end);
+        self.asm.cbz(SPIKED, next);
+        self.asm.comment("again?");
+        self.asm.emit(Inst::mov(SPIKED, 0));
+        self.lane(&order.tests, next);
+        self.asm.mov_const(R12, self.context.again());
+        self.asm.emit(Inst::str(R12, Addr::at(R12)));
+        self.asm.b(next);
     }
 
     /// Begins a loop over lanes with the first one; returns where the next begins.
@@ -640,6 +665,7 @@ impl Emitter<'_, '_> {
         }
         self.lane_number(R0);
         self.asm.bl(self.context.labels.fire);
+        self.asm.emit(Inst::mov(SPIKED, 1));
         self.asm.bind(silent);
     }
 }

@@ -10,7 +10,7 @@
 //! stay for the host to read, until the next command.
 //!
 //! What is special to programs that go backwards stands in [`super::adjoint`], what is special to others in
-//! [`super::stream`].
+//! [`super::stream`], and what to exact event times in [`super::exact`].
 
 use std::collections::BTreeSet;
 
@@ -421,6 +421,7 @@ impl Driver<'_> {
     fn deal(&self, asm: &mut Assembler, packet: Packet, exits: Exits) {
         match packet {
             Packet::Spike(from) if self.is_exact() => self.exact_received(asm, from, exits),
+            Packet::Value(from) if self.is_exact() => self.exact_value(asm, from),
             Packet::Marker(from) if self.is_exact() => self.exact_progressed(asm, from),
             Packet::Error(chan) if self.is_exact() => self.exact_error(asm, chan),
             Packet::Spike(from) if self.has_adjoint() => self.received(asm, from, exits),

@@ -9,7 +9,7 @@
 //! it was. An error names the entry of the producer's tape that it is for, which a consumer knows because it has
 //! counted.
 
-use nirc_ir::event::{Array, Chan, HandlerKind, Proc, Role};
+use nirc_ir::event::{Array, Chan, HandlerKind, Output, Proc, Role};
 
 use super::comms::{Exits, words};
 use super::driver::{Driver, chan_number, compare, extract_half, number, word};
@@ -64,8 +64,8 @@ impl Driver<'_> {
     }
 
     fn takes(&self) -> bool {
-        let mut incoming = self.context.program.incoming(self.context.proc);
-        incoming.next().is_some()
+        let mut spiking = plan::spiking(self.context.program, self.context.proc);
+        spiking.next().is_some()
     }
 
     fn own(&self, name: fn(&str) -> String) -> u32 {
@@ -112,7 +112,7 @@ impl Driver<'_> {
             let name = names::received(&program.processes[from]);
             asm.emit(Inst::str(R0, self.comms.control(&name)));
         }
-        for (chan, _) in program.incoming(proc) {
+        for chan in plan::spiking(program, proc) {
             let name = names::arrived(chan);
             asm.emit(Inst::str(R0, self.comms.control(&name)));
         }
@@ -184,8 +184,46 @@ impl Driver<'_> {
             asm.bind(over);
             asm.emit(Inst::str(R9, self.comms.control(names::INBOX_TAKEN)));
         }
+        self.horizon(asm);
+        for chan in self.valued() {
+            let Some(handler) = self.handlers.get(HandlerKind::Event(chan)) else {
+                continue;
+            };
+            asm.mov_const(R9, self.values_of(chan));
+            self.for_values(asm, chan, (handler, true), |_| {});
+        }
         self.turn(asm);
         asm.bind(early);
+    }
+
+    /// Channels that bring values.
+    fn valued(&self) -> Vec<Chan> {
+        let program = self.context.program;
+        let incoming = program.incoming(self.context.proc).map(|(chan, _)| chan);
+        incoming
+            .filter(|&chan| program.carries_values(chan))
+            .collect()
+    }
+
+    /// Where the values of a channel are.
+    fn values_of(&self, chan: Chan) -> u32 {
+        self.values_from(self.producer(chan))
+    }
+
+    fn values_from(&self, from: Proc) -> u32 {
+        let program = self.context.program;
+        let slots = names::slots(self.context.process(), &program.processes[from]);
+        self.context.memory.addr(&slots)
+    }
+
+    /// The time becomes that of values: the end of the sample.
+    fn horizon(&self, asm: &mut Assembler) {
+        if self.valued().is_empty() {
+            return;
+        }
+        let end = self.context.program.ticks as f32;
+        asm.mov_const(R0, end.to_bits());
+        asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
     }
 
     /// r9 and r10 become the next arrival that is taken and the end of what has been received.
@@ -207,8 +245,8 @@ impl Driver<'_> {
 
     /// Does what is to be done for arrivals over the channel of the one in r9.
     fn by_channel(&self, asm: &mut Assembler, what: &dyn Fn(&mut Assembler, Chan)) {
-        let channels = self.context.program.incoming(self.context.proc);
-        let channels: Vec<Chan> = channels.map(|(chan, _)| chan).collect();
+        let channels = plan::spiking(self.context.program, self.context.proc);
+        let channels: Vec<Chan> = channels.collect();
         let done = asm.label();
         for (at, &chan) in channels.iter().enumerate() {
             let other = asm.label();
@@ -265,6 +303,13 @@ impl Driver<'_> {
             asm.emit(Inst::str(R0, self.comms.control(names::UNTIL)));
             asm.bl(self.routines.exact.interval);
         }
+        if let Output::State(state) = self.context.process().output {
+            let early = asm.label();
+            compare(asm, R11, self.steps_forward() - 1, R0);
+            asm.b_if(Cond::Ne, early);
+            self.send_state(asm, state);
+            asm.bind(early);
+        }
     }
 
     fn window(&self) -> u32 {
@@ -298,6 +343,16 @@ impl Driver<'_> {
         let later = asm.label();
         compare(asm, R11, self.steps_forward(), R0);
         asm.b_if(Cond::Ne, later);
+        self.horizon(asm);
+        for chan in self.valued() {
+            let Some(message) = self.handlers.get(HandlerKind::Message(chan)) else {
+                continue;
+            };
+            self.for_values(asm, chan, (message, false), |asm| {
+                asm.emit(Inst::mov(R0, R10));
+                self.send_error_to(asm, chan);
+            });
+        }
         if self.takes() {
             asm.emit(Inst::ldr(R9, self.comms.control(names::INBOX_TAKEN)));
             let (again, over) = (asm.here(), asm.label());
@@ -314,6 +369,7 @@ impl Driver<'_> {
     /// The adjoint step of neurons: the window whose number is the current bin.
     pub(super) fn neurons_back(&self, asm: &mut Assembler) {
         let (again, over) = (asm.label(), asm.label());
+        self.turn_back(asm);
         if self.takes() {
             asm.emit(Inst::ldr(R9, self.comms.control(names::INBOX_TAKEN)));
         } else {
@@ -342,6 +398,23 @@ impl Driver<'_> {
         if let Some(window) = self.handlers.get(HandlerKind::AdjointWindow) {
             asm.bl(window);
         }
+    }
+
+    /// In front of the last window, the turn, and the errors of what was emitted at its end.
+    fn turn_back(&self, asm: &mut Assembler) {
+        let turn = self.handlers.get(HandlerKind::Turn);
+        let value = self.handlers.get(HandlerKind::Value);
+        let value = value.filter(|_| !self.lags().value_errors(self.context.proc).is_empty());
+        if turn.is_none() && value.is_none() {
+            return;
+        }
+        let later = asm.label();
+        compare(asm, R11, self.steps_forward(), R0);
+        asm.b_if(Cond::Ne, later);
+        for handler in turn.into_iter().chain(value) {
+            asm.bl(handler);
+        }
+        asm.bind(later);
     }
 
     /// Deals with the own spike below r10, if it is of this window and behind the arrival below r9; then goes on.
@@ -579,7 +652,14 @@ impl Driver<'_> {
         asm.emit(Inst::str(R2, self.progress(from)));
     }
 
-    /// Puts the error in r2 beside the own spike whose entry the key in r0 names.
+    /// Puts the value in r2 into the place of its lane, which the key in r0 names.
+    pub(super) fn exact_value(&self, asm: &mut Assembler, from: Proc) {
+        asm.emit(extract_half(R0, R0));
+        asm.mov_const(R3, self.values_from(from));
+        asm.emit(Inst::str(R2, Addr::Index(R3, R0, 2)));
+    }
+
+    /// Puts the error in r2 beside the own spike whose entry the key in r0 names, or the value whose lane it names.
     pub(super) fn exact_error(&self, asm: &mut Assembler, chan: Chan) {
         asm.emit(Inst::Extract {
             signed: false,
@@ -588,6 +668,12 @@ impl Driver<'_> {
             lsb: 0,
             width: INDEX_BITS,
         });
+        if self.context.program.carries_values(chan) {
+            let errors = names::value_errors(self.context.process(), chan);
+            asm.mov_const(R3, self.context.memory.addr(&errors));
+            asm.emit(Inst::str(R2, Addr::Index(R3, R0, 2)));
+            return;
+        }
         asm.mov_const(R3, self.own(tape::order));
         asm.emit(load_half(R0, Addr::Index(R3, R0, 1)));
         asm.mov_const(R3, self.context.error(chan));
@@ -664,20 +750,43 @@ impl Driver<'_> {
         self.annotate(asm, "spikes of an interval");
         asm.function("interval", self.routines.exact.interval);
         asm.emit(Inst::push(&[R10, Lr]));
-        asm.emit(Inst::push(&[R9, R11]));
         let first = self.comms.control(names::INTERVAL);
         let time = self.comms.control(names::TIME);
         asm.emit(Inst::ldr(R0, self.own_count()));
         asm.emit(Inst::str(R0, first));
         asm.emit(Inst::mov(R0, 0));
+        asm.emit(Inst::str(R0, self.comms.control(names::AGAIN)));
         asm.mov_const(R1, word(self.context.process().lanes));
         asm.bl(cross);
-        let (nothing, again, look) = (asm.label(), asm.label(), asm.label());
+        let nothing = asm.label();
         asm.emit(Inst::ldr(R10, first));
-        asm.emit(Inst::ldr(R9, self.own_count()));
-        asm.emit(Inst::cmp(R10, R9));
+        asm.emit(Inst::ldr(R0, self.own_count()));
+        asm.emit(Inst::cmp(R10, R0));
         asm.b_if(Cond::Eq, nothing);
-        asm.comment("from each spike on");
+        let once = asm.label();
+        asm.emit(Inst::ldr(R1, self.comms.control(names::AGAIN)));
+        asm.cbz(R1, once);
+        self.look_again(asm, cross);
+        asm.bind(once);
+        self.sort_interval(asm);
+        self.emit_interval(asm);
+        if self.context.process().tape.is_none() {
+            asm.comment("nobody asks for them any more");
+            asm.emit(Inst::ldr(R0, first));
+            asm.emit(Inst::str(R0, self.own_count()));
+        }
+        asm.bind(nothing);
+        asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
+        asm.emit(Inst::str(R0, time));
+        asm.emit(Inst::pop(&[R10, Reg::Pc]));
+    }
+
+    /// Looks at lanes that spiked again, from each spike on (r10: the first one; r0: the number of all).
+    fn look_again(&self, asm: &mut Assembler, cross: Label) {
+        let time = self.comms.control(names::TIME);
+        let (again, look) = (asm.label(), asm.label());
+        asm.emit(Inst::push(&[R9, R11]));
+        asm.emit(Inst::mov(R9, R0));
         asm.bind(again);
         asm.mov_const(R1, self.own(tape::time));
         asm.emit(Inst::ldr(R2, Addr::Index(R1, R10, 2)));
@@ -703,19 +812,6 @@ impl Driver<'_> {
         asm.emit(Inst::cmp(R10, R9));
         asm.b_if(Cond::Ne, again);
         asm.emit(Inst::pop(&[R9, R11]));
-        asm.emit(Inst::push(&[R9, R11]));
-        self.sort_interval(asm);
-        self.emit_interval(asm);
-        if self.context.process().tape.is_none() {
-            asm.comment("nobody asks for them any more");
-            asm.emit(Inst::ldr(R0, first));
-            asm.emit(Inst::str(R0, self.own_count()));
-        }
-        asm.bind(nothing);
-        asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
-        asm.emit(Inst::str(R0, time));
-        asm.emit(Inst::pop(&[R9, R11]));
-        asm.emit(Inst::pop(&[R10, Reg::Pc]));
     }
 
     /// Puts the spikes of the interval into their order: by (time, lane), those of a lane as they came.

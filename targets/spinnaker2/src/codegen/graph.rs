@@ -303,8 +303,28 @@ impl Builder<'_> {
         self.node(node)
     }
 
+    /// A product with 1 is the other factor, and a product of constants is one, rounded as it would be. Coefficients are 1
+    /// often enough where thresholds are tested for a spike.
+    fn known(&self, node: Node) -> Option<Node> {
+        let Node::Binary(Binary::Mul, a, b) = node else {
+            return None;
+        };
+        let number = |id: Id| match self.graph.nodes[id.0] {
+            Node::Const(bits) => Some(f32::from_bits(bits)),
+            _ => None,
+        };
+        match (number(a), number(b)) {
+            (Some(a), Some(b)) => Some(Node::Const((a * b).to_bits())),
+            (Some(1.0), None) => Some(self.graph.nodes[b.0]),
+            (None, Some(1.0)) => Some(self.graph.nodes[a.0]),
+            _ => None,
+        }
+    }
+
     /// The node, an equal one if there is one.
     fn node(&mut self, node: Node) -> Id {
+        let searches = self.handler.kind == HandlerKind::Cross;
+        let node = searches.then(|| self.known(node)).flatten().unwrap_or(node);
         if let Some(known) = self.graph.nodes.iter().position(|n| *n == node) {
             return Id(known);
         }

@@ -23,7 +23,7 @@
 
 use std::collections::BTreeSet;
 
-use nirc_ir::event::{Chan, Proc, Program, Role};
+use nirc_ir::event::{Chan, Output, Proc, Program, Role};
 
 use super::error::CodegenError;
 use super::memory::Plan;
@@ -37,9 +37,18 @@ pub(super) const ARRIVAL: u32 = 12;
 /// What half a word can count.
 const HALF: u64 = 1 << 16;
 
-/// Processes that emit what `proc` takes.
+/// Processes whose spikes `proc` takes.
 pub(super) fn producers(program: &Program, proc: Proc) -> BTreeSet<Proc> {
-    program.incoming(proc).map(|(_, c)| c.from).collect()
+    let channels = plan::spiking(program, proc);
+    channels.map(|chan| program.channels[chan].from).collect()
+}
+
+/// Processes whose values `proc` takes.
+pub(super) fn valued(program: &Program, proc: Proc) -> BTreeSet<Proc> {
+    let incoming = program.incoming(proc).map(|(_, c)| c.from);
+    incoming
+        .filter(|from| program.processes[*from].output != Output::Spikes)
+        .collect()
 }
 
 /// The memory of a process of the network.
@@ -58,6 +67,11 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
     if neurons {
         plan.values(names::UNTIL, vec![0], "where the interval ends");
         plan.values(names::INTERVAL, vec![0], "own spikes before the interval");
+        plan.values(
+            names::AGAIN,
+            vec![0],
+            "whether a lane may spike again in it",
+        );
         plan.values(tape::count(&process.name), vec![0], "own spikes so far");
         if program.has_adjoint() {
             plan.values(
@@ -81,8 +95,13 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
         let name = names::received(&program.processes[from]);
         plan.values(name, vec![0], "spikes received of this process");
     }
-    for (chan, _) in program.incoming(proc) {
+    for chan in plan::spiking(program, proc) {
         plan.values(names::arrived(chan), vec![0], "arrivals over this channel");
+    }
+    for chan in packets.lags.value_errors(proc) {
+        let read = names::value_errors_read(process, chan);
+        let errors = names::value_errors(process, chan);
+        plan.pointer(read, (errors, 0), "errors of own values");
     }
     plan::arrays(&mut plan, program, proc, 0);
     axes::plan(&mut plan, program, proc)?;
@@ -91,20 +110,24 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
         Role::Neurons => own_tape(&mut plan, program, proc),
         Role::Loss | Role::Optimiser(_) => {}
     }
-    let arrivals: u64 = incoming(program, proc).map(|n| n as u64).sum();
-    if program.incoming(proc).next().is_some() {
+    for chan in packets.lags.value_errors(proc) {
+        let errors = names::value_errors(process, chan);
+        plan.words(errors, process.lanes, "errors of own values");
+    }
+    let bounds = plan::spiking(program, proc).map(|chan| plan::channel_bound(program, chan));
+    let arrivals = bounds.map(|bound| bound as u64).reduce(u64::saturating_add);
+    if let Some(arrivals) = arrivals {
         let bytes = arrivals.saturating_mul(ARRIVAL.into());
         plan.bytes(names::INBOX, bytes, "arrivals, in the order of taking");
+    }
+    for from in valued(program, proc) {
+        let producer = &program.processes[from];
+        let slots = names::slots(process, producer);
+        plan.words(slots, producer.lanes, "values received");
     }
     plan::rings(&mut plan, 0, payload(packets));
     plan.check()?;
     Ok(plan)
-}
-
-/// Most arrivals of each channel.
-fn incoming(program: &Program, proc: Proc) -> impl Iterator<Item = usize> + '_ {
-    let channels = program.incoming(proc);
-    channels.map(|(chan, _)| plan::channel_bound(program, chan))
 }
 
 fn source(plan: &mut Plan, program: &Program, proc: Proc) {
@@ -133,7 +156,7 @@ fn own_tape(plan: &mut Plan, program: &Program, proc: Proc) {
     }
     let purpose = "where in the inbox own spikes were";
     plan.words(names::own_after(process), bound, purpose);
-    for chan in names::error_channels(program, proc) {
+    for chan in plan::spike_errors(program, proc) {
         plan.words(names::error(name, chan), bound, "errors of own spikes");
     }
 }
@@ -147,13 +170,19 @@ fn payload(packets: &Packets<'_>) -> usize {
         _ => plan::tape_bound(program, from),
     });
     let errors = names::error_channels(program, proc).into_iter();
-    let errors = errors.map(|chan| plan::channel_bound(program, chan));
+    let errors = errors.map(|chan| match program.carries_values(chan) {
+        true => program.processes[proc].lanes,
+        false => plan::channel_bound(program, chan),
+    });
+    let values = valued(program, proc).into_iter();
+    let values = values.map(|from| program.processes[from].lanes);
     let neighbours = plan::neighbours(program, proc).into_iter();
     let passes = if program.has_adjoint() { 2 } else { 1 };
     let most = passes * steps::count(program) as usize;
     let markers = neighbours.map(|other| packets.markers(other).min(most));
     let commands = 1;
     spikes
+        .chain(values)
         .chain(errors)
         .chain(markers)
         .fold(commands, usize::saturating_add)

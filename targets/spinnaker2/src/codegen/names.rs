@@ -16,6 +16,8 @@ pub(super) const BIN: &str = "bin";
 pub(super) const TIME: &str = "time";
 /// The end of the interval.
 pub(super) const UNTIL: &str = "until";
+/// Not 0 where a lane may spike again in the interval.
+pub(super) const AGAIN: &str = "interval.again";
 /// The first spike of the interval, as an entry of the tape.
 pub(super) const INTERVAL: &str = "interval.first";
 /// All arrivals of a sample.

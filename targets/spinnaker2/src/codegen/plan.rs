@@ -1,5 +1,5 @@
 //! What a PE has to hold for its processes, and how much of it. What forward programs keep beside their
-//! arrays stands in [`super::buffers`].
+//! arrays stands in [`super::buffers`], what those of exact event times do in [`super::inbox`].
 //!
 //! # Rings of programs that go backwards
 //! A process empties its rings at the start of every step (and whenever it wakes). Let `W` be the window. Of two
@@ -64,8 +64,16 @@ pub(super) fn channel_bound(program: &Program, chan: Chan) -> usize {
 /// Most own spikes that a process' tape holds, likewise.
 pub(super) fn tape_bound(program: &Program, proc: Proc) -> usize {
     let process = &program.processes[proc];
+    if process.output != Output::Spikes {
+        return 0;
+    }
     let bound = process.tape.as_ref().and_then(|tape| tape.bound);
-    bound.unwrap_or(process.lanes * program.ticks as usize)
+    let possible = process.lanes * program.ticks as usize;
+    bound.unwrap_or(match program.window {
+        // Nothing else is possible to count.
+        Some(_) => possible.min(HALF as usize - 1),
+        None => possible,
+    })
 }
 
 /// Processes that share a channel with `proc`.
@@ -418,7 +426,7 @@ pub(super) struct Packets<'a> {
     pub(super) program: &'a Program,
     pub(super) proc: Proc,
     buffers: Buffers<'a>,
-    lags: Lags<'a>,
+    pub(super) lags: Lags<'a>,
 }
 
 impl Packets<'_> {

@@ -89,15 +89,23 @@ impl Power {
         asm.emit(Inst::vmul(to, S7, to));
     }
 
-    /// s0 = `y`, s1 = `p x`, s2 = `f`, s3 = `g`.
+    /// s0 = `y`, s2 = `f`, s3 = `g`; for whole ratios in an order in which results are seldom waited for. Changes s1.
     fn curve(self, asm: &mut Assembler, labels: &Labels) {
-        asm.emit(Inst::vmov(S0, X));
-        self.y(asm, labels);
-        asm.emit(Inst::vmul(S1, P, X));
-        asm.emit(Inst::vsub(S2, S1, THRESHOLD));
-        asm.emit(Inst::vmov(S3, S1));
-        asm.emit(Inst::vfms(S2, Q, S0));
+        if self == Self::General {
+            asm.emit(Inst::vmov(S0, X));
+            self.y(asm, labels);
+        } else {
+            asm.emit(Inst::vmul(S0, X, X));
+        }
+        asm.emit(Inst::vmul(S3, P, X));
+        match self {
+            Self::Cubic => asm.emit(Inst::vmul(S0, S0, X)),
+            Self::Quartic => asm.emit(Inst::vmul(S0, S0, S0)),
+            Self::General => {}
+        }
+        asm.emit(Inst::vsub(S2, S3, THRESHOLD));
         asm.emit(Inst::vfms(S3, NQ, S0));
+        asm.emit(Inst::vfms(S2, Q, S0));
     }
 }
 
@@ -137,16 +145,16 @@ pub(super) fn power(asm: &mut Assembler, label: Label, labels: &Labels, power: P
     let (again, over) = begin_steps(asm);
     asm.comment("2: a tangent");
     power.curve(asm, labels);
+    asm.emit(Inst::vmul(S6, Q, S0));
     asm.emit_all([Inst::vcmp_zero(S3), Inst::FFlags]);
     asm.b_if(Cond::Pl, over);
-    asm.emit(Inst::vdiv(S4, S2, S3));
-    asm.emit(Inst::vfms(X, X, S4));
-    asm.comment("close?");
     power.c(asm, S5, 0.5);
-    asm.emit(Inst::vmul(S6, Q, S0));
     asm.emit(Inst::vabs(S6, S6));
+    asm.emit(Inst::vdiv(S4, S2, S3));
     asm.emit(Inst::vmul(S5, S5, S6));
     asm.emit(Inst::vmul(S6, S4, S4));
+    asm.emit(Inst::vfms(X, X, S4));
+    asm.comment("close?");
     asm.emit(Inst::vmul(S5, S5, S6));
     asm.emit(Inst::vabs(S4, S4));
     asm.emit(Inst::vmul(S4, N, S4));

@@ -4,4 +4,5 @@ mod chip;
 mod handlers;
 mod image;
 mod programs;
+mod roots;
 mod synapses;

@@ -155,6 +155,8 @@ fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
         bias: Some(vec![(cell.bias * unit) as f32]),
         delay: 1,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(weights),
     };
     Network {

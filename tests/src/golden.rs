@@ -118,6 +118,8 @@ impl Golden {
             bias: None,
             delay: 1,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense(w.t().iter().copied().collect()),
         };
         Network {

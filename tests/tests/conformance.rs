@@ -160,6 +160,8 @@ fn projection(
         bias: (n.below(3) == 0).then_some(bias),
         delay: 1,
         trainable: n.below(5) > 0,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(weights),
     }
 }

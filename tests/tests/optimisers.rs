@@ -49,6 +49,8 @@ fn program(optimiser: Optimiser) -> Program {
             bias: Some(vec![0.0; 13]),
             delay: 1,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense(vec![0.0; 65]),
         }]),
         outputs: vec![Port {

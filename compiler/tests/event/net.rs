@@ -151,6 +151,8 @@ pub(crate) fn network(sizes: &[usize], cell: &Cell, edges: Vec<Edge>) -> Network
         bias: edge.bias,
         delay: edge.delay,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
     });
     Network {
         name: "net".to_owned(),

@@ -39,6 +39,8 @@ fn network(shape: &[usize], nodes: Vec<Node>) -> Network {
             bias: None,
             delay: 1,
             trainable: false,
+            factor: 1.0,
+            bias_run: 1,
         }]),
         outputs: vec![Port {
             name: "out".into(),

@@ -84,6 +84,8 @@ fn connected(sizes: &[usize], edges: &[(usize, usize)]) -> Network {
             bias: None,
             delay: 1,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense(weights.collect()),
         });
     }

@@ -63,6 +63,8 @@ pub fn trained_by(optimiser: Optimiser, batch: usize, replicas: usize) -> Progra
         bias: None,
         delay: 1,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(
             (0..size)
                 .map(|_| generator.normal(mean, std) as f32)

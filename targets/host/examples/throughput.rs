@@ -232,6 +232,8 @@ fn network(random: &mut Random) -> Network {
             bias: None,
             delay: 1,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense((0..count).map(weight).collect()),
         }
     };

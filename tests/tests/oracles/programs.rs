@@ -336,6 +336,8 @@ impl Shape {
                 bias: self.bias.then(|| numbers.floats(pair[1], 0.01, 0.01)),
                 delay: 1,
                 trainable: true,
+                factor: 1.0,
+                bias_run: 1,
                 link: Link::Dense(numbers.floats(pair[0] * pair[1], 1.0, 2.0)),
             });
         Network {

@@ -127,13 +127,16 @@ impl Parts<'_> {
                     options.convention.delay
                 },
                 trainable: self.is_trainable(path, &uses),
+                factor: 1.0,
+                bias_run: 1,
             })
             .collect();
         projections.sort_by(|a, b| (a.post, a.pre, &a.name).cmp(&(b.post, b.pre, &b.name)));
         projections.into_iter().collect()
     }
 
-    /// Whether it is one matrix that is applied once, or one convolution, which no other path shares.
+    /// Whether it is one matrix that is applied once, or one convolution, which no other path shares, and
+    /// whose bias nothing behind it changes.
     fn is_trainable(&self, path: &Path, uses: &BTreeMap<usize, usize>) -> bool {
         let Some(step) = self.only_weights(path) else {
             return false;
@@ -141,22 +144,32 @@ impl Parts<'_> {
         let node = &self.nodes[&step];
         let once = node.input.last().copied() == count(&node.input);
         let is_matrix = matches!(node.op, Linear::Matrix { .. });
-        uses[&step] == 1 && (once || !is_matrix)
+        let biased = match &node.op {
+            Linear::Matrix { bias, .. } | Linear::Convolution { bias, .. } => bias.is_some(),
+            _ => false,
+        };
+        let behind = path.steps.iter().skip_while(|s| s.node != step).skip(1);
+        let mut behind = behind.map(|step| &self.nodes[&step.node].op);
+        let kept = !biased || behind.all(|op| matches!(op, Linear::Reshape));
+        uses[&step] == 1 && (once || !is_matrix) && kept
     }
 
-    /// The one node of a path that has weights, if the others only bring values into another shape.
+    /// The one node of a path that has weights, if what lies before it only pools, scales, or brings values into
+    /// another shape, and what lies behind does no more than the latter two: then the node's outputs are those of
+    /// the path.
     fn only_weights(&self, path: &Path) -> Option<usize> {
-        let weighs = |op: &Linear| matches!(op, Linear::Matrix { .. } | Linear::Convolution { .. });
-        let (weights, others): (Vec<usize>, Vec<usize>) = path
-            .steps
-            .iter()
-            .map(|step| step.node)
-            .partition(|node| weighs(&self.nodes[node].op));
-        let plain = |node: &usize| matches!(self.nodes[node].op, Linear::Reshape);
-        match weights[..] {
-            [node] if others.iter().all(plain) => Some(node),
-            _ => None,
+        let mut found = None;
+        for step in &path.steps {
+            match &self.nodes[&step.node].op {
+                Linear::Matrix { .. } | Linear::Convolution { .. } if found.is_none() => {
+                    found = Some(step.node);
+                }
+                Linear::Reshape | Linear::Scale(_) => {}
+                Linear::SumPool(_) | Linear::AveragePool(_) if found.is_none() => {}
+                _ => return None,
+            }
         }
+        found
     }
 
     /// A path's nodes; where shapes differ in leading axes of length 1, the values are reshaped, and what

@@ -71,6 +71,8 @@ fn network(sizes: &[usize], convention: Convention, features: Features, rng: &mu
                 .then(|| (0..pair[1]).map(|_| weight() * 0.02).collect()),
             delay: 1,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense((0..pair[0] * pair[1]).map(|_| weight()).collect()),
         }
     });

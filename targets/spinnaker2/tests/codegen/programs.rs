@@ -123,6 +123,8 @@ impl Shape {
                     bias: self.bias.then(|| numbers.floats(size, 0.01, 0.01)),
                     delay: 1,
                     trainable: true,
+                    factor: 1.0,
+                    bias_run: 1,
                     link: Link::Dense(numbers.floats(before * size, scale, 1.5 * scale)),
                 });
             }

@@ -110,7 +110,7 @@ impl Parts<'_> {
         for step in self.paths.iter().flat_map(|path| &path.steps) {
             *uses.entry(step.node).or_default() += 1;
         }
-        let names = self.names();
+        let names = self.names(&uses);
         let mut projections: Vec<Projection> = self
             .paths
             .iter()
@@ -208,9 +208,16 @@ impl Parts<'_> {
     }
 
     /// The name of the one node with weights, or those of all nodes with `+` between; where paths share them all, their ends too.
-    fn names(&self) -> Vec<String> {
+    fn names(&self, uses: &BTreeMap<usize, usize>) -> Vec<String> {
+        let reshapes = |path: &Path| {
+            let weighs = self.only_weights(path);
+            let mut others = path.steps.iter().filter(|s| Some(s.node) != weighs);
+            others.all(|s| matches!(self.nodes[&s.node].op, Linear::Reshape))
+        };
         let of_nodes = |path: &Path| {
-            if let Some(weights) = self.only_weights(path) {
+            if let Some(weights) = self.only_weights(path)
+                && (reshapes(path) || self.is_trainable(path, uses))
+            {
                 return self.graph.nodes[weights].path.clone();
             }
             let nodes = path.steps.iter();

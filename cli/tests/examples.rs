@@ -80,8 +80,61 @@ fn a_convolution_learns_digits() {
     assert!(accuracy.expect("a number") >= 0.85, "{text}");
     // The same on the chip, for as long as there is patience.
     let hashes = ["host", "emulator"].map(|executor| {
-        let few = ["--epochs", "1", "--executor", executor, "--json"];
+        let few = [
+            "--epochs",
+            "1",
+            "--set",
+            "data.train.samples=40",
+            "--set",
+            "data.test.samples=10",
+            // A PE of the chip has no room for more.
+            "--set",
+            "mapping.spike_bound=1500",
+            "--executor",
+            executor,
+            "--json",
+        ];
         common::hashes(&good(&[&["train", &config][..], &few].concat()))
+    });
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+#[test]
+fn recurrent_synapses_keep_a_bit_that_a_network_without_them_loses() {
+    let reached = |config: &str| {
+        let config = example(config);
+        let few = ["--epochs", "10", "--set", "data.test.samples=200", "--json"];
+        let text = good(&[&["train", config.as_str()], &few[..]].concat());
+        let epochs = json_lines(&text);
+        let last = epochs.last().expect("an epoch");
+        last["test_accuracy"].as_f64().expect("a number")
+    };
+    let [with, without] = ["recurrent", "feedforward"]
+        .map(|name| reached(&format!("temporal-recurrent/{name}.toml")));
+    assert!(with > 0.9, "{with}");
+    assert!(without < 0.75, "{without}");
+}
+
+#[test]
+fn recurrent_synapses_train_on_the_chip_to_the_same_bits() {
+    let config = example("temporal-recurrent/recurrent.toml");
+    let hashes = ["host", "emulator"].map(|executor| {
+        let few = [
+            "train",
+            &config,
+            "--epochs",
+            "1",
+            "--set",
+            "data.train.samples=40",
+            "--set",
+            "data.validation.samples=10",
+            "--set",
+            "data.test.samples=10",
+            "--executor",
+            executor,
+            "--json",
+        ];
+        common::hashes(&good(&few))
     });
     assert_eq!(hashes[0], hashes[1]);
 }

@@ -156,6 +156,8 @@ fn network(cell: &Cell, convention: &Convention, w: [f32; 3]) -> Network {
         delay: 1,
         delays: None,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(weights),
     };
     Network {

@@ -22,6 +22,8 @@ fn network(hidden: [f32; 2], outputs: [f32; 4]) -> Network {
         delay: 1,
         delays: None,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(weights.to_vec()),
     };
     let mut convention = Convention::preset("eventprop").expect("a preset");

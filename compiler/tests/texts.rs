@@ -44,6 +44,8 @@ fn network(convention: Convention, cuba: bool) -> Network {
         delay: 1,
         delays: None,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense((0..count).map(|i| i as f32 * 0.25 - 1.0).collect()),
     };
     Network {

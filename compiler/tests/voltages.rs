@@ -57,6 +57,7 @@ struct Case {
     convention: Convention,
     delay: u32,
     shared: bool,
+    factor: f64,
 }
 
 impl Case {
@@ -81,6 +82,8 @@ impl Case {
                 delay: self.delay,
                 delays: None,
                 trainable: true,
+                factor: self.factor,
+                bias_run: 1,
                 link: match self.shared {
                     true => sliding(pre, post, weights),
                     false => Link::Dense(weights),
@@ -239,7 +242,9 @@ fn cases() -> Vec<Case> {
         convention,
         delay,
         shared,
+        factor: 1.0,
     };
+    let times = |factor, case: Case| Case { factor, ..case };
     vec![
         case("li", None, Cell::Li, eventprop(), 1, false),
         case("cuba-li", None, Cell::CubaLi, eventprop(), 1, false),
@@ -250,6 +255,14 @@ fn cases() -> Vec<Case> {
         case("deep", Some(Cell::Li), Cell::CubaLi, eventprop(), 1, false),
         case("deep-i", Some(Cell::CubaLi), Cell::I, eventprop(), 2, false),
         case("shared", Some(Cell::Li), Cell::Li, eventprop(), 1, true),
+        times(
+            0.5,
+            case("scaled", None, Cell::CubaLi, eventprop(), 1, false),
+        ),
+        times(
+            1.3,
+            case("pooled", Some(Cell::Li), Cell::Li, eventprop(), 1, true),
+        ),
     ]
 }
 
@@ -297,4 +310,68 @@ fn scores_of_a_voltage_converge_at_first_order() {
             assert!(fine < 0.2 * coarse || fine < 1e-3, "{what}");
         }
     }
+}
+
+#[test]
+fn a_bias_that_neurons_share_has_one_gradient() {
+    let loss = Loss::VoltageError {
+        hit: 1.0,
+        miss: 0.0,
+    };
+    let case = Case {
+        name: "biased",
+        hidden: None,
+        output: Cell::CubaLi,
+        convention: preset("eventprop", &[("spike", "impulse")]),
+        delay: 1,
+        shared: true,
+        factor: 1.0,
+    };
+    // Both outputs share it; it arrives in every tick.
+    let program = |dt: f64, bias: f64| {
+        let mut network = case.network(dt, &[vec![0.3, 0.4]]);
+        let projection = network.projections.values_mut().next().expect("one");
+        projection.bias = Some(vec![(bias * dt / 10e-3) as f32; 2]);
+        projection.bias_run = 2;
+        let options = Options {
+            ticks: (SECONDS / dt).round() as u32,
+            batch: 1,
+            replicas: 1,
+            spike_bound: None,
+            loss: Some(loss),
+            adjoint: true,
+            regularise: Vec::new(),
+            optimiser: None,
+            record: Vec::new(),
+            events: None,
+        };
+        lower(&network, &options).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let distance = |dt: f64| {
+        let loss_at = |bias| {
+            let mut interpreter = Interpreter::new(&program(dt, bias));
+            f64::from(run(&mut interpreter, dt, Pass::Forward).loss)
+        };
+        let difference = (loss_at(0.3) - loss_at(0.1)) / 0.2;
+        let program = program(dt, 0.2);
+        let (tensor, decl) = program
+            .tensors
+            .iter()
+            .find(|(_, t)| t.name == "fc0.bias")
+            .expect("a bias");
+        assert_eq!((decl.rows, decl.lanes, decl.trainable), (1, 1, true));
+        let mut interpreter = Interpreter::new(&program);
+        run(&mut interpreter, dt, Pass::Gradient);
+        let (proc, array) = program
+            .processes
+            .iter()
+            .find_map(|(p, q)| Some((p, q.array_of(ArrayKind::Gradient(tensor))?)))
+            .expect("it is trained");
+        let found = interpreter.read(0, proc, array).expect("it is there");
+        let found = f64::from(found[0]) * dt / 10e-3;
+        ((found - difference) / difference).abs()
+    };
+    let [coarse, fine] = [1e-3, 1e-4].map(distance);
+    assert!(fine < 0.03, "{coarse} and {fine}");
+    assert!(fine < 0.2 * coarse, "{coarse} and {fine}");
 }

@@ -1,8 +1,8 @@
 """Writes model.nir: a small convolutional network for 8 x 8 digits.
 
-input 1 x 8 x 8 -> Conv2d 3 x 3, 16 channels -> CubaLIF 16 x 6 x 6 -> Flatten -> Linear -> LI, 10 outputs
+input 1 x 8 x 8 -> Conv2d 3 x 3, 64 channels -> CubaLIF 64 x 6 x 6 -> SumPool2d 2 x 2 -> Flatten -> Linear -> LI, 10 outputs
 
-Weights are drawn here; without biases, since a convolution's is not trained. The scales of time and input are such that a
+Weights are drawn here; biases of the convolution are 0 to begin with. The scales of time and input are such that a
 spike of weight w raises a current, and an output's voltage, by w at a tick of 1 ms.
 """
 
@@ -10,11 +10,12 @@ import nir
 import numpy as np
 
 TICK, TAU_MEM, TAU_SYN, TAU_OUT = 1e-3, 20e-3, 5e-3, 20e-3
-CHANNELS, SIDE = 16, 6
+CHANNELS, SIDE, POOL = 64, 6, 2
 
 rng = np.random.RandomState(0)
 kernel = rng.normal(0.3, 1.5, (CHANNELS, 1, 3, 3)).astype(np.float32)
-readout = rng.normal(0.0, 0.1, (10, CHANNELS * SIDE * SIDE)).astype(np.float32)
+pooled = (CHANNELS, SIDE // POOL, SIDE // POOL)
+readout = rng.normal(0.0, 0.07, (10, np.prod(pooled))).astype(np.float32)
 
 
 def full(value, *shape):
@@ -36,7 +37,10 @@ nodes = {
         v_threshold=full(1, *hidden),
         w_in=full(TAU_SYN / TICK, *hidden),
     ),
-    "flatten": nir.Flatten({"input": np.array(hidden)}, start_dim=0, end_dim=-1),
+    "pool": nir.SumPool2d(
+        kernel_size=np.array([POOL, POOL]), stride=np.array([POOL, POOL]), padding=np.array([0, 0])
+    ),
+    "flatten": nir.Flatten({"input": np.array(pooled)}, start_dim=0, end_dim=-1),
     "fc": nir.Linear(weight=readout),
     "out": nir.LI(tau=full(TAU_OUT, 10), r=full(TAU_OUT / TICK, 10), v_leak=full(0, 10)),
     "output": nir.Output({"output": np.array([10])}),

@@ -346,6 +346,47 @@ pub struct Projection {
     pub delays: Option<SourceDelays>,
     /// Whether training changes it.
     pub trainable: bool,
+    /// What every weight of the link is multiplied with, because a node that weighs all alike (an average, a Scale)
+    /// lies on the way. Only where training changes the weights: otherwise they are multiplied out, and it is 1.
+    pub factor: f64,
+    /// How many neighbouring neurons share an element of the bias, where training changes it: the places of a
+    /// convolution's channel. 1 elsewhere.
+    pub bias_run: usize,
+}
+
+impl Projection {
+    /// Weights times the factor, rounded once.
+    pub fn multiplied(&self, weights: &[f32]) -> Vec<f32> {
+        let factor = self.factor;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the one rounding of a weight"
+        )]
+        let product = |weight: &f32| (f64::from(*weight) * factor) as f32;
+        weights.iter().map(product).collect()
+    }
+
+    /// Multiplies the factor into the weights, which are no longer those that training changes.
+    pub fn multiply_out(&mut self) {
+        if self.factor.to_bits() == 1.0_f64.to_bits() {
+            return;
+        }
+        let multiplied = match &self.link {
+            Link::Dense(weights) | Link::Taps { weights, .. } => self.multiplied(weights),
+            Link::Path(_) => return,
+        };
+        if let Link::Dense(weights) | Link::Taps { weights, .. } = &mut self.link {
+            *weights = multiplied;
+        }
+        self.factor = 1.0;
+        self.trainable = false;
+    }
+
+    /// The bias, an element for all neurons that share it.
+    pub fn shared_bias(&self) -> Option<Vec<f32>> {
+        let bias = self.bias.as_ref()?;
+        Some(bias.iter().step_by(self.bias_run.max(1)).copied().collect())
+    }
 }
 
 /// Delays of a projection's sources.

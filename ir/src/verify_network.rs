@@ -167,6 +167,22 @@ impl Verifier<'_> {
             || format!("a bias of {} values for {} neurons", bias.len(), post.size),
         );
         self.finite(name, bias.iter().copied());
+        let factor = projection.factor;
+        self.require(factor.is_finite() && factor != 0.0, name, || {
+            format!("factor = {factor}, which is no number other than 0")
+        });
+        let run = projection.bias_run;
+        self.require(run > 0 && post.size.is_multiple_of(run), name, || {
+            format!("runs of {run} of {} neurons share a bias", post.size)
+        });
+        self.require(
+            run == 0
+                || bias
+                    .chunks(run.max(1))
+                    .all(|run| run.iter().all(|b| *b == run[0])),
+            name,
+            || "neurons that share a bias have different ones".into(),
+        );
     }
 
     fn delays(&mut self, projection: &Projection, pre: &Population) {

@@ -188,8 +188,8 @@ impl Model {
                 Link::Path(_) => continue,
             };
             weights.0.insert(format!("{}.weight", p.name), values);
-            if let (Some(bias), Link::Dense(_)) = (&p.bias, &p.link) {
-                weights.0.insert(format!("{}.bias", p.name), bias.clone());
+            if let Some(bias) = p.shared_bias() {
+                weights.0.insert(format!("{}.bias", p.name), bias);
             }
         }
         weights

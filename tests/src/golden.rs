@@ -119,6 +119,8 @@ impl Golden {
             delay: 1,
             delays: None,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense(w.t().iter().copied().collect()),
         };
         Network {

@@ -161,6 +161,8 @@ fn projection(
         delay: 1,
         delays: None,
         trainable: n.below(5) > 0,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(weights),
     }
 }

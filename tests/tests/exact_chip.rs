@@ -240,6 +240,8 @@ fn network(rng: &mut Rng) -> Network {
                 bias: None,
                 delay,
                 delays,
+                factor: 1.0,
+                bias_run: 1,
                 trainable: rng.below(5) > 0,
                 link,
             }
@@ -373,6 +375,8 @@ fn yin_yang(preset: &str, scales: [(f32, f32); 2]) -> Network {
             bias: None,
             delay,
             delays: None,
+            factor: 1.0,
+            bias_run: 1,
             trainable: true,
             link: Link::Dense(
                 (0..sizes[k] * sizes[k + 1])

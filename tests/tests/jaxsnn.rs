@@ -69,6 +69,8 @@ fn network(golden: &Golden, name: &str, (tau_mem, tau_syn): (f64, f64)) -> Netwo
         bias: None,
         delay: 0,
         delays: None,
+        factor: 1.0,
+        bias_run: 1,
         trainable: true,
     });
     Network {

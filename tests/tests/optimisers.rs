@@ -50,6 +50,8 @@ fn program(optimiser: Optimiser) -> Program {
             delay: 1,
             delays: None,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense(vec![0.0; 65]),
         }]),
         outputs: vec![Port {

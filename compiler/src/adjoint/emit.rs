@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use nirc_ir::entity::Entity;
 use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Binary, Body, Chan, Cmp, Coef, Coefficient, CoefficientValue,
-    Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process, Program, Role, Row,
-    Stmt, Value,
+    Domain, Fold, Handler, HandlerKind, Op, Outgoing, Output, Proc, Process, Program, Row, Stmt,
+    Value,
 };
 use nirc_ir::network::Parameter;
 
@@ -22,6 +22,8 @@ struct Input {
     weight: Array,
     /// The gradient of the weights, where they are trained.
     gradient: Option<Array>,
+    /// What its weights are multiplied with, if that is not 1.
+    factor: Option<Coef>,
     /// Whether its producer takes errors.
     back: bool,
     /// Whether values arrive, and not spikes.
@@ -37,7 +39,7 @@ pub(super) fn handlers(program: &mut Program, proc: Proc, flow: &Flow) {
     let chans: Vec<(Chan, bool, bool)> = program
         .incoming(proc)
         .map(|(id, c)| {
-            let back = program.processes[c.from].role == Role::Neurons;
+            let back = super::learns(program, c.from);
             (id, back, program.carries_values(id))
         })
         .collect();
@@ -197,6 +199,10 @@ impl<'a> Emit<'a> {
         let ArrayKind::Param(tensor) = self.process.arrays[weight].kind else {
             return None;
         };
+        let factor = event.body.stmts.iter().find_map(|stmt| match stmt {
+            Stmt::Let(_, Op::Coef(factor)) => Some(*factor),
+            _ => None,
+        });
         let gradient = trainable[tensor.index()].then(|| {
             let name = format!("{}.gradient", self.name(weight));
             declare(self.process, name, ArrayKind::Gradient(tensor))
@@ -205,6 +211,7 @@ impl<'a> Emit<'a> {
             chan,
             weight,
             gradient,
+            factor,
             back,
             values,
             domain,
@@ -225,6 +232,10 @@ impl<'a> Emit<'a> {
             sum = Some(sum.map_or(term, |sum| b.add(sum, term)));
         }
         let Some(mut sum) = sum else { return };
+        if let Some(factor) = input.factor {
+            let factor = b.coef(factor);
+            sum = b.mul(sum, factor);
+        }
         if input.values {
             sum = b.neg(sum);
         }
@@ -401,6 +412,10 @@ impl<'a> Emit<'a> {
         let mut new = old;
         for (state, gain) in self.driven() {
             let mut step = self.sensitivity(&mut b, state, gain);
+            if let Some(factor) = input.factor {
+                let factor = b.coef(factor);
+                step = b.mul(step, factor);
+            }
             if input.values {
                 let value = b.op(Op::Payload);
                 step = b.mul(step, value);

@@ -52,6 +52,11 @@ use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 pub(crate) use push::{Costs, Push, label};
 
+/// Whether an error that comes back to a process can change anything: neurons that something leads to.
+fn learns(program: &Program, proc: Proc) -> bool {
+    program.processes[proc].role == Role::Neurons && program.incoming(proc).next().is_some()
+}
+
 /// Adds adjoint handlers to every neuron process; `pushes` says what the numbers of spikes of a process cost,
 /// in batches of so many samples.
 ///
@@ -67,8 +72,8 @@ pub(crate) fn derive(
     let neurons: Vec<Proc> = program
         .processes
         .iter()
-        .filter(|(_, p)| p.role == Role::Neurons)
         .map(|(id, _)| id)
+        .filter(|proc| learns(program, *proc))
         .collect();
     for proc in neurons {
         let process = &program.processes[proc];

@@ -6,6 +6,8 @@
 //! 4. `optimiser`: each trained tensor gets a process that updates it.
 //! 5. `probe`: traces.
 //!
+//! In programs that go backwards in ticks, `shared` makes biases that neurons share weights first.
+//!
 //! Where spikes have exact times, `event` takes the place of 1 and 3.
 
 mod body;
@@ -15,6 +17,7 @@ mod loss;
 mod neuron;
 mod optimiser;
 mod probe;
+mod shared;
 
 use std::collections::BTreeMap;
 
@@ -46,7 +49,15 @@ use crate::options::{Cost, Loss, Options, Quantity, Regulariser};
 pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostics> {
     verify_network(network)?;
     check(network, options)?;
+    let backwards = options.adjoint && options.events.is_none();
+    let with_one = backwards.then(|| shared::biases(network)).flatten();
+    let multiplied = options
+        .events
+        .is_some()
+        .then(|| shared::multiplied_out(network));
+    let network = with_one.as_ref().or(multiplied.as_ref()).unwrap_or(network);
     let mut lowering = Lowering::new(network, options);
+    lowering.one = with_one.as_ref().map(|_| Pop::new(shared::ONE));
     lowering.tensors();
     lowering.channels();
     if options.events.is_some() {
@@ -55,7 +66,7 @@ pub fn lower(network: &Network, options: &Options) -> Result<Program, Diagnostic
     }
     lowering.processes();
     let mut program = lowering.program;
-    if options.adjoint && options.events.is_none() {
+    if backwards {
         // The loss sends errors already, which nobody takes before this.
         let pushes = pushes(network, options);
         let integrator = network.convention.integrator;
@@ -348,6 +359,8 @@ struct Lowering<'a> {
     biases: BTreeMap<Proj, Tensor>,
     /// Delays of sources.
     delays: BTreeMap<Proj, Tensor>,
+    /// The population that says 1, if shared biases are its weights.
+    one: Option<Pop>,
 }
 
 impl<'a> Lowering<'a> {
@@ -374,6 +387,7 @@ impl<'a> Lowering<'a> {
             weights: BTreeMap::new(),
             biases: BTreeMap::new(),
             delays: BTreeMap::new(),
+            one: None,
         }
     }
 
@@ -381,32 +395,44 @@ impl<'a> Lowering<'a> {
         for (id, projection) in self.network.projections.iter() {
             let lanes = self.network.populations[projection.post].size;
             let gain = self.weight_gain(projection.post);
-            let scaled = |weights: &[f32]| match &gain {
-                None => weights.to_vec(),
-                Some(gain) => scale(weights, gain, lanes),
+            let apart = self.has_factor(projection).is_some();
+            let scaled = |weights: &[f32]| {
+                let weights = match apart {
+                    true => weights.to_vec(),
+                    false => projection.multiplied(weights),
+                };
+                match &gain {
+                    None => weights,
+                    Some(gain) => scale(&weights, gain, lanes),
+                }
             };
             let shared = matches!(projection.link, Link::Taps { .. });
+            let field_of_weight = match self.one == Some(projection.pre) {
+                true => "bias",
+                false => "weight",
+            };
             let mut declare = |field: &str, (rows, lanes), values: &[f32]| {
                 self.program.tensors.push(TensorDecl {
                     name: format!("{}.{field}", projection.name),
                     rows,
                     lanes,
                     values: values.to_vec(),
-                    // The neurons of a channel share a bias as they share weights; here each has its own.
-                    trainable: projection.trainable && !(shared && field == "bias"),
+                    // With exact event times, a bias that neurons share stays.
+                    trainable: projection.trainable
+                        && (!shared || field == "weight" || self.one == Some(projection.pre)),
                 })
             };
             let weight = match &projection.link {
                 Link::Dense(weights) => {
                     let rows = weights.len() / lanes.max(1);
-                    declare("weight", (rows, lanes), &scaled(weights))
+                    declare(field_of_weight, (rows, lanes), &scaled(weights))
                 }
                 // No synapse names a weight where there is none, but a tensor has some.
                 Link::Taps { weights, .. } if weights.is_empty() => {
-                    declare("weight", (1, 1), &[0.0])
+                    declare(field_of_weight, (1, 1), &[0.0])
                 }
                 Link::Taps { weights, .. } => {
-                    declare("weight", (1, weights.len()), &scaled(weights))
+                    declare(field_of_weight, (1, weights.len()), &scaled(weights))
                 }
                 Link::Path(_) => unreachable!("paths were refused"),
             };
@@ -426,6 +452,13 @@ impl<'a> Lowering<'a> {
                 self.delays.insert(id, tensor);
             }
         }
+    }
+
+    /// The factor of a projection that is not 1, where training keeps it apart from the weights.
+    fn has_factor(&self, projection: &Projection) -> Option<f64> {
+        let apart = self.options.adjoint && self.options.events.is_none() && projection.trainable;
+        let is_one = projection.factor.to_bits() == 1.0_f64.to_bits();
+        (apart && !is_one).then_some(projection.factor)
     }
 
     /// Factor on the weights into a population, where its convention multiplies gains into them.
@@ -537,6 +570,7 @@ impl<'a> Lowering<'a> {
                 handlers: Vec::new(),
             };
             let process = match &population.kind {
+                _ if self.one == Some(pop) => shared::process(&population.name),
                 PopulationKind::Source => source(Output::Spikes),
                 PopulationKind::Graded => source(Output::Given),
                 PopulationKind::Neurons(neuron) => {
@@ -601,6 +635,8 @@ impl<'a> Lowering<'a> {
                 chan: Chan::new(id.index()),
                 projection: p.name.clone(),
                 weight: self.weights[&id],
+                array: self.program.tensors[self.weights[&id]].name.clone(),
+                factor: self.has_factor(p),
                 bias: self.biases.get(&id).copied(),
                 delays: p.delays.as_ref().map(|d| (self.delays[&id], d.trainable)),
                 values: self.network.emits_values(p.pre),

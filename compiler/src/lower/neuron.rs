@@ -34,6 +34,10 @@ pub(super) struct Input {
     pub(super) chan: Chan,
     pub(super) projection: String,
     pub(super) weight: Tensor,
+    /// Its name among the arrays of the process.
+    pub(super) array: String,
+    /// What the weights are multiplied with, if that is not 1.
+    pub(super) factor: Option<f64>,
     /// A bias that is trained.
     pub(super) bias: Option<Tensor>,
     /// Delays of its sources, and whether they are trained.
@@ -162,12 +166,14 @@ impl Builder<'_> {
         known.unwrap_or_else(|| coefs.push(coefficient))
     }
 
-    /// `x = x + w`, or `x = x + w value`.
+    /// `x = x + w`, or `x = x + w value`; with a factor on `w`, if there is one.
     fn event(&mut self, input: &Input, x: Array) {
-        let weight = self.array(
-            format!("{}.weight", input.projection),
-            ArrayKind::Param(input.weight),
-        );
+        let weight = self.array(input.array.clone(), ArrayKind::Param(input.weight));
+        let factor = input.factor.map(|factor| {
+            let name = format!("{}.factor", input.projection);
+            let formula = "of all weights, from nodes on the way".to_owned();
+            self.coef(&name, &Term::new(formula, Parameter::Uniform(factor)))
+        });
         let (domain, row) = if input.synapses {
             (Domain::Synapses, Row::Synapse)
         } else {
@@ -175,7 +181,11 @@ impl Builder<'_> {
         };
         let mut b = BodyBuilder::new();
         let sum = b.load(x);
-        let w = b.load_row(weight, row);
+        let mut w = b.load_row(weight, row);
+        if let Some(factor) = factor {
+            let factor = b.coef(factor);
+            w = b.mul(w, factor);
+        }
         let arrived = if input.values {
             let value = b.payload();
             b.mul(w, value)

@@ -6,7 +6,7 @@
 //! population keeps `W`, so that lowering counts its threshold, leak and voltages in the same unit. Integer
 //! weights are exact in `f32`, so sums of them are what a chip with integer accumulators gets.
 
-use nirc_ir::network::{Link, Network, NumberFormat, Pop, PopulationKind, Rounding};
+use nirc_ir::network::{Link, Network, NumberFormat, Pop, PopulationKind, Projection, Rounding};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
 /// The largest weight of 8 bits.
@@ -37,6 +37,9 @@ pub fn quantise(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
 }
 
 fn population(network: &mut Network, pop: Pop) -> Option<Diagnostic> {
+    // What is rounded is what a spike brings.
+    let incoming = network.projections.values_mut().filter(|p| p.post == pop);
+    incoming.for_each(Projection::multiply_out);
     let weights = network.incoming(pop).flat_map(|(_, p)| weights(&p.link));
     let largest = weights.fold(0.0_f64, |most, w| most.max(f64::from(w.abs())));
     if largest == 0.0 {
@@ -95,7 +98,7 @@ fn weights(link: &Link) -> &[f32] {
 #[cfg(test)]
 mod tests {
     use nirc_ir::entity::{Entity, PrimaryMap};
-    use nirc_ir::network::{Convention, Neuron, Optional, Population, Port, Projection};
+    use nirc_ir::network::{Convention, Neuron, Optional, Population, Port};
 
     use super::*;
 
@@ -109,6 +112,8 @@ mod tests {
             delay: 1,
             delays: None,
             trainable: false,
+            factor: 1.0,
+            bias_run: 1,
         };
         let neurons = PopulationKind::Neurons(Neuron::lif(0.01, 1.0));
         Network {

@@ -152,6 +152,8 @@ pub(crate) fn network(sizes: &[usize], cell: &Cell, edges: Vec<Edge>) -> Network
         delay: edge.delay,
         delays: None,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
     });
     Network {
         name: "net".to_owned(),

@@ -215,6 +215,8 @@ fn read_directly(cell: &Cell, dt: f64) -> Network {
         bias: None,
         delay: 1,
         delays: None,
+        factor: 1.0,
+        bias_run: 1,
         trainable: true,
     };
     Network {

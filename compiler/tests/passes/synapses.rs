@@ -40,6 +40,8 @@ fn network(shape: &[usize], nodes: Vec<Node>) -> Network {
             delay: 1,
             delays: None,
             trainable: false,
+            factor: 1.0,
+            bias_run: 1,
         }]),
         outputs: vec![Port {
             name: "out".into(),

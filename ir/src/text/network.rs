@@ -85,14 +85,27 @@ fn state(trainable: bool) -> &'static str {
     if trainable { "trainable" } else { "constant" }
 }
 
+/// What is not 1 of a factor, and of the neurons that share a bias.
+fn shared(projection: &Projection) -> String {
+    let mut text = String::new();
+    if projection.factor.to_bits() != 1.0_f64.to_bits() {
+        let _ = write!(text, " factor = {}", projection.factor);
+    }
+    if projection.bias_run != 1 {
+        let _ = write!(text, " bias_run = {}", projection.bias_run);
+    }
+    text
+}
+
 fn print_projection(out: &mut String, network: &Network, id: Proj, projection: &Projection) {
     let (pre, post) = (projection.pre, projection.post);
     let _ = writeln!(
         out,
-        "  {id} {} : {pre} -> {post} delay = {} {}",
+        "  {id} {} : {pre} -> {post} delay = {} {}{}",
         name(&projection.name),
         projection.delay,
-        state(projection.trainable)
+        state(projection.trainable),
+        shared(projection)
     );
     match &projection.link {
         Link::Path(nodes) => nodes.iter().for_each(|node| linear::print(out, node)),
@@ -409,6 +422,20 @@ fn head(line: &mut Line, next: usize, network: &Network) -> Parsed<Projection> {
     }
     let delay = line.field("delay")?;
     let trainable = trainable(line)?;
+    let (mut factor, mut bias_run) = (1.0, 1);
+    while !line.is_done() {
+        match line.word()?.as_str() {
+            "factor" => {
+                line.expect("=")?;
+                factor = line.number()?;
+            }
+            "bias_run" => {
+                line.expect("=")?;
+                bias_run = line.number()?;
+            }
+            other => return Err(format!("expected factor or bias_run, found `{other}`")),
+        }
+    }
     Ok(Projection {
         name,
         pre,
@@ -418,6 +445,8 @@ fn head(line: &mut Line, next: usize, network: &Network) -> Parsed<Projection> {
         delay,
         delays: None,
         trainable,
+        factor,
+        bias_run,
     })
 }
 

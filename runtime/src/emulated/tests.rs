@@ -85,6 +85,8 @@ fn connected(sizes: &[usize], edges: &[(usize, usize)]) -> Network {
             delay: 1,
             delays: None,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense(weights.collect()),
         });
     }

@@ -64,6 +64,8 @@ pub fn trained_by(optimiser: Optimiser, batch: usize, replicas: usize) -> Progra
         delay: 1,
         delays: None,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense(
             (0..size)
                 .map(|_| generator.normal(mean, std) as f32)

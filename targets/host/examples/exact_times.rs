@@ -162,6 +162,8 @@ fn network(random: &mut Random) -> Network {
             bias: None,
             delay: 0,
             delays: None,
+            factor: 1.0,
+            bias_run: 1,
             trainable: true,
             link: Link::Dense((0..count).map(weight).collect()),
         }

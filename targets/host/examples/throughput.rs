@@ -233,6 +233,8 @@ fn network(random: &mut Random) -> Network {
             delay: 1,
             delays: None,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense((0..count).map(weight).collect()),
         }
     };

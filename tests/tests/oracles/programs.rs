@@ -338,6 +338,8 @@ impl Shape {
                 delay: 1,
                 delays: None,
                 trainable: true,
+                factor: 1.0,
+                bias_run: 1,
                 link: Link::Dense(numbers.floats(pair[0] * pair[1], 1.0, 2.0)),
             });
         Network {

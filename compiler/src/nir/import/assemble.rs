@@ -110,7 +110,7 @@ impl Parts<'_> {
         for step in self.paths.iter().flat_map(|path| &path.steps) {
             *uses.entry(step.node).or_default() += 1;
         }
-        let names = self.names();
+        let names = self.names(&uses);
         let mut projections: Vec<Projection> = self
             .paths
             .iter()
@@ -128,13 +128,16 @@ impl Parts<'_> {
                 },
                 delays: None,
                 trainable: self.is_trainable(path, &uses),
+                factor: 1.0,
+                bias_run: 1,
             })
             .collect();
         projections.sort_by(|a, b| (a.post, a.pre, &a.name).cmp(&(b.post, b.pre, &b.name)));
         projections.into_iter().collect()
     }
 
-    /// Whether it is one matrix that is applied once, or one convolution, which no other path shares.
+    /// Whether it is one matrix that is applied once, or one convolution, which no other path shares, and
+    /// whose bias nothing behind it changes.
     fn is_trainable(&self, path: &Path, uses: &BTreeMap<usize, usize>) -> bool {
         let Some(step) = self.only_weights(path) else {
             return false;
@@ -142,23 +145,32 @@ impl Parts<'_> {
         let node = &self.nodes[&step];
         let once = node.input.last().copied() == count(&node.input);
         let is_matrix = matches!(node.op, Linear::Matrix { .. });
-        uses[&step] == 1 && (once || !is_matrix)
+        let biased = match &node.op {
+            Linear::Matrix { bias, .. } | Linear::Convolution { bias, .. } => bias.is_some(),
+            _ => false,
+        };
+        let behind = path.steps.iter().skip_while(|s| s.node != step).skip(1);
+        let mut behind = behind.map(|step| &self.nodes[&step.node].op);
+        let kept = !biased || behind.all(|op| matches!(op, Linear::Reshape));
+        uses[&step] == 1 && (once || !is_matrix) && kept
     }
 
-    /// The one node of a path that has weights, if the others only bring values into another shape, or delay them.
+    /// The one node of a path that has weights, if what lies before it only pools, scales, delays, or brings values into
+    /// another shape, and what lies behind does no more than the latter three: then the node's outputs are those of
+    /// the path.
     fn only_weights(&self, path: &Path) -> Option<usize> {
-        let weighs = |op: &Linear| matches!(op, Linear::Matrix { .. } | Linear::Convolution { .. });
-        let (weights, others): (Vec<usize>, Vec<usize>) = path
-            .steps
-            .iter()
-            .map(|step| step.node)
-            .partition(|node| weighs(&self.nodes[node].op));
-        let plain =
-            |node: &usize| matches!(self.nodes[node].op, Linear::Reshape | Linear::Delay(_));
-        match weights[..] {
-            [node] if others.iter().all(plain) => Some(node),
-            _ => None,
+        let mut found = None;
+        for step in &path.steps {
+            match &self.nodes[&step.node].op {
+                Linear::Matrix { .. } | Linear::Convolution { .. } if found.is_none() => {
+                    found = Some(step.node);
+                }
+                Linear::Reshape | Linear::Scale(_) | Linear::Delay(_) => {}
+                Linear::SumPool(_) | Linear::AveragePool(_) if found.is_none() => {}
+                _ => return None,
+            }
         }
+        found
     }
 
     /// A path's nodes; where shapes differ in leading axes of length 1, the values are reshaped, and what
@@ -197,9 +209,16 @@ impl Parts<'_> {
     }
 
     /// The name of the one node with weights, or those of all nodes with `+` between; where paths share them all, their ends too.
-    fn names(&self) -> Vec<String> {
+    fn names(&self, uses: &BTreeMap<usize, usize>) -> Vec<String> {
+        let reshapes = |path: &Path| {
+            let weighs = self.only_weights(path);
+            let mut others = path.steps.iter().filter(|s| Some(s.node) != weighs);
+            others.all(|s| matches!(self.nodes[&s.node].op, Linear::Reshape))
+        };
         let of_nodes = |path: &Path| {
-            if let Some(weights) = self.only_weights(path) {
+            if let Some(weights) = self.only_weights(path)
+                && (reshapes(path) || self.is_trainable(path, uses))
+            {
                 return self.graph.nodes[weights].path.clone();
             }
             let nodes = path.steps.iter();

@@ -14,6 +14,7 @@ use nirc_ir::linear::{Linear, Node};
 use nirc_ir::network::{Link, Network, Projection};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
+use super::step::mean;
 use super::to_f32;
 use rows::Rows;
 use separable::Separable;
@@ -34,11 +35,15 @@ pub fn fuse(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
         };
         let [pre, post] = [projection.pre, projection.post].map(|p| &populations[p]);
         let ends = (pre.shape.as_slice(), post.size);
+        if let Some(own) = own(projection, nodes, ends, &mut notes) {
+            projection.link = own.link;
+            projection.factor = own.factor;
+            projection.bias_run = own.bias_run;
+            continue;
+        }
+        projection.trainable = false;
         match link(projection, nodes, ends, &mut notes) {
-            Ok(link) => {
-                projection.trainable &= keeps(nodes, &link, post.size);
-                projection.link = link;
-            }
+            Ok(link) => projection.link = link,
             Err(problem) => notes.push(problem),
         }
     }
@@ -46,34 +51,90 @@ pub fn fuse(network: &mut Network) -> Result<Diagnostics, Diagnostics> {
     if failed { Err(notes) } else { Ok(notes) }
 }
 
-/// Whether the weights are those of the path's one node that has any, each of them once: those of a matrix with
-/// a row a source, those of a kernel as they stand.
-fn keeps(nodes: &[Node], link: &Link, lanes: usize) -> bool {
-    let own = nodes.iter().find_map(|node| match &node.op {
-        Linear::Matrix { weight, .. } => Some((weight, true)),
-        Linear::Convolution { kernel, .. } => Some((kernel, false)),
+/// A path of which training changes the weights of its one node that has any.
+struct Own {
+    /// Synapses that name the node's own weights.
+    link: Link,
+    /// What they are multiplied with on the way.
+    factor: f64,
+    bias_run: usize,
+}
+
+/// The path with the weights as they stand in the file, if it remains a product of axes.
+fn own(
+    projection: &Projection,
+    nodes: &[Node],
+    (shape, lanes): (&[usize], usize),
+    notes: &mut Diagnostics,
+) -> Option<Own> {
+    if !projection.trainable {
+        return None;
+    }
+    let (nodes, factor) = alike(nodes)?;
+    let mut map = Separable::identity(shape);
+    for node in &nodes {
+        map = map.then(node)?;
+    }
+    let (weights, bias_run) = nodes.iter().find_map(|node| match &node.op {
+        Linear::Matrix { weight, .. } => Some((weight, 1)),
+        Linear::Convolution { kernel, .. } => Some((kernel, node.output[1..].iter().product())),
         _ => None,
-    });
-    let Some((own, is_matrix)) = own else {
-        return false;
+    })?;
+    let place = projection.name.as_str();
+    let link = match map.dense(shape.iter().product(), lanes) {
+        Some(weights) => Link::Dense(to_f32(place, "weight", &weights, notes).ok()?),
+        None => {
+            let (axes, shared) = map.taps()?;
+            let is_own = shared.len() == weights.len()
+                && shared
+                    .iter()
+                    .zip(weights)
+                    .all(|(a, b)| a.to_bits() == b.to_bits());
+            if !is_own {
+                return None;
+            }
+            let weights = to_f32(place, "weight", &shared, notes).ok()?;
+            Link::Taps { axes, weights }
+        }
     };
+    Some(Own {
+        link,
+        factor,
+        bias_run: if projection.bias.is_some() {
+            bias_run
+        } else {
+            1
+        },
+    })
+}
+
+/// The nodes without what weighs all alike, and the factor that this comes to.
+fn alike(nodes: &[Node]) -> Option<(Vec<Node>, f64)> {
+    let mut factor = 1.0;
+    let mut plain = nodes.to_vec();
+    for node in &mut plain {
+        node.op = match &node.op {
+            Linear::Scale(scale) => {
+                let first = *scale.first()?;
+                if scale.iter().any(|s| s.to_bits() != first.to_bits()) {
+                    return None;
+                }
+                factor *= first;
+                Linear::Reshape
+            }
+            Linear::AveragePool(windows) => {
+                factor *= mean(windows);
+                Linear::SumPool(windows.clone())
+            }
+            _ => continue,
+        };
+    }
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the one rounding of a weight"
+        reason = "whether it is still a number once it is rounded"
     )]
-    let same = |own: f64, weight: f32| (own as f32).to_bits() == weight.to_bits();
-    match link {
-        Link::Dense(weights) if is_matrix && weights.len() == own.len() => {
-            let sources = own.len() / lanes.max(1);
-            let mut weights = weights.iter().enumerate();
-            weights.all(|(k, weight)| same(own[k % lanes * sources + k / lanes], *weight))
-        }
-        Link::Taps { weights, .. } if !is_matrix && weights.len() == own.len() => own
-            .iter()
-            .zip(weights)
-            .all(|(own, weight)| same(*own, *weight)),
-        _ => false,
-    }
+    let rounded = factor as f32;
+    (rounded.is_finite() && rounded != 0.0).then_some((plain, factor))
 }
 
 /// What a path has become so far.
@@ -140,7 +201,7 @@ fn then(map: Map, node: &Node) -> Option<Map> {
     }
 }
 
-/// Dense weights, or one sparse axis where they are mostly zeros and nobody trains them.
+/// Dense weights, or one sparse axis where they are mostly zeros.
 fn dense(
     projection: &Projection,
     weights: &[f64],
@@ -148,7 +209,7 @@ fn dense(
     notes: &mut Diagnostics,
 ) -> Result<Link, Diagnostic> {
     let zeros = weights.iter().filter(|w| **w == 0.0).count();
-    if !projection.trainable && rows::is_smaller(weights.len() - zeros, sources, lanes) {
+    if rows::is_smaller(weights.len() - zeros, sources, lanes) {
         let rows = weights.chunks(lanes.max(1)).map(|row| {
             let row = row.iter().copied().enumerate();
             row.filter(|(_, w)| *w != 0.0).collect()

@@ -193,16 +193,14 @@ impl Separable {
     fn matrix(&self, node: &Node, weight: &[f64]) -> Option<Self> {
         let uniform = self.uniform()?;
         let (inputs, outputs) = (*node.input.last()?, *node.output.last()?);
-        let mut weights = Vec::with_capacity(weight.len());
-        for source in 0..inputs {
-            weights.extend((0..outputs).map(|n| weight[n * inputs + source] * uniform));
-        }
+        // As they stand in the file: a row an output.
+        let weights: Vec<f64> = weight.iter().map(|w| w * uniform).collect();
         if let Some((mut whole, axes)) = self.with_axes(&node.input) {
             let last = *axes.last()?;
             if !whole.factors[last].is_single() {
                 return None;
             }
-            let row = |j: usize| (0..outputs).map(|n| (n, j * outputs + n)).collect();
+            let row = |j: usize| (0..outputs).map(|n| (n, n * inputs + j)).collect();
             whole.factors[last] = whole.factors[last].then(outputs, row);
             whole.weights = weights;
             return Some(whole);
@@ -216,10 +214,10 @@ impl Separable {
         let strides = strides(&extents);
         let factors = self.factors.iter().zip(&strides);
         let mut factors: Vec<Factor> = factors
-            .map(|(factor, stride)| factor.then(1, |at| vec![(0, at * stride * outputs)]))
+            .map(|(factor, stride)| factor.then(1, |at| vec![(0, at * stride)]))
             .collect();
         factors.push(Factor {
-            places: vec![(0..outputs).map(|n| (n, n)).collect()],
+            places: vec![(0..outputs).map(|n| (n, n * inputs)).collect()],
             extent: outputs,
         });
         Some(Self { factors, weights })

@@ -72,6 +72,8 @@ fn network(sizes: &[usize], convention: Convention, features: Features, rng: &mu
             delay: 1,
             delays: None,
             trainable: true,
+            factor: 1.0,
+            bias_run: 1,
             link: Link::Dense((0..pair[0] * pair[1]).map(|_| weight()).collect()),
         }
     });

@@ -42,6 +42,8 @@ fn program(hidden: usize, replicas: usize) -> Program {
         delay: 1,
         delays: None,
         trainable: true,
+        factor: 1.0,
+        bias_run: 1,
         link: Link::Dense((0..size).map(|k| (k * 7 % 11) as f32 / 5.0 - 0.5).collect()),
     };
     let neurons = || PopulationKind::Neurons(neuron.clone());

@@ -124,6 +124,8 @@ impl Shape {
                     delay: 1,
                     delays: None,
                     trainable: true,
+                    factor: 1.0,
+                    bias_run: 1,
                     link: Link::Dense(numbers.floats(before * size, scale, 1.5 * scale)),
                 });
             }

@@ -18,6 +18,10 @@
 //!   something in a bin because the bin ends or because something came. All bins of a process run before
 //!   those of the next (backwards: of the one before), but for processes that lie on a way back, which run
 //!   bin by bin (`order`).
+//! * `exact` runs programs of exact event times: a process goes from arrival to arrival and searches the intervals
+//!   between them. `lists` has handlers that run for few lanes (searches, own spikes on the way back) gather them into
+//!   a list, `newton` finds their roots in lockstep, `prepared` makes of the times of many arrivals at once what
+//!   handlers make of them, and `arrivals` goes back through many at once where lanes are few.
 //! * `tape` keeps what a process emits for the whole sample, with the errors that come back for it: of
 //!   values, 4 bytes a lane and bin, and as many for each channel that brings errors.
 //! * `rest` finds ticks that need not run before something has happened.

@@ -18,8 +18,6 @@ use nirc_ir::network::{
 use nirc_ir::text::{Externals, parse_program};
 use nirc_ir::verify::verify;
 use nirc_runtime::emulated::{Emulated, EmulatorOptions};
-use nirc_spinnaker2::bundle::Bundle;
-use nirc_spinnaker2::mapping::slice::{Cuts, can_be_cut};
 use nirc_spinnaker2::target::Target;
 use nirc_tests::agreement::assert_agrees;
 use nirc_tests::forward::Limits;
@@ -97,41 +95,6 @@ fn random_programs_agree_on_the_chip() {
     }
     println!("{ran} ran");
     assert!(ran >= variable("NIRC_EXACT", 200) / 2, "only {ran} ran");
-}
-
-/// Cuts every process that can be, at a random lane.
-fn cuts(program: &Program, rng: &mut Rng) -> Cuts {
-    let firsts = program.processes.iter().map(|(proc, process)| {
-        let mut firsts = vec![0];
-        if can_be_cut(program, proc) && process.lanes > 1 {
-            firsts.push(1 + rng.below(process.lanes - 1));
-        }
-        firsts
-    });
-    Cuts::new(program, &firsts.collect::<Vec<_>>()).expect("they ascend from 0")
-}
-
-/// Slices take what they take in the order of the whole.
-#[test]
-fn random_programs_agree_in_slices() {
-    let (target, mut ran) = (Target::spinnaker2(), 0);
-    for seed in seeds(200) {
-        let program = random::program(seed, Shape::Exact(Limits::PE));
-        let cuts = cuts(&program, &mut Rng::new(seed));
-        if !cuts.any() {
-            continue;
-        }
-        let bundle = match Bundle::build_sliced(&program, &cuts, &target) {
-            Ok(bundle) => bundle,
-            Err(problems) => panic!("{seed}: {problems}"),
-        };
-        let options = EmulatorOptions::default();
-        let chip = Emulated::load(&program, &bundle, &target, options);
-        assert_agrees(&mut chip.expect("it loads"), seed);
-        ran += 1;
-    }
-    println!("{ran} ran in slices");
-    assert!(ran > 0);
 }
 
 /// Neurons of every kind of curve.
@@ -228,6 +191,8 @@ fn network(rng: &mut Rng) -> Network {
                 }
                 _ => Link::Dense(weights(dense)),
             };
+            let biased = rng.below(3) == 0;
+            let bias = biased.then(|| (0..sizes[post]).map(|_| 0.1 * rng.normal()).collect());
             let delays = rng.below(3).eq(&0).then(|| SourceDelays {
                 name: format!("delay{k}"),
                 bins: (0..sizes[pre]).map(|_| 3.0 * rng.normal().abs()).collect(),
@@ -237,7 +202,7 @@ fn network(rng: &mut Rng) -> Network {
                 name: format!("fc{k}"),
                 pre: Pop::new(pre),
                 post: Pop::new(post),
-                bias: None,
+                bias,
                 delay,
                 delays,
                 factor: 1.0,

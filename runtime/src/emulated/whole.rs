@@ -217,18 +217,12 @@ impl<E: Executor> Whole<E> {
         Ok(whole.collect())
     }
 
-    /// Spikes with their exact times, those of several slices by time and lane.
+    /// Spikes with their exact times, in the order of the tape: with such, no process is cut.
     fn timed(&self, replica: usize, proc: Proc) -> Result<Vec<(f32, LaneSpike)>, Diagnostic> {
-        let slices = &self.slicing.slices[proc];
         let mut all = Vec::new();
-        for slice in slices {
+        for slice in &self.slicing.slices[proc] {
             let times = self.slices.spike_times(replica, slice.process)?;
             all.extend(times.into_iter().zip(self.spikes_of(replica, slice)?));
-        }
-        if slices.len() > 1 {
-            all.sort_by(|a: &(f32, LaneSpike), b| {
-                a.0.total_cmp(&b.0).then(a.1.lane.cmp(&b.1.lane))
-            });
         }
         Ok(all)
     }

@@ -296,6 +296,9 @@ impl Driver<'_> {
             asm.b(again);
             asm.bind(over);
             asm.emit(Inst::str(R9, self.comms.control(names::INBOX_TAKEN)));
+        } else {
+            asm.comment("nothing arrives");
+            asm.emit(Inst::mov(R9, 0));
         }
         if crosses {
             asm.comment("up to the end of the window");

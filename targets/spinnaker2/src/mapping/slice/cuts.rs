@@ -70,8 +70,7 @@ impl Cuts {
 }
 
 /// Whether a process may be cut: a source or neurons of a program that does not go backwards, whose lanes know
-/// nothing of one another and whose spikes reach nobody lane by lane together with the bin, nor each with a delay of its
-/// source.
+/// nothing of one another and whose spikes reach nobody lane by lane together with the bin. With exact event times none is.
 pub fn can_be_cut(program: &Program, proc: Proc) -> bool {
     let process = &program.processes[proc];
     let lanes = matches!(process.role, Role::Source | Role::Neurons);
@@ -81,10 +80,10 @@ pub fn can_be_cut(program: &Program, proc: Proc) -> bool {
         !channels.any(|(chan, channel)| {
             let handler = program.processes[channel.to].handler(HandlerKind::Event(chan));
             let ends = channel.from == proc || channel.to == proc;
-            ends && (channel.delays.is_some() || handler.is_some_and(names_lane_and_bin))
+            ends && handler.is_some_and(names_lane_and_bin)
         })
     };
-    lanes && only_forward(program) && alone() && free()
+    lanes && program.window.is_none() && only_forward(program) && alone() && free()
 }
 
 /// Nothing goes backwards and nothing is trained.

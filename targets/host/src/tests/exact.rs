@@ -74,6 +74,8 @@ fn network(sizes: &[usize], cell: Cell, back: bool, rng: &mut Rng) -> Network {
             bias: None,
             delay,
             delays: None,
+            factor: 1.0,
+            bias_run: 1,
             trainable: true,
             link: Link::Dense((0..sizes[pre] * sizes[post]).map(|_| weight()).collect()),
         }

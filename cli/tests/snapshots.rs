@@ -91,13 +91,64 @@ fn digits_conv() {
         "loss",
         "mapping",
         "network",
+        "one",
         "optimiser",
         "out",
         "passes_0-import",
         "passes_1-bias",
         "passes_2-fuse",
     ];
-    check("digits-conv", "model.nir", &["--config", &config], &stages);
+    let few = "mapping.spike_bound=1500";
+    let how = ["--config", &config, "--set", few];
+    check("digits-conv", "model.nir", &how, &stages);
+}
+
+#[test]
+fn yin_yang_exact() {
+    let config = config("yin-yang-exact/full.toml");
+    let model = "../yin-yang/model.nir";
+    check("yin-yang-exact", model, &["--config", &config], &TRAINING);
+}
+
+#[test]
+fn temporal_recurrent() {
+    let config = config("temporal-recurrent/recurrent.toml");
+    let stages = [
+        "adjoint",
+        "event",
+        "hidden",
+        "input",
+        "loss",
+        "mapping",
+        "network",
+        "optimiser",
+        "out",
+        "passes_0-import",
+        "passes_1-bias",
+        "passes_2-fuse",
+    ];
+    let how = ["--config", &config];
+    check("temporal-recurrent", "recurrent.nir", &how, &stages);
+}
+
+#[test]
+fn delays() {
+    let config = config("delays/delays.toml");
+    let stages = [
+        "adjoint",
+        "event",
+        "hidden",
+        "input",
+        "loss",
+        "mapping",
+        "network",
+        "optimiser",
+        "out",
+        "passes_0-import",
+        "passes_1-delays",
+        "passes_2-fuse",
+    ];
+    check("delays", "model.nir", &["--config", &config], &stages);
 }
 
 #[test]

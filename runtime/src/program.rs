@@ -105,6 +105,10 @@ fn options(config: &Config, job: Job) -> Result<Options, Diagnostics> {
         Job::Forward { batch } => {
             options.batch = batch;
             options.adjoint = false;
+            // At exact event times, nothing is read of a voltage but what a loss reads.
+            if config.time.model.is_event() && config.loss.is_some() {
+                options.loss = Some(loss(config)?).filter(|loss| loss.reads_values());
+            }
         }
     }
     options.replicas = match config.mapping.replicas {

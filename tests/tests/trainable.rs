@@ -232,7 +232,7 @@ fn trained(
         let mut outcomes: Vec<Outcome> = Vec::new();
         executor
             .run(Pass::Train, &samples, &mut outcomes)
-            .map_err(|e| format!("{}: {}", e.code, e.message))?;
+            .map_err(|e| e.code.to_owned())?;
         for (i, outcome) in outcomes.iter().enumerate() {
             let mut values = [&outcome.first_spike[..], &outcome.score].concat();
             values.extend([outcome.loss, outcome.cross_entropy]);

@@ -110,9 +110,6 @@ codes! {
     /// A path of nodes between populations means more synapses than the stated bound.
     PATH_TOO_LARGE = "N0404",
         "put a population between the nodes, or fewer neurons at the ends of the path";
-    /// The executor cannot run programs of this time model.
-    EXECUTOR_UNSUPPORTED = "N0405",
-        "use the interpreter, or a network of ticks";
     /// The network does not fit: too many processing elements.
     MAP_TOO_MANY_PES = "N0501",
         "use fewer replicas (`mapping.replicas`) or fewer populations";

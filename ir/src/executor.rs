@@ -294,21 +294,6 @@ pub trait Executor {
     }
 }
 
-/// Refuses a program of exact event times, for executors of ticks alone.
-///
-/// # Errors
-/// When it is one.
-pub fn only_ticks(program: &Program, executor: &str) -> Result<(), Diagnostic> {
-    match program.window {
-        None => Ok(()),
-        Some(_) => Err(Diagnostic::error(
-            codes::EXECUTOR_UNSUPPORTED,
-            &program.name,
-            format!("spikes have exact times, and the {executor} runs ticks"),
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

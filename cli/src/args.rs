@@ -465,7 +465,7 @@ pub(crate) struct Gradcheck {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) config: ConfigFile,
-    /// Draw weights as training begins with them ([init]), instead of the file's
+    /// Draw weights as training begins with them (`[init]`), instead of the file's
     #[arg(long)]
     pub(crate) init: bool,
     /// Samples of the training set

@@ -56,7 +56,7 @@ fn network(seed: u64, exact: bool) -> Result<Network, Diagnostics> {
         time,
         ..Reading::under(convention)
     };
-    if !exact && seed % 7 > 0 {
+    if !exact && !seed.is_multiple_of(7) {
         // Backwards, only resets of the same tick are linear, and biases that are there from the beginning.
         let linear = ["reset_time=same", "recurrent_bias=same"];
         reading.set(&linear.map(str::to_owned))?;

@@ -25,17 +25,16 @@
 //! What is the same on every lane takes them from s31 downwards, values of the lane from below, behind those that take
 //! arguments of subroutines. What outlives a call takes none that it changes.
 
-use nirc_ir::event::{Binary, Cmp, Handler, Unary};
+use nirc_ir::event::{Handler, Unary};
 
 use super::comms::words;
 use super::context::Context;
 use super::error::CodegenError;
 use super::graph::{Graph, Id, Node, Place, Root, Slot};
-use super::lanes::to_float;
-use super::math;
 use super::names;
+use super::operations::{arithmetic, condition, copy, immediate, select, to_float};
 use crate::thumb::Reg::{self, Lr, R0, R1, R4, R5, R6, R7, R8, R9, R10, R11, R12};
-use crate::thumb::{Addr, Assembler, Cond, Inst, ItBlock, Label, SReg};
+use crate::thumb::{Addr, Assembler, Cond, Inst, Label, SReg};
 
 /// Registers for pointers; r4 counts lanes.
 const POINTERS: [Reg; 6] = [R5, R7, R8, R9, R10, R11];
@@ -308,6 +307,13 @@ struct Wanted {
 }
 
 impl Floats {
+    /// The register of a value, before the lanes (`once`) or on a lane.
+    fn of(&self, id: Id, once: bool) -> SReg {
+        let of_lane = self.lane[id.index()].filter(|_| !once);
+        let register = of_lane.or(self.once[id.index()]);
+        SReg::ALL[usize::from(register.expect("evaluated before use"))]
+    }
+
     /// `None` if the registers do not suffice.
     fn new(graph: &Graph, order: &Order, arguments: usize) -> Option<Self> {
         let steps = order.all();
@@ -544,60 +550,34 @@ impl Emitter<'_, '_> {
 
     /// The register of a value.
     fn of(&self, id: Id) -> SReg {
-        let of_lane = self.floats.lane[id.index()].filter(|_| !self.once);
-        let register = of_lane.or(self.floats.once[id.index()]);
-        SReg::ALL[usize::from(register.expect("evaluated before use"))]
-    }
-
-    fn copy(&mut self, to: SReg, from: SReg) {
-        if to != from {
-            self.asm.emit(Inst::vmov(to, from));
-        }
+        self.floats.of(id, self.once)
     }
 
     fn eval(&mut self, id: Id) {
         let to = self.of(id);
         match self.graph.node(id) {
-            Node::Const(bits) => math::immediate(self.asm, to, f32::from_bits(bits)),
+            Node::Const(bits) => immediate(self.asm, to, f32::from_bits(bits)),
             Node::Load(slot) => self.load(to, slot),
             Node::Lane => {
                 self.lane_number(R12);
                 self.asm.emit(Inst::FMoveFromCore { sn: to, rt: R12 });
                 self.asm.emit(to_float(to));
             }
-            Node::Unary(Unary::Neg, a) => self.asm.emit(Inst::vneg(to, self.of(a))),
-            Node::Unary(Unary::Sqrt, a) => self.asm.emit(Inst::vsqrt(to, self.of(a))),
             Node::Unary(function @ (Unary::Exp | Unary::Ln), a) => {
-                self.copy(SReg::S0, self.of(a));
+                copy(self.asm, SReg::S0, self.of(a));
                 self.asm.bl(self.context.labels.math(function));
-                self.copy(to, SReg::S0);
-            }
-            Node::Binary(op, a, b) => {
-                let (a, b) = (self.of(a), self.of(b));
-                self.asm.emit(match op {
-                    Binary::Add => Inst::vadd(to, a, b),
-                    Binary::Sub => Inst::vsub(to, a, b),
-                    Binary::Mul => Inst::vmul(to, a, b),
-                    Binary::Div => Inst::vdiv(to, a, b),
-                });
-            }
-            Node::Fma(a, b, c) => {
-                let (a, b, c) = (self.of(a), self.of(b), self.of(c));
-                self.copy(to, c);
-                self.asm.emit(Inst::vfma(to, a, b));
+                copy(self.asm, to, SReg::S0);
             }
             Node::Select(cond, a, b) => self.select(to, cond, a, b),
             Node::Root(curve, operands, parameter) => {
                 let arguments = operands.into_iter().chain(parameter);
                 for (register, operand) in SReg::ALL.iter().copied().zip(arguments) {
-                    self.copy(register, self.of(operand));
+                    copy(self.asm, register, self.of(operand));
                 }
                 self.asm.bl(self.context.labels.root(curve));
-                self.copy(to, SReg::S0);
+                copy(self.asm, to, SReg::S0);
             }
-            node @ (Node::Cmp(..) | Node::Tick) => {
-                unreachable!("{node:?} has no register here")
-            }
+            node => arithmetic(self.asm, node, to, |id| self.floats.of(id, self.once)),
         }
     }
 
@@ -631,16 +611,7 @@ impl Emitter<'_, '_> {
 
     fn select(&mut self, to: SReg, cond: Id, a: Id, b: Id) {
         let cond = self.compare(cond);
-        let (a, b) = (self.of(a), self.of(b));
-        if to == b {
-            self.asm.emit_if(cond, Inst::vmov(to, a));
-        } else if to == a {
-            self.asm.emit_if(cond.inverse(), Inst::vmov(to, b));
-        } else {
-            self.asm.emit(Inst::It(ItBlock::then_else(cond)));
-            self.asm.emit(Inst::vmov(to, a));
-            self.asm.emit(Inst::vmov(to, b));
-        }
+        select(self.asm, to, cond, self.of(a), self.of(b));
     }
 
     /// The number of the lane, as an integer.
@@ -661,21 +632,11 @@ impl Emitter<'_, '_> {
         // Values lie behind the arguments.
         let arguments = time.iter().chain(fields);
         for (register, id) in SReg::ALL.iter().copied().zip(arguments) {
-            self.copy(register, self.of(*id));
+            copy(self.asm, register, self.of(*id));
         }
         self.lane_number(R0);
         self.asm.bl(self.context.labels.fire);
         self.asm.emit(Inst::mov(SPIKED, 1));
         self.asm.bind(silent);
-    }
-}
-
-/// The condition under which a comparison is true; all are false where the operands are unordered.
-pub(super) fn condition(op: Cmp) -> Cond {
-    match op {
-        Cmp::Gt => Cond::Gt,
-        Cmp::Ge => Cond::Ge,
-        Cmp::Lt => Cond::Mi,
-        Cmp::Eq => Cond::Eq,
     }
 }

@@ -12,19 +12,18 @@
 
 mod synapses;
 
-use nirc_ir::event::{Binary, Domain, Handler, HandlerKind, Row, Unary};
+use nirc_ir::event::{Domain, Handler, HandlerKind, Row, Unary};
 
 use super::axes;
 use super::context::Context;
 use super::error::CodegenError;
 use super::graph::{Folded, Graph, Id, Node, Place, Slot};
 use super::names;
+use super::operations::{arithmetic, condition, copy, immediate, select, to_float};
 use super::registers::Registers;
 use super::schedule::{Schedule, Step};
 use crate::thumb::Reg::{self, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12};
-use crate::thumb::{
-    Addr, Assembler, Cond, ConvertOp, FpImm, Inst, ItBlock, Label, LoadOp, SList, SReg, Shift, Src,
-};
+use crate::thumb::{Addr, Assembler, Cond, Inst, Label, LoadOp, SList, SReg, Shift, Src};
 
 /// Most lanes in a block: beyond it, code grows and little is won.
 const LARGEST_BLOCK: usize = 16;
@@ -518,7 +517,7 @@ impl Emitter<'_, '_> {
                 Step::Fold(index) => self.fold(block, *index),
                 Step::Send(id) => {
                     let value = self.registers.of(self.graph, *id, 0);
-                    self.copy(SReg::S0, value);
+                    copy(self.asm, SReg::S0, value);
                 }
                 Step::Spike {
                     cond,
@@ -538,7 +537,7 @@ impl Emitter<'_, '_> {
     fn start_folds(&mut self) {
         for (index, fold) in self.schedule.folds.iter().enumerate() {
             let accumulator = self.registers.accumulator(index);
-            self.constant(accumulator, fold.fold.identity());
+            immediate(self.asm, accumulator, fold.fold.identity());
         }
     }
 
@@ -555,7 +554,7 @@ impl Emitter<'_, '_> {
         // Last, because s0 may hold something until here.
         if let Some(sent) = schedule.folds.iter().position(|f| f.target.is_none()) {
             let accumulator = self.registers.accumulator(sent);
-            self.copy(SReg::S0, accumulator);
+            copy(self.asm, SReg::S0, accumulator);
         }
     }
 
@@ -570,19 +569,6 @@ impl Emitter<'_, '_> {
             self.asm.emit(Inst::pop(&saved));
         }
         self.asm.emit(Inst::ret());
-    }
-
-    fn copy(&mut self, to: SReg, from: SReg) {
-        if to != from {
-            self.asm.emit(Inst::vmov(to, from));
-        }
-    }
-
-    fn constant(&mut self, to: SReg, value: f32) {
-        match FpImm::new(value) {
-            Some(imm) => self.asm.emit(Inst::FMoveImm { sd: to, imm }),
-            None => self.asm.vldr_const(to, value),
-        }
     }
 
     /// Lets r12 reach a scalar; returns the distance.
@@ -781,7 +767,7 @@ impl Emitter<'_, '_> {
     fn compute(&mut self, id: Id, lane: usize, block: Option<Block>) {
         let to = self.registers.of(self.graph, id, lane);
         match self.graph.node(id) {
-            Node::Const(bits) => self.constant(to, f32::from_bits(bits)),
+            Node::Const(bits) => immediate(self.asm, to, f32::from_bits(bits)),
             Node::Tick => {
                 self.asm.mov_const(R12, self.context.bin());
                 self.scratch_base = None;
@@ -803,46 +789,25 @@ impl Emitter<'_, '_> {
             Node::Select(cond, a, b) => self.select(to, cond, a, b, lane),
             Node::Unary(op @ (Unary::Exp | Unary::Ln), a) => {
                 let argument = self.registers.of(self.graph, a, lane);
-                self.copy(SReg::S0, argument);
+                copy(self.asm, SReg::S0, argument);
                 let routine = self.context.labels.math(op);
                 self.asm.bl(routine);
                 self.scratch_base = None;
-                self.copy(to, SReg::S0);
+                copy(self.asm, to, SReg::S0);
             }
             Node::Root(curve, operands, parameter) => {
                 let arguments = operands.into_iter().chain(parameter);
                 for (register, operand) in SReg::ALL.iter().copied().zip(arguments) {
                     let from = self.registers.of(self.graph, operand, lane);
-                    self.copy(register, from);
+                    copy(self.asm, register, from);
                 }
                 self.asm.bl(self.context.labels.root(curve));
                 self.scratch_base = None;
-                self.copy(to, SReg::S0);
+                copy(self.asm, to, SReg::S0);
             }
-            _ => self.arithmetic(to, id, lane),
-        }
-    }
-
-    fn arithmetic(&mut self, to: SReg, id: Id, lane: usize) {
-        let of = |id| self.registers.of(self.graph, id, lane);
-        match self.graph.node(id) {
-            Node::Unary(Unary::Neg, a) => self.asm.emit(Inst::vneg(to, of(a))),
-            Node::Unary(Unary::Sqrt, a) => self.asm.emit(Inst::vsqrt(to, of(a))),
-            Node::Binary(op, a, b) => {
-                let (a, b) = (of(a), of(b));
-                self.asm.emit(match op {
-                    Binary::Add => Inst::vadd(to, a, b),
-                    Binary::Sub => Inst::vsub(to, a, b),
-                    Binary::Mul => Inst::vmul(to, a, b),
-                    Binary::Div => Inst::vdiv(to, a, b),
-                });
-            }
-            Node::Fma(a, b, c) => {
-                let (a, b, c) = (of(a), of(b), of(c));
-                self.copy(to, c);
-                self.asm.emit(Inst::vfma(to, a, b));
-            }
-            node => unreachable!("{node:?} is no arithmetic"),
+            node => arithmetic(self.asm, node, to, |id| {
+                self.registers.of(self.graph, id, lane)
+            }),
         }
     }
 
@@ -856,7 +821,7 @@ impl Emitter<'_, '_> {
             self.registers.of(self.graph, b, lane),
         );
         self.asm.emit_all([Inst::vcmp(a, b), Inst::FFlags]);
-        super::cross::condition(op)
+        condition(op)
     }
 
     fn select(&mut self, to: SReg, cond: Id, a: Id, b: Id, lane: usize) {
@@ -865,15 +830,7 @@ impl Emitter<'_, '_> {
             self.registers.of(self.graph, a, lane),
             self.registers.of(self.graph, b, lane),
         );
-        if to == b {
-            self.asm.emit_if(cond, Inst::vmov(to, a));
-        } else if to == a {
-            self.asm.emit_if(cond.inverse(), Inst::vmov(to, b));
-        } else {
-            self.asm.emit(Inst::It(ItBlock::then_else(cond)));
-            self.asm.emit(Inst::vmov(to, a));
-            self.asm.emit(Inst::vmov(to, b));
-        }
+        select(self.asm, to, cond, a, b);
     }
 
     /// The number of a lane of the block, as an integer.
@@ -902,7 +859,7 @@ impl Emitter<'_, '_> {
                 for lane in 0..block.count {
                     let from = self.registers.of(self.graph, kept, lane);
                     let to = self.registers.of(self.graph, select, lane);
-                    self.copy(to, from);
+                    copy(self.asm, to, from);
                 }
             }
         }
@@ -928,10 +885,13 @@ impl Emitter<'_, '_> {
         for (index, &field) in rare.fields.iter().enumerate() {
             let to = SReg::ALL[index];
             if self.schedule.is_rare(field) {
-                self.arithmetic(to, field, rare.lane);
+                let node = self.graph.node(field);
+                arithmetic(self.asm, node, to, |id| {
+                    self.registers.of(self.graph, id, rare.lane)
+                });
             } else {
                 let from = self.registers.of(self.graph, field, rare.lane);
-                self.copy(to, from);
+                copy(self.asm, to, from);
             }
         }
         self.lane_number(R0, rare.block, rare.lane);
@@ -942,7 +902,7 @@ impl Emitter<'_, '_> {
             };
             let from = self.registers.of(self.graph, taken, rare.lane);
             let to = self.registers.of(self.graph, select, rare.lane);
-            self.copy(to, from);
+            copy(self.asm, to, from);
         }
         self.asm.b(rare.back);
     }
@@ -956,12 +916,4 @@ fn word(number: usize) -> u32 {
 fn run(first: SReg, count: usize) -> SList {
     let count = u8::try_from(count).unwrap_or(0);
     SList::new(first, count).unwrap_or(SList::one(first))
-}
-
-pub(super) fn to_float(reg: SReg) -> Inst {
-    Inst::FConvert {
-        op: ConvertOp::F32FromU32,
-        sd: reg,
-        sm: reg,
-    }
 }

@@ -7,9 +7,10 @@ use nirc_ir::math::{
     LN2_HI, LN2_LO, LOG2_E, NAN, SHIFT,
 };
 
+use super::operations::immediate;
 use crate::thumb::Reg::{R0, R1, R2, R3};
 use crate::thumb::SReg::{self, S0, S1, S2, S3, S4, S5, S6, S7};
-use crate::thumb::{Assembler, Cond, FpImm, Inst, ItBlock, Label, Shift, Slot, Src};
+use crate::thumb::{Assembler, Cond, Inst, ItBlock, Label, Shift, Slot, Src};
 
 /// Float registers that the subroutines change, one bit each. Of the core's they change r0 to r3.
 pub(super) const CLOBBERED: u32 = 0xFF;
@@ -189,12 +190,4 @@ fn one(asm: &mut Assembler, to: SReg) {
 
 fn half(asm: &mut Assembler, to: SReg) {
     immediate(asm, to, 0.5);
-}
-
-/// Loads a constant.
-pub(super) fn immediate(asm: &mut Assembler, to: SReg, value: f32) {
-    match FpImm::new(value) {
-        Some(imm) => asm.emit(Inst::FMoveImm { sd: to, imm }),
-        None => asm.vldr_const(to, value),
-    }
 }

@@ -28,6 +28,7 @@ mod lanes;
 mod math;
 mod memory;
 mod names;
+mod operations;
 mod optimiser;
 mod plan;
 mod registers;

@@ -13,7 +13,7 @@
 //! | s14 | where the parabola leads |
 
 use super::context::Labels;
-use super::math::immediate;
+use super::operations::immediate;
 use crate::thumb::Reg::{self, Lr, R4};
 use crate::thumb::SReg::{self, S0, S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11, S12, S13, S14};
 use crate::thumb::{Assembler, Cond, Inst, Label};

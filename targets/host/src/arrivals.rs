@@ -14,7 +14,7 @@ use nirc_ir::event::{
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::facts::identity;
-use crate::frame::{Event, Frame};
+use crate::frame::Frame;
 use crate::lists::renamed;
 use crate::space::{Shape, Width};
 
@@ -180,17 +180,8 @@ impl ArrivalCode {
                 };
             }
         }
-        let shape = frame.shape;
         let whole = Shape::population(ARRIVALS);
-        let padded = lanes.next_multiple_of(whole.width as usize);
-        frame.shape = Shape {
-            lanes,
-            stride: padded,
-            padded,
-            ..whole
-        };
-        self.routine.run(Event::default(), frame);
-        frame.shape = shape;
+        self.routine.run_over(lanes, whole, frame);
         for (from, to) in &self.stored {
             for (k, source) in batch.sources.iter().enumerate() {
                 frame.mem[to + *source as usize * self.stride] = frame.mem[from + k];

@@ -12,7 +12,7 @@ use nirc_ir::event::{
 
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
-use crate::frame::{Event, Frame};
+use crate::frame::Frame;
 use crate::space::{Shape, Space, Width};
 
 /// A handler over a list of lanes.
@@ -74,34 +74,14 @@ impl ListCode {
         for stmt in &handler.body.stmts {
             writer.statement(stmt);
         }
-        let Writer {
-            process,
-            homes,
-            body,
-            gathers,
-            scatters,
-            ..
-        } = writer;
-        let handler = Handler {
-            kind: handler.kind,
-            domain: Domain::Lanes,
-            body,
-        };
-        let mut inner = Context {
-            process: &process,
-            homes: &homes,
-            shape: context.shape,
-            space: &mut *context.space,
-        };
-        let routine = compile::compile(&mut inner, &handler);
-        let place = |array: Array| homes[array].in_arena().unwrap_or_default();
+        let place = |array: Array| writer.homes[array].in_arena().unwrap_or_default();
+        let gathers = writer.gathers.iter().map(|(o, a)| (*o, place(*a)));
+        let pairs = writer.scatters.iter();
+        let scatters = pairs.map(|(list, array)| (place(*list), place(*array)));
         Self {
-            gathers: gathers.iter().map(|(o, a)| (*o, place(*a))).collect(),
-            scatters: scatters
-                .iter()
-                .map(|(list, array)| (place(*list), place(*array)))
-                .collect(),
-            routine,
+            gathers: gathers.collect(),
+            scatters: scatters.collect(),
+            routine: writer.compile(handler.kind),
         }
     }
 
@@ -110,17 +90,7 @@ impl ListCode {
         for (origin, to) in &self.gathers {
             self.gather(*origin, *to, list, frame);
         }
-        let shape = frame.shape;
-        let lanes = list.lanes.len();
-        let padded = lanes.next_multiple_of(shape.width as usize);
-        frame.shape = Shape {
-            lanes,
-            stride: padded,
-            padded,
-            ..shape
-        };
-        self.routine.run(Event::default(), frame);
-        frame.shape = shape;
+        self.routine.run_over(list.lanes.len(), frame.shape, frame);
         for (from, to) in &self.scatters {
             for (k, lane) in list.lanes.iter().enumerate() {
                 frame.mem[to + *lane as usize] = frame.mem[from + k];
@@ -175,21 +145,9 @@ impl Filter {
             writer.statement(stmt);
         }
         let alive = writer.conditions()?;
-        let (process, homes, body) = (writer.process, writer.homes, writer.body);
-        let handler = Handler {
-            kind: handler.kind,
-            domain: Domain::Lanes,
-            body,
-        };
-        let mut inner = Context {
-            process: &process,
-            homes: &homes,
-            shape: context.shape,
-            space: &mut *context.space,
-        };
         Some(Self {
-            routine: compile::compile(&mut inner, &handler),
-            alive: homes[alive].in_arena()?,
+            alive: writer.homes[alive].in_arena()?,
+            routine: writer.compile(handler.kind),
         })
     }
 }
@@ -281,24 +239,12 @@ impl Intervals {
             return None;
         }
         let alive = writer.conditions()?;
-        let (process, homes, body) = (writer.process, writer.homes, writer.body);
-        let handler = Handler {
-            kind: handler.kind,
-            domain: Domain::Lanes,
-            body,
-        };
-        let mut inner = Context {
-            process: &process,
-            homes: &homes,
-            shape: rows,
-            space: &mut *context.space,
-        };
         Some(Self {
-            routine: compile::compile(&mut inner, &handler),
             kept,
             since,
             until,
-            alive: homes[alive].in_arena()?,
+            alive: writer.homes[alive].in_arena()?,
+            routine: writer.compile(handler.kind),
         })
     }
 
@@ -325,18 +271,8 @@ impl Intervals {
 
     /// Looks at the first rows.
     pub(crate) fn run(&self, rows: usize, frame: &mut Frame<'_>) {
-        let shape = frame.shape;
-        let lanes = rows * STRIDE;
         let whole = Shape::population(INTERVALS * STRIDE);
-        let padded = lanes.next_multiple_of(whole.width as usize);
-        frame.shape = Shape {
-            lanes,
-            stride: padded,
-            padded,
-            ..whole
-        };
-        self.routine.run(Event::default(), frame);
-        frame.shape = shape;
+        self.routine.run_over(rows * STRIDE, whole, frame);
     }
 
     /// For each lane of a row, 0 where it has skipped.
@@ -393,6 +329,26 @@ impl<'c, 'p> Writer<'c, 'p> {
             alive: None,
             over,
         }
+    }
+
+    /// Compiles what was written.
+    fn compile(self, kind: HandlerKind) -> Routine {
+        let handler = Handler {
+            kind,
+            domain: Domain::Lanes,
+            body: self.body,
+        };
+        let shape = match self.over {
+            Over::Rows(rows) => rows,
+            Over::List | Over::Process => self.shape,
+        };
+        let mut context = Context {
+            process: &self.process,
+            homes: &self.homes,
+            shape,
+            space: self.space,
+        };
+        compile::compile(&mut context, &handler)
     }
 
     /// The array of the list that has these elements.

@@ -13,7 +13,7 @@ use crate::arrivals::ARRIVALS;
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::facts::operands;
-use crate::frame::{Event, Frame};
+use crate::frame::Frame;
 use crate::hoist::found;
 use crate::space::Shape;
 
@@ -111,17 +111,8 @@ impl Prepared {
         for (to, time) in frame.mem[self.times..].iter_mut().zip(times) {
             *to = time;
         }
-        let shape = frame.shape;
         let whole = Shape::population(ARRIVALS);
-        let padded = lanes.next_multiple_of(whole.width as usize);
-        frame.shape = Shape {
-            lanes,
-            stride: padded,
-            padded,
-            ..whole
-        };
-        self.before.run(Event::default(), frame);
-        frame.shape = shape;
+        self.before.run_over(lanes, whole, frame);
     }
 
     /// Puts what was made of one of these times where the rest looks for it.

@@ -2,7 +2,7 @@
 
 use crate::code::{Routine, VectorCode};
 use crate::frame::{Event, Events, Frame, PAYLOAD, SENT};
-use crate::space::Width;
+use crate::space::{Shape, Width};
 
 impl Routine {
     /// Runs it for one event.
@@ -13,6 +13,21 @@ impl Routine {
             ..Events::in_bin(event.tick)
         };
         self.run_all(&mut events, frame);
+    }
+
+    /// Runs it once, over the first lanes of something that has the shape `whole`.
+    #[inline(always)]
+    pub(crate) fn run_over(&self, lanes: usize, whole: Shape, frame: &mut Frame<'_>) {
+        let padded = lanes.next_multiple_of(whole.width as usize);
+        let part = Shape {
+            lanes,
+            stride: padded,
+            padded,
+            ..whole
+        };
+        let shape = std::mem::replace(&mut frame.shape, part);
+        self.run(Event::default(), frame);
+        frame.shape = shape;
     }
 
     /// Runs it for spikes that were emitted in `bin`, in order.

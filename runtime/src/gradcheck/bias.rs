@@ -7,14 +7,14 @@
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{ExactTimes, Loss, Options, Score};
 use nirc_ir::convention::SpikeShape;
-use nirc_ir::event::{ArrayKind, Program};
+use nirc_ir::entity::Entity;
+use nirc_ir::event::{ArrayKind, Program, Role, Tensor};
 use nirc_ir::executor::{InputSpike, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{Link, Network, PopulationKind};
 use nirc_ir::{Diagnostic, Diagnostics};
 use serde::Serialize;
 
-use super::compare::number_of;
 use super::point::tensors;
 use super::reads_voltages;
 use crate::data::{DataSet, bin};
@@ -227,21 +227,17 @@ fn gradient(
     let places = tensors(&program, ArrayKind::Gradient);
     let names: Vec<String> = places
         .iter()
-        .map(|(_, _, t)| {
-            program
-                .tensors
-                .values()
-                .nth(*t)
-                .map_or(String::new(), |t| t.name.clone())
-        })
+        .map(|(_, _, t)| program.tensors[Tensor::new(*t)].name.clone())
         .collect();
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); places.len()];
     let mut spikes = 0;
     for k in 0..samples {
         run(&mut machine, &program, set, k, factor)?;
-        for (id, _) in program.processes.iter() {
-            spikes += machine.own_spikes(0, id).len();
-        }
+        let neurons = program.processes.iter();
+        let neurons = neurons.filter(|(_, process)| process.role == Role::Neurons);
+        spikes += neurons
+            .map(|(id, _)| machine.own_spikes(0, id).len())
+            .sum::<usize>();
         for ((proc, array, _), sum) in places.iter().zip(&mut values) {
             let more = machine.values(0, *proc, *array);
             sum.resize(more.len(), 0.0);
@@ -250,15 +246,13 @@ fn gradient(
                 .for_each(|(sum, more)| *sum += more);
         }
     }
-    // Inputs spike as well, the same in every ticks.
-    let inputs: usize = (0..samples).map(|k| set.spikes(k).len()).sum();
     let unit = unit(&program, options.loss, f64::from(factor));
     for (name, values) in names.iter().zip(&mut values) {
-        let by = of_tensor(network, &program, name, f64::from(factor)) / unit;
+        let by = of_tensor(network, name, f64::from(factor)) / unit;
         values.iter_mut().for_each(|v| *v *= by);
     }
     #[expect(clippy::cast_precision_loss, reason = "numbers of spikes")]
-    let spikes = spikes.saturating_sub(inputs) as f64 / samples.max(1) as f64;
+    let spikes = spikes as f64 / samples.max(1) as f64;
     Ok(Gradient {
         names,
         values,
@@ -267,8 +261,7 @@ fn gradient(
 }
 
 /// What an undivided tensor's entry moves a divided one's by.
-fn of_tensor(network: &Network, program: &Program, name: &str, factor: f64) -> f64 {
-    debug_assert!(number_of(program, name).is_some());
+fn of_tensor(network: &Network, name: &str, factor: f64) -> f64 {
     let (node, field) = name.rsplit_once('.').unwrap_or((name, ""));
     let mut projections = network.projections.values();
     let post = projections.find(|p| p.name == node).map(|p| p.post);

@@ -1,7 +1,6 @@
 //! One sample after the other: derivatives beside differences.
 
 use nirc_ir::Diagnostic;
-use nirc_ir::entity::Entity;
 use nirc_ir::event::{ArrayKind, Program, Role};
 use nirc_ir::executor::{LaneSpike, Pass};
 use nirc_ir::interpreter::Interpreter;
@@ -163,14 +162,26 @@ impl<'a> Comparison<'a> {
             }
             let step = STEP * scale(&point.tensors[tensor]);
             let entries = draw(&mut generator, gradient.len(), settings.entries);
-            let at = |point: &mut Point, k: usize, by: f64| point.tensors[tensor][k] += by;
-            self.entries(point, (tensor, step), &gradient, &entries, &expected, at)?;
+            self.entries(
+                point,
+                (tensor, step),
+                &gradient,
+                &entries,
+                &expected,
+                |point| &mut point.tensors[tensor],
+            )?;
         }
         if self.program.window.is_some() {
             let entries = draw(&mut generator, by_time.len(), settings.entries);
             let last = self.tallies.len() - 1;
-            let at = |point: &mut Point, k: usize, by: f64| point.times[k] += by;
-            self.entries(point, (last, STEP), &by_time, &entries, &expected, at)?;
+            self.entries(
+                point,
+                (last, STEP),
+                &by_time,
+                &entries,
+                &expected,
+                |point| &mut point.times,
+            )?;
         }
         Ok(())
     }
@@ -182,19 +193,21 @@ impl<'a> Comparison<'a> {
         derivatives: &[f64],
         entries: &[usize],
         expected: &Signature,
-        at: impl Fn(&mut Point, usize, f64),
+        numbers: impl Fn(&mut Point) -> &mut Vec<f64>,
     ) -> Result<(), Diagnostic> {
         let largest = derivatives.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
+        let mut moved = point.clone();
         for k in entries {
+            let own = numbers(&mut moved)[*k];
             let mut values = [0.0; 4];
             let mut same = true;
             for (value, by) in values.iter_mut().zip([-2.0, -1.0, 1.0, 2.0]) {
-                let mut moved = point.clone();
-                at(&mut moved, *k, by * step);
+                numbers(&mut moved)[*k] = own + by * step;
                 moved.run(&mut self.machine, self.program, Pass::Forward)?;
                 same &= signature(&self.machine, self.program) == *expected;
                 *value = loss(&self.machine, self.program);
             }
+            numbers(&mut moved)[*k] = own;
             let tally = &mut self.tallies[into];
             if same {
                 let [a, b, c, d] = values;
@@ -310,12 +323,4 @@ fn draw(generator: &mut Mt19937, len: usize, most: usize) -> Vec<usize> {
     drawn.truncate(most);
     drawn.sort_unstable();
     drawn
-}
-
-/// A tensor's number in a program.
-pub(super) fn number_of(program: &Program, name: &str) -> Option<usize> {
-    let mut tensors = program.tensors.iter();
-    tensors
-        .find(|(_, tensor)| tensor.name == name)
-        .map(|(id, _)| id.index())
 }

@@ -98,7 +98,7 @@ pub(super) fn too_many(place: &str) -> Diagnostic {
 }
 
 /// For each delay, the elements that have it as a mask; no mask if all do.
-fn masks(ticks: &[u32]) -> BTreeMap<u32, Option<Vec<f64>>> {
+pub(super) fn masks(ticks: &[u32]) -> BTreeMap<u32, Option<Vec<f64>>> {
     let distinct: BTreeSet<u32> = ticks.iter().copied().take(ticks.len()).collect();
     if distinct.len() == 1 {
         return distinct.into_iter().map(|t| (t, None)).collect();

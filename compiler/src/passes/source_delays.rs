@@ -10,7 +10,7 @@ use nirc_ir::linear::{Linear, Node};
 use nirc_ir::network::{Link, Network, Projection, SourceDelays};
 use nirc_ir::{Diagnostic, Diagnostics, codes};
 
-use super::delays::{MOST_PARTS, too_many};
+use super::delays::{MOST_PARTS, masks, too_many};
 use super::free_name;
 
 /// Most bins that something is delayed by.
@@ -127,7 +127,9 @@ fn split(
                 return Vec::new();
             }
         };
-        for (bins, mask) in masks(&elements).into_iter().rev() {
+        // None is below 0, so bits ascend as delays do.
+        let bits: Vec<u32> = elements.iter().map(|d| d.to_bits()).collect();
+        for (bins, mask) in masks(&bits).into_iter().rev() {
             let mut next = part.clone();
             if let Link::Path(nodes) = &mut next.link {
                 nodes[at].op = mask.map_or(Linear::Reshape, Linear::Scale);
@@ -159,18 +161,6 @@ fn later(projection: &mut Projection, node: &str, sources: usize, bins: f32) {
             });
         }
     }
-}
-
-/// For each delay (its bits: none is below 0), the elements that have it as a mask; no mask if all do.
-fn masks(bins: &[f32]) -> BTreeMap<u32, Option<Vec<f64>>> {
-    let distinct: BTreeSet<u32> = bins.iter().map(|d| d.to_bits()).collect();
-    let one = distinct.len() == 1;
-    let few = distinct.into_iter().take(MOST_PARTS + 1);
-    few.map(|own| {
-        let of = |d: &f32| f64::from(u8::from(d.to_bits() == own));
-        (own, (!one).then(|| bins.iter().map(of).collect()))
-    })
-    .collect()
 }
 
 /// Moves the whole bins that all sources have in common into the projection's own delay, and leaves no delays of 0;

@@ -13,7 +13,7 @@ use nirc_ir::network::{
 use nirc_ir::text::print_program;
 
 use crate::gradient::{Errors, SCALES, examine_of, layers, with_edge};
-use crate::net::{Cell, Edge, Random, dense, loss, options};
+use crate::net::{Cell, Edge, Point, Random, by_input_time, dense, loss, options};
 
 const SCORES: [Score; 5] = [
     Score::Max,
@@ -171,6 +171,77 @@ fn gradients_of_integrals() {
 #[test]
 fn gradients_of_a_last_voltage() {
     gradients_of(Score::Final);
+}
+
+/// Two neurons, of which the first rises until an input of four cuts it off; at the same time, there is another input without
+/// a weight, earlier or later in the order. A cycle makes windows of one bin.
+fn cut_off(read: &Cell, cutting: usize, windows: bool) -> Network {
+    let edge = |pre, post, delay, weights| Edge {
+        pre,
+        post,
+        delay,
+        weights,
+        bias: None,
+        axes: None,
+    };
+    let scale = read.scale() as f32;
+    let mut weights = vec![0.0; 8];
+    weights[0] = if read.synapse { scale } else { 0.1 * scale };
+    weights[3] = 0.5 * scale;
+    weights[2 * cutting] = -30.0 * scale;
+    let mut edges = vec![edge(0, 2, 0, weights), edge(1, 2, 0, vec![0.0; 2])];
+    edges.push(edge(0, 1, 0, vec![0.0; 4]));
+    if windows {
+        edges.push(edge(1, 1, 1, vec![0.0]));
+    }
+    let mut network = crate::net::network(&[4, 1, 2], &Cell::new(20.0, 5.0), edges);
+    let mut neuron = read.neuron();
+    neuron.firing = None;
+    network.populations[Pop::new(2)].kind = PopulationKind::Neurons(neuron);
+    network
+}
+
+#[test]
+fn a_maximum_moves_with_the_arrival_that_cuts_it_off_whatever_else_arrives_then() {
+    let leaky = |cell: Cell| Cell {
+        leak: if cell.synapse { 0.0 } else { 0.2 },
+        ..cell
+    };
+    for (cell, cutting, windows) in read_outs().into_iter().map(leaky).flat_map(|cell| {
+        let cases = [(2, false), (3, false), (2, true), (3, true)];
+        cases.map(|(cutting, windows)| (cell.clone(), cutting, windows))
+    }) {
+        let program = reading(&cut_off(&cell, cutting, windows), Score::Max, true);
+        let mut machine = Interpreter::<f64>::computing(&program);
+        let mut point = Point {
+            tensors: Point::new(&program, &mut Random(1)).tensors,
+            times: vec![1.0, 1.5, 3.0, 3.0],
+            channels: vec![0, 1, 2, 3],
+            label: 1,
+        };
+        point.run(&mut machine, &program, Pass::Gradient);
+        let derivatives = by_input_time(&machine, &program, &point);
+        let name = format!("{cell:?} {cutting} {windows}");
+        // An integrator without a synapse does not rise.
+        let rises = cell.synapse || cell.tau_mem.is_some();
+        assert_eq!(
+            derivatives[cutting] > 1e-6,
+            rises,
+            "{name}: {derivatives:?}"
+        );
+        for (k, derivative) in derivatives.into_iter().enumerate() {
+            let at = point.times[k];
+            let mut moved = |by: f64| {
+                point.times[k] = at + by;
+                point.run(&mut machine, &program, Pass::Forward);
+                point.times[k] = at;
+                loss(&machine, &program)
+            };
+            let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+            let off = (derivative - difference).abs();
+            assert!(off < 1e-8, "{name}: {k}: {derivative:e}, {difference:e}");
+        }
+    }
 }
 
 #[test]

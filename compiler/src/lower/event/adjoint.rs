@@ -185,9 +185,9 @@ impl Builder<'_> {
             Some(drive) => b.add(change, drive),
             None => change,
         };
-        let owed = self.paid(&mut b, time, None);
         let input = &self.inputs[at];
         let w = b.load_row(input.weight, input.row);
+        let owed = self.paid(&mut b, (time, w), None);
         let fold = match owed {
             None => Fold::Fma(change, w),
             Some(owed) => Fold::Add(b.fma(w, change, owed)),

@@ -172,15 +172,18 @@ impl Builder<'_> {
             self.settle(&mut b, due);
             owed
         });
-        if let Some(time) = time {
-            owed = self.paid(&mut b, time, owed);
-        }
         let input = &self.inputs[at];
+        let mut w = None;
+        if let Some(time) = time.filter(|_| self.peak.is_some()) {
+            let weight = b.load_row(input.weight, input.row);
+            owed = self.paid(&mut b, (time, weight), owed);
+            w = Some(weight);
+        }
         let sum = match (change, owed) {
             (None, Some(owed)) => owed,
             (None, None) => b.constant(0.0),
             (Some(change), owed) => {
-                let w = b.load_row(input.weight, input.row);
+                let w = w.unwrap_or_else(|| b.load_row(input.weight, input.row));
                 match owed {
                     Some(owed) => b.fma(w, change, owed),
                     None => b.mul(w, change),

@@ -8,7 +8,9 @@
 //! A push `g = dL/dV` at that time `t` is `lp += g x(t)`, `lq -= g y(t)`. Nothing else moves a neuron that does
 //! not spike, so that its adjoint is this alone, for everything that arrived before; what comes later, and is gone
 //! through earlier, takes 0 in its place. The time of a maximum in between does not count, since the slope is 0
-//! there. A maximum that an arrival cuts off moves with that arrival: `g dV/dt` is owed to it.
+//! there. A maximum that an arrival cuts off moves with that arrival: `g dV/dt` is owed to it. Of several at once it is
+//! the one that has a weight here; two that have would make a kink. One at the border of two windows is the later one's, in
+//! which that arrival is.
 //!
 //! What numbers of spikes cost ([`Push`]) pushes a silent neuron at its peak, and others at each of their own spikes,
 //! by the slope of the cost over the batch size. That is the push of programs of ticks, `lambda += -s / (tau B)`,
@@ -25,6 +27,8 @@ use crate::lower::BodyBuilder;
 
 /// Stands for the end of all times.
 const FAR: f32 = f32::MAX;
+/// Before all times.
+const NEVER: f32 = -1.0;
 
 /// What is kept of a voltage's maximum.
 #[derive(Clone, Copy)]
@@ -115,11 +119,39 @@ impl<'a> Builder<'a> {
             let highest = b.select(first, u, old);
             b.store(peak.highest, highest);
         }
-        if let Some((ago, _)) = peak.back.and_then(|back| back.windows) {
+        let Some(back) = peak.back else { return };
+        if let Some((ago, _)) = back.windows {
             let (old, one) = (b.load(ago), b.constant(1.0));
             let more = b.add(old, one);
             b.store(ago, more);
+            if back.owed.is_some() {
+                self.peak_at_border(b, (peak.time, back.bound, ago));
+            }
         }
+    }
+
+    /// A peak at the end of the window before lies at the beginning of this one: what arrives there cuts it off.
+    fn peak_at_border(&self, b: &mut BodyBuilder, (time, bound, ago): (Array, Array, Array)) {
+        let (end, one, zero) = (
+            b.constant(self.window as f32),
+            b.constant(1.0),
+            b.constant(0.0),
+        );
+        let (at, windows) = (b.load(time), b.load(ago));
+        // In other windows than the last one it is at no end.
+        let last = b.cmp(Cmp::Eq, windows, one);
+        let at_end = b.cmp(Cmp::Eq, at, end);
+        let mut begin = |array: Array| {
+            let old = b.load(array);
+            let new = b.select(at_end, zero, old);
+            let new = b.select(last, new, old);
+            b.store(array, new);
+        };
+        begin(ago);
+        if bound != time {
+            begin(bound);
+        }
+        begin(time);
     }
 
     /// Takes the maximum of an interval, if it is higher than those before.
@@ -360,11 +392,12 @@ impl<'a> Builder<'a> {
         values.map(|value| b.select(before, value, zero))
     }
 
-    /// What a peak owes to the arrival that cut it off, on top of `sum`; it is paid once.
+    /// What a peak owes to the arrival of weight `w` that cut it off, on top of `due`; it is paid once. Of several arrivals
+    /// at that time, those without a weight cut nothing off.
     pub(super) fn paid(
         &self,
         b: &mut BodyBuilder,
-        time: Value,
+        (time, w): (Value, Value),
         due: Option<Value>,
     ) -> Option<Value> {
         let owed = self
@@ -374,6 +407,8 @@ impl<'a> Builder<'a> {
             return due;
         };
         let (peak, debt, zero) = (b.load(at), b.load(owed), b.constant(0.0));
+        let (nothing, never) = (b.cmp(Cmp::Eq, w, zero), b.constant(NEVER));
+        let time = b.select(nothing, never, time);
         let cut = b.cmp(Cmp::Eq, time, peak);
         let paid = b.select(cut, debt, zero);
         let left = b.select(cut, zero, debt);

@@ -65,6 +65,7 @@ fn text(checked: &Gradchecked) -> String {
         "compared",
         "0 in both",
         "left out",
+        "in doubt",
         "median",
         "99 %",
         "largest",
@@ -81,6 +82,7 @@ fn text(checked: &Gradchecked) -> String {
                 tally.compared.to_string(),
                 tally.zero.to_string(),
                 tally.changed.to_string(),
+                tally.doubtful.to_string(),
             ];
             row.extend(errors.map(|error| format!("{error:.1e}")));
             row.push(format!("{:.9}", tally.cosine));

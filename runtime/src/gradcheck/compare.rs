@@ -10,10 +10,35 @@ use super::point::{Point, Signature, loss, signature, tensors};
 use super::{Found, Settings, reads_voltages};
 use crate::random::Mt19937;
 
-/// Step of a difference, relative to the root mean square of a tensor, and in bins of a time.
-const STEP: f64 = 1e-5;
+/// Step of a difference, relative to the root mean square of a tensor, and in bins of a time or delay.
+pub(super) const STEP: f64 = 1e-5;
 /// Most entries of a tensor that are kept to be drawn.
 const PAIRS: usize = 4000;
+/// How far a difference may be in doubt, over the largest entry of the gradient.
+const DOUBT: f64 = 1e-6;
+
+/// Where derivatives are compared: how neurons spike there, and the loss.
+struct Here {
+    signature: Signature,
+    loss: f64,
+}
+
+impl Here {
+    /// How far a derivative by a number of steps may be off. The fourth difference is `h^4` times the fourth derivative where
+    /// there is one, and as large as the loss itself moves where it has a kink or a jump. Losses are differences of
+    /// terms of about 1, and rounded as these.
+    fn doubt(&self, losses: [f64; 4]) -> f64 {
+        let [a, b, c, d] = losses.map(|loss| loss - self.loss);
+        let fourth = a - 4.0 * (b + c) + d;
+        let rounding = 2.0 * f64::EPSILON * self.loss.abs().max(1.0);
+        fourth.abs().max(rounding)
+    }
+}
+
+/// The derivative by a number of steps, of fourth order, from the losses two and one before and after.
+fn derivative([a, b, c, d]: [f64; 4]) -> f64 {
+    (8.0 * (c - b) - (d - a)) / 12.0
+}
 
 /// Errors of entries over the largest entry of their sample's gradient, and how many there are of which kind.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -24,6 +49,9 @@ pub struct Tally {
     pub zero: usize,
     /// Entries left out since a step changes which spikes there are.
     pub changed: usize,
+    /// Entries left out since the difference is in doubt: the loss has a kink or a jump there, or moves by little more than
+    /// its rounding.
+    pub doubtful: usize,
     /// Half of the errors are at most this.
     pub median: f64,
     /// 99 % of the errors are at most this.
@@ -48,10 +76,6 @@ impl Tally {
         self.products[0] += derivative * derivative;
         self.products[1] += difference * difference;
         self.products[2] += derivative * difference;
-        if derivative == 0.0 && difference == 0.0 {
-            self.zero += 1;
-            return;
-        }
         // Where nothing has a derivative, a difference is an error as it stands.
         let scale = if largest > 0.0 { largest } else { 1.0 };
         self.compared += 1;
@@ -66,6 +90,7 @@ impl Tally {
         self.compared += other.compared;
         self.zero += other.zero;
         self.changed += other.changed;
+        self.doubtful += other.doubtful;
         self.errors.extend(&other.errors);
         for (sum, more) in self.products.iter_mut().zip(other.products) {
             *sum += more;
@@ -148,7 +173,10 @@ impl<'a> Comparison<'a> {
     ) -> Result<(), Diagnostic> {
         point.run(&mut self.machine, self.program, Pass::Gradient)?;
         self.count();
-        let expected = signature(&self.machine, self.program);
+        let here = Here {
+            signature: signature(&self.machine, self.program),
+            loss: loss(&self.machine, self.program),
+        };
         let gradients: Vec<(usize, Vec<f64>)> = tensors(self.program, ArrayKind::Gradient)
             .into_iter()
             .map(|(proc, array, tensor)| (tensor, self.machine.values(0, proc, array)))
@@ -160,28 +188,21 @@ impl<'a> Comparison<'a> {
             if !self.compared[tensor] {
                 continue;
             }
-            let step = STEP * scale(&point.tensors[tensor]);
+            let step = match point.delays[tensor] {
+                true => STEP,
+                false => STEP * scale(&point.tensors[tensor]),
+            };
             let entries = draw(&mut generator, gradient.len(), settings.entries);
-            self.entries(
-                point,
-                (tensor, step),
-                &gradient,
-                &entries,
-                &expected,
-                |point| &mut point.tensors[tensor],
-            )?;
+            self.entries(point, (tensor, step), &gradient, &entries, &here, |point| {
+                &mut point.tensors[tensor]
+            })?;
         }
         if self.program.window.is_some() {
             let entries = draw(&mut generator, by_time.len(), settings.entries);
             let last = self.tallies.len() - 1;
-            self.entries(
-                point,
-                (last, STEP),
-                &by_time,
-                &entries,
-                &expected,
-                |point| &mut point.times,
-            )?;
+            self.entries(point, (last, STEP), &by_time, &entries, &here, |point| {
+                &mut point.times
+            })?;
         }
         Ok(())
     }
@@ -192,7 +213,7 @@ impl<'a> Comparison<'a> {
         (into, step): (usize, f64),
         derivatives: &[f64],
         entries: &[usize],
-        expected: &Signature,
+        here: &Here,
         numbers: impl Fn(&mut Point) -> &mut Vec<f64>,
     ) -> Result<(), Diagnostic> {
         let largest = derivatives.iter().fold(0.0_f64, |m, d| m.max(d.abs()));
@@ -204,17 +225,21 @@ impl<'a> Comparison<'a> {
             for (value, by) in values.iter_mut().zip([-2.0, -1.0, 1.0, 2.0]) {
                 numbers(&mut moved)[*k] = own + by * step;
                 moved.run(&mut self.machine, self.program, Pass::Forward)?;
-                same &= signature(&self.machine, self.program) == *expected;
+                same &= signature(&self.machine, self.program) == here.signature;
                 *value = loss(&self.machine, self.program);
             }
             numbers(&mut moved)[*k] = own;
             let tally = &mut self.tallies[into];
-            if same {
-                let [a, b, c, d] = values;
-                let difference = (8.0 * (c - b) - (d - a)) / (12.0 * step);
-                tally.entry(derivatives[*k], difference, largest);
-            } else {
+            let difference = derivative(values) / step;
+            let doubt = here.doubt(values) / step;
+            if !same {
                 tally.changed += 1;
+            } else if derivatives[*k] == 0.0 && difference == 0.0 {
+                tally.zero += 1;
+            } else if doubt > DOUBT * largest.max(difference.abs()) {
+                tally.doubtful += 1;
+            } else {
+                tally.entry(derivatives[*k], difference, largest);
             }
         }
         Ok(())
@@ -271,12 +296,17 @@ impl<'a> Comparison<'a> {
         let exact = self.program.window.is_some();
         let mut found = Vec::new();
         let compared = self.compared.iter().copied().chain([exact]);
-        for ((name, mut tally), compared) in names.zip(self.tallies).zip(compared) {
-            let trained = tally.compared + tally.zero + tally.changed > 0;
+        let mut trained = vec![false; self.program.tensors.len()];
+        for (_, _, tensor) in tensors(self.program, ArrayKind::Gradient) {
+            trained[tensor] = true;
+        }
+        let trained = trained.into_iter().chain([exact]);
+        let kinds = compared.zip(trained);
+        for ((name, mut tally), (compared, trained)) in names.zip(self.tallies).zip(kinds) {
             if compared && trained {
                 tally.finish();
                 found.push(TensorCheck { name, tally });
-            } else if !exact && name != "times of input spikes" {
+            } else if trained {
                 left_out.push(format!(
                     "{name}: in ticks spikes move by whole bins, which differences do not see"
                 ));
@@ -323,4 +353,31 @@ fn draw(generator: &mut Mt19937, len: usize, most: usize) -> Vec<usize> {
     drawn.truncate(most);
     drawn.sort_unstable();
     drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Derivative and doubt of a function at 0.
+    fn at_0(f: impl Fn(f64) -> f64) -> [f64; 2] {
+        let here = Here {
+            signature: Vec::new(),
+            loss: f(0.0),
+        };
+        let losses = [-2.0, -1.0, 1.0, 2.0].map(|by| f(by * STEP));
+        [derivative(losses), here.doubt(losses)].map(|by_step| by_step / STEP)
+    }
+
+    #[test]
+    fn kinks_jumps_and_roundings_are_in_doubt() {
+        let [derivative, doubt] = at_0(|x| (x + 0.3).exp());
+        assert!((derivative - 0.3_f64.exp()).abs() < 1e-10 && doubt < 1e-9);
+        // A kink that moves the slope by a thousandth, a jump at 0 and one a step later, and what rounding swallows.
+        assert!(at_0(|x| x + 1e-3 * x.max(0.0))[1] > 1e-4);
+        assert!(at_0(|x| x + if x > 0.0 { 1e-3 } else { 0.0 })[1] > 1.0);
+        assert!(at_0(|x| x + if x > 1.5 * STEP { 1e-3 } else { 0.0 })[1] > 1.0);
+        let [small, doubt] = at_0(|x| 1.0 + 1e-9 * x);
+        assert!(doubt > DOUBT * small.abs());
+    }
 }

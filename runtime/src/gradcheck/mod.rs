@@ -5,8 +5,11 @@
 //! event times, the times of input spikes.
 //!
 //! A derivative tells of tiny changes. Where the step of a difference makes a spike come, go, or pass an arrival, it
-//! tells nothing of the difference; such entries are left out, and counted. In ticks a spike moves from bin to bin only, so
-//! differences see nothing of it: what is compared is what leads into neurons that do not spike.
+//! tells nothing of the difference; such entries are left out, and counted. So are those where five losses in a row show that
+//! the difference is in doubt, whatever the adjoint says: where arrivals are simultaneous, or another of two voltages
+//! becomes the largest, the loss has a kink. Delays are compared a little above 0, which they are never below. In ticks a
+//! spike moves from bin to bin only, so differences see nothing of it: what is compared is what leads into neurons that do not
+//! spike.
 //!
 //! Costs of numbers of spikes push voltages and are no derivatives of anything; they are left out. A loss that
 //! consists of nothing else is refused.

@@ -6,10 +6,17 @@ use nirc_ir::event::{Array, ArrayKind, Proc, Program, Role};
 use nirc_ir::executor::{InputSpike, Pass, Sample};
 use nirc_ir::interpreter::Interpreter;
 
+use super::compare::STEP;
+
+/// Least delay in bins: more than a difference moves one.
+const LEAST: f64 = 4.0 * STEP;
+
 /// Tensors, and times of input spikes.
 #[derive(Clone, Debug)]
 pub(super) struct Point {
     pub(super) tensors: Vec<Vec<f64>>,
+    /// Which tensors are delays of sources.
+    pub(super) delays: Vec<bool>,
     /// Bins, of exact event times.
     pub(super) times: Vec<f64>,
     spikes: Vec<InputSpike>,
@@ -22,10 +29,17 @@ pub(super) type Signature = Vec<(usize, u32, usize)>;
 impl Point {
     /// A sample with the program's own tensors.
     pub(super) fn new(program: &Program, sample: &Sample<'_>) -> Self {
-        let tensors = program.tensors.values();
-        let tensors = tensors.map(|t| t.values.iter().map(|w| f64::from(*w)).collect());
+        let delays = delays(program);
+        let tensors = program.tensors.values().zip(&delays);
+        let tensors = tensors.map(|(tensor, delays)| {
+            let values = tensor.values.iter().map(|w| f64::from(*w));
+            // Delays are never below 0, and a derivative there would be one of one side.
+            let least = if *delays { LEAST } else { f64::NEG_INFINITY };
+            values.map(|value| value.max(least)).collect()
+        });
         Self {
             tensors: tensors.collect(),
+            delays,
             times: sample.times.iter().map(|t| f64::from(*t)).collect(),
             spikes: sample.spikes.to_vec(),
             label: sample.label,
@@ -73,6 +87,16 @@ pub(super) fn tensors(
                 found.push((id, array, tensor.index()));
             }
         }
+    }
+    found
+}
+
+/// Which tensors are delays of sources.
+fn delays(program: &Program) -> Vec<bool> {
+    let mut found = vec![false; program.tensors.len()];
+    for (proc, array, tensor) in tensors(program, ArrayKind::Param) {
+        let mut incoming = program.incoming(proc);
+        found[tensor] |= incoming.any(|(_, chan)| chan.delays.is_some_and(|d| d.values == array));
     }
     found
 }

@@ -23,6 +23,8 @@ pub struct Graph {
     pub time_unit: f64,
     seed: u64,
     models: &'static [&'static str],
+    /// Whether some time constants are multiples of others.
+    multiples: bool,
 }
 
 /// A population of the plan.
@@ -87,6 +89,7 @@ impl Graph {
     /// last ones may be read out by their voltage.
     pub fn trainable(seed: u64, time_unit: f64) -> Self {
         let mut graph = Self::with(seed, time_unit, &SPIKING);
+        graph.multiples = true;
         let mut rng = Rng::new(seed ^ 0x7e57);
         let last = graph.populations.len() - 1;
         graph.outputs = vec![(last, false)];
@@ -119,6 +122,7 @@ impl Graph {
             time_unit,
             seed,
             models,
+            multiples: false,
         };
         for _ in 0..1 + rng.below(3) {
             graph.grow(&mut rng);
@@ -156,6 +160,7 @@ impl Graph {
             time_unit,
             seed: 1,
             models: &MODELS,
+            multiples: false,
         }
     }
 
@@ -430,7 +435,10 @@ impl Writer<'_> {
             // Parameters follow from the place alone, so that smaller plans keep them.
             let mut rng = Rng::new(self.graph.seed ^ (at as u64 + 1) << 8);
             if self.graph.paths.iter().any(|p| p.to == at) {
-                let group = neurons(&mut rng, plan, self.graph.time_unit);
+                let mut group = neurons(&mut rng, plan, self.graph.time_unit);
+                if self.graph.multiples && plan.model.starts_with("Cuba") && rng.below(3) > 0 {
+                    multiples(&mut rng, &plan.shape, self.graph.time_unit, &mut group);
+                }
                 self.nodes.insert(&population(at), group);
             }
         }
@@ -592,6 +600,25 @@ fn neurons(rng: &mut Rng, plan: &Population, time_unit: f64) -> Group {
         group.insert(field, between(rng, shape, low, high));
     }
     group
+}
+
+/// Time constants whose ratio is simple, since many forms of an exact voltage are for these alone.
+fn multiples(rng: &mut Rng, shape: &[usize], time_unit: f64, group: &mut Group) {
+    let ratio = *rng.pick(&[1.0, 2.0, 3.0, 4.0, 1.0 / 2.0, 1.0 / 3.0, 1.0 / 4.0]);
+    let count: usize = shape.iter().product();
+    let mut one = || (3.0 + 0.01 * rng.below(600) as f64) * 1e-3 / time_unit;
+    let same = one();
+    let each: Vec<f64> = (0..count).map(|_| one()).collect();
+    let syn = if rng.below(2) == 0 {
+        each
+    } else {
+        vec![same; count]
+    };
+    let mem: Vec<f64> = syn.iter().map(|tau| ratio * tau).collect();
+    for (field, values) in [("tau_syn", syn), ("tau_mem", mem)] {
+        let values = Dataset::f64(&extents(shape), &values).expect("as many values");
+        group.insert(field, values);
+    }
 }
 
 fn memoryless(rng: &mut Rng, node: &Node, time_unit: f64) -> Group {

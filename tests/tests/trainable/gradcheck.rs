@@ -56,7 +56,8 @@ impl Entries {
         self.doubtful += tally.doubtful;
         let field = tensor.name.rsplit_once('.').map(|(_, field)| field);
         let kind = field.unwrap_or(&tensor.name).to_owned();
-        for name in names.iter().chain([&kind]) {
+        let pairs = names.each_ref().map(|name| format!("{name} {kind}"));
+        for name in names.iter().chain(&pairs).chain([&kind]) {
             *self.kinds.entry(name.clone()).or_default() += tally.compared;
         }
         self.errors.extend(errors);
@@ -375,15 +376,14 @@ fn gradients_of_random_networks_are_derivatives() {
         };
         let how = all.check(case).unwrap_or_else(told);
         *all.went.entry((case.exact(), how)).or_default() += 1;
-        if !case.exact() {
-            for into in [1, SHORT] {
-                let case = Case {
-                    into,
-                    voltages: true,
-                    ..case
-                };
-                all.check(case).unwrap_or_else(told);
-            }
+        let lengths = if case.exact() { &[1][..] } else { &[1, SHORT] };
+        for into in lengths {
+            let case = Case {
+                into: *into,
+                voltages: true,
+                ..case
+            };
+            all.check(case).unwrap_or_else(told);
         }
     }
     println!(

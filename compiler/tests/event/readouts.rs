@@ -13,7 +13,7 @@ use nirc_ir::network::{
 use nirc_ir::text::print_program;
 
 use crate::gradient::{Errors, SCALES, examine_of, layers, with_edge};
-use crate::net::{Cell, Edge, Point, Random, by_input_time, dense, loss, options};
+use crate::net::{Cell, Edge, Point, Random, by_input_time, dense, gradients, loss, options};
 
 const SCORES: [Score; 5] = [
     Score::Max,
@@ -240,6 +240,36 @@ fn a_maximum_moves_with_the_arrival_that_cuts_it_off_whatever_else_arrives_then(
             let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             let off = (derivative - difference).abs();
             assert!(off < 1e-8, "{name}: {k}: {derivative:e}, {difference:e}");
+        }
+    }
+}
+
+#[test]
+fn a_voltage_that_falls_from_the_beginning_is_highest_there_whatever_its_bias() {
+    for windows in [false, true] {
+        let cell = Cell {
+            leak: -0.2,
+            ..Cell::new(20.0, 7.0)
+        };
+        let mut network = cut_off(&cell, 2, windows);
+        let into = network
+            .projections
+            .values_mut()
+            .find(|p| p.pre == Pop::new(0) && p.post == Pop::new(2));
+        into.expect("a projection").bias = Some(vec![-0.001, -0.002]);
+        let program = reading(&network, Score::Max, true);
+        let mut machine = Interpreter::<f64>::computing(&program);
+        let point = Point {
+            times: Vec::new(),
+            channels: Vec::new(),
+            ..Point::new(&program, &mut Random(1))
+        };
+        point.run(&mut machine, &program, Pass::Gradient);
+        for (tensor, derivatives) in gradients(&machine, &program) {
+            let none = derivatives
+                .iter()
+                .all(|derivative| derivative.abs() < 1e-12);
+            assert!(none, "{windows}: {tensor:?} {derivatives:?}");
         }
     }
 }

@@ -122,7 +122,12 @@ impl<'a> Builder<'a> {
         let Some(back) = peak.back else { return };
         if let Some((ago, _)) = back.windows {
             let (old, one) = (b.load(ago), b.constant(1.0));
-            let more = b.add(old, one);
+            let mut more = b.add(old, one);
+            if let Some((first, _)) = begins {
+                // The sample's beginning is in the first window.
+                let zero = b.constant(0.0);
+                more = b.select(first, zero, more);
+            }
             b.store(ago, more);
             if back.owed.is_some() {
                 self.peak_at_border(b, (peak.time, back.bound, ago));

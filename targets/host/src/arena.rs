@@ -17,13 +17,19 @@ pub(crate) struct Arena {
 impl Arena {
     /// An arena with this content.
     pub(crate) fn new(image: &[f32]) -> Self {
-        let mut data = vec![0.0; image.len() + LINE];
+        Self::repeated(image, 1)
+    }
+
+    /// An arena that holds this content so many times over.
+    pub(crate) fn repeated(image: &[f32], times: usize) -> Self {
+        let len = image.len() * times;
+        let mut data = vec![0.0; len + LINE];
         let start = data
             .as_ptr()
             .align_offset(LINE * size_of::<f32>())
             .min(LINE);
-        let len = image.len();
-        data[start..start + len].copy_from_slice(image);
+        let parts = data[start..start + len].chunks_exact_mut(image.len().max(1));
+        parts.for_each(|part| part.copy_from_slice(image));
         Self { data, start, len }
     }
 }

@@ -1,8 +1,9 @@
 //! Handlers of a process with few lanes, over several arrivals at once.
 //!
 //! On the way back, arrivals between two own spikes see the same states. What is sent for them, and what they add to
-//! gradients, is computed by the vector machine over the arrivals, lane after lane, instead of over the few lanes,
-//! arrival after arrival. Sources differ, so no arrival sees a row that another has written.
+//! gradients, is computed by the vector machine over the arrivals of all replicas of a group, lane after lane, instead of
+//! over the few lanes, arrival after arrival. Of a replica, sources differ, so no arrival sees a row that another has
+//! written.
 
 use nirc_ir::connection::Connection;
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -13,45 +14,88 @@ use nirc_ir::event::{
 
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
+use crate::course::Arrival;
 use crate::facts::identity;
 use crate::frame::Frame;
 use crate::lists::renamed;
 use crate::space::{Shape, Width};
 
 /// Arrivals at once.
-pub(crate) const ARRIVALS: usize = 64;
+pub(crate) const ARRIVALS: usize = 512;
 
-/// What the way back does for arrivals over a channel.
+/// What the way back does for arrivals over a channel: the handlers of its messages and gradients, one after the other.
 pub(crate) struct BackCode {
-    pub(crate) message: Option<ArrivalCode>,
-    pub(crate) gradient: Option<ArrivalCode>,
-}
-
-/// A handler over arrivals.
-pub(crate) struct ArrivalCode {
-    /// Rows by source: where they come from and where they lie by arrival.
-    rows: Vec<(Origin, usize)>,
+    /// Where elements come from and where they lie by arrival.
+    elements: Vec<(Origin, usize)>,
     times: usize,
-    /// Of these rows, the ones that go back.
+    /// Of those by source, the ones that go back.
     stored: Vec<(usize, usize)>,
     sent: Option<usize>,
     routine: Routine,
-    /// Elements from one row to the next.
-    stride: usize,
 }
 
-/// Where an element by source lies for source 0.
+/// What an element is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
+    /// One of a replica, for all arrivals.
     Arena(usize),
+    /// One for all replicas.
     Weights(usize),
+    /// That of the source of a replica; where it is for source 0.
+    ArenaRow(usize),
+    /// That of the source; where it is for source 0.
+    WeightsRow(usize),
 }
 
-/// Arrivals, each of another source.
+/// Arrivals, of each replica from different sources.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) sources: Vec<u32>,
-    pub(crate) times: Vec<f32>,
+    /// Replicas, where the memory of each begins, and how many arrivals there are of it.
+    runs: Vec<(usize, u32, usize)>,
+    /// Where the row of each source is, in an array by source, and that in the memory of all replicas.
+    rows: Vec<u32>,
+    places: Vec<u32>,
+    times: Vec<f32>,
+    /// Sources, and places on the tape of the producer.
+    spikes: Vec<(u32, u32)>,
+}
+
+impl Batch {
+    pub(crate) fn clear(&mut self) {
+        self.runs.clear();
+        self.rows.clear();
+        self.places.clear();
+        self.times.clear();
+        self.spikes.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Adds an arrival of a replica, whose memory begins at `base`; the row of its source lies at `row`.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, base: u32, row: u32, arrival: &Arrival) {
+        self.rows.push(row);
+        self.places.push(base + row);
+        self.times.push(arrival.time);
+        self.spikes.push((arrival.source, arrival.entry));
+    }
+
+    /// Says that the last arrivals are of this replica.
+    pub(crate) fn end_run(&mut self, member: usize, base: u32, count: usize) {
+        self.runs.push((member, base, count));
+    }
+
+    /// Replicas, with how many arrivals there are of each.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.runs.iter().map(|(member, _, count)| (*member, *count))
+    }
+
+    /// Of each, the source and the place on the tape of the producer.
+    pub(crate) fn spikes(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.spikes.iter().copied()
+    }
 }
 
 impl BackCode {
@@ -71,9 +115,7 @@ impl BackCode {
         if !apart || clash(bodies()) || bodies().next().is_none() {
             return None;
         }
-        let [message, gradient] =
-            handlers.map(|handler| handler.map(|handler| ArrivalCode::new(context, handler)));
-        Some(Self { message, gradient })
+        Some(Self::compile(context, handlers.into_iter().flatten()))
     }
 }
 
@@ -102,13 +144,13 @@ fn clash<'a>(bodies: impl Iterator<Item = &'a Body> + Clone) -> bool {
     loaded.any(|array| written.contains(&array))
 }
 
-impl ArrivalCode {
-    fn new(context: &mut Context<'_>, handler: &Handler) -> Self {
+impl BackCode {
+    fn compile<'h>(context: &mut Context<'_>, handlers: impl Iterator<Item = &'h Handler>) -> Self {
         let mut writer = Writer {
             process: context.process.clone(),
             homes: context.homes.clone(),
             body: Body::default(),
-            rows: Vec::new(),
+            elements: Vec::new(),
             places: 0,
             sent: None,
             lane: 0,
@@ -116,11 +158,13 @@ impl ArrivalCode {
             context,
         };
         let times = writer.lanes();
-        for lane in 0..writer.context.shape.lanes {
-            writer.lane = lane;
-            writer.values.clear();
-            for stmt in &handler.body.stmts {
-                writer.statement(stmt, times);
+        for handler in handlers {
+            for lane in 0..writer.context.shape.lanes {
+                writer.lane = lane;
+                writer.values.clear();
+                for stmt in &handler.body.stmts {
+                    writer.statement(stmt, times);
+                }
             }
         }
         let sent = writer.sent.map(|sum| {
@@ -132,7 +176,7 @@ impl ArrivalCode {
             process,
             homes,
             body,
-            rows,
+            elements,
             context,
             ..
         } = writer;
@@ -141,13 +185,14 @@ impl ArrivalCode {
             stmts.any(|stmt| matches!(stmt, Stmt::Store(a, _) if a == array))
         };
         let place = |array: Array| homes[array].in_arena().unwrap_or_default();
-        let stored = rows.iter().filter_map(|(origin, array)| match origin {
-            Origin::Arena(base) if stores(array) => Some((place(*array), *base)),
+        let stored = elements.iter().filter_map(|(origin, array)| match origin {
+            Origin::ArenaRow(base) if stores(array) => Some((place(*array), *base)),
             _ => None,
         });
         let stored = stored.collect();
         let handler = Handler {
-            kind: handler.kind,
+            // Any that is run over lanes: of what came with the arrival, nothing is left but arrays.
+            kind: HandlerKind::AdjointWindow,
             domain: Domain::Lanes,
             body,
         };
@@ -159,39 +204,62 @@ impl ArrivalCode {
         };
         Self {
             routine: compile::compile(&mut inner, &handler),
-            rows: rows.iter().map(|(o, a)| (*o, place(*a))).collect(),
+            elements: elements.iter().map(|(o, a)| (*o, place(*a))).collect(),
             times: place(times),
             stored,
             sent: sent.map(place),
-            stride: context.shape.stride,
         }
     }
 
-    /// Runs it for some arrivals.
-    pub(crate) fn run(&self, batch: &Batch, frame: &mut Frame<'_>) {
-        let lanes = batch.sources.len();
-        frame.mem[self.times..self.times + lanes].copy_from_slice(&batch.times);
-        for (origin, to) in &self.rows {
-            for (k, source) in batch.sources.iter().enumerate() {
-                let row = *source as usize * self.stride;
-                frame.mem[to + k] = match origin {
-                    Origin::Arena(base) => frame.mem[base + row],
-                    Origin::Weights(base) => frame.weights[base + row],
-                };
+    /// Runs it for [`ARRIVALS`] at most, on the memory that `frame` has, for replicas with this memory.
+    pub(crate) fn run(&self, batch: &Batch, memory: &mut [f32], frame: &mut Frame<'_>) {
+        let count = batch.len();
+        frame.mem[self.times..][..count].copy_from_slice(&batch.times);
+        for (origin, to) in &self.elements {
+            let into = &mut frame.mem[*to..][..count];
+            match *origin {
+                Origin::Arena(element) => {
+                    let mut rest = into;
+                    for (_, base, count) in &batch.runs {
+                        let (of_replica, later) = rest.split_at_mut(*count);
+                        of_replica.fill(memory[*base as usize + element]);
+                        rest = later;
+                    }
+                }
+                Origin::Weights(element) => into.fill(frame.weights[element]),
+                Origin::ArenaRow(first) => {
+                    let from = &memory[first..];
+                    for (to, place) in into.iter_mut().zip(&batch.places) {
+                        *to = from[*place as usize];
+                    }
+                }
+                Origin::WeightsRow(first) => {
+                    let from = &frame.weights[first..];
+                    for (to, row) in into.iter_mut().zip(&batch.rows) {
+                        *to = from[*row as usize];
+                    }
+                }
             }
         }
         let whole = Shape::population(ARRIVALS);
-        self.routine.run_over(lanes, whole, frame);
+        self.routine.run_over(count, whole, frame);
         for (from, to) in &self.stored {
-            for (k, source) in batch.sources.iter().enumerate() {
-                frame.mem[to + *source as usize * self.stride] = frame.mem[from + k];
+            let results = &frame.mem[*from..][..count];
+            let memory = &mut memory[*to..];
+            for (value, place) in results.iter().zip(&batch.places) {
+                memory[*place as usize] = *value;
             }
         }
     }
 
-    /// What the last run sent for an arrival.
-    pub(crate) fn sent(&self, arrival: usize, frame: &Frame<'_>) -> f32 {
-        self.sent.map_or(0.0, |sent| frame.mem[sent + arrival])
+    /// What the last run sent for each arrival; nothing, if it sends nothing.
+    pub(crate) fn sent<'m>(
+        &self,
+        count: usize,
+        common: &'m [f32],
+    ) -> impl Iterator<Item = f32> + use<'m> {
+        let sent = self.sent.map_or(&[][..], |sent| &common[sent..][..count]);
+        sent.iter().copied()
     }
 }
 
@@ -201,7 +269,7 @@ struct Writer<'c, 'p> {
     process: Process,
     homes: PrimaryMap<Array, Home>,
     body: Body,
-    rows: Vec<(Origin, Array)>,
+    elements: Vec<(Origin, Array)>,
     places: usize,
     /// What is sent, as far as the lanes are folded.
     sent: Option<Value>,
@@ -211,38 +279,50 @@ struct Writer<'c, 'p> {
 }
 
 impl Writer<'_, '_> {
-    /// An array with an element for each arrival.
+    /// A new array with an element for each arrival.
     fn lanes(&mut self) -> Array {
         let place = self.context.space.passed(ARRIVALS, self.places);
         self.places += 1;
-        self.array(ArrayKind::State { init: 0.0 }, Home::Arena(place))
+        self.homes.push(Home::Arena(place));
+        self.process.arrays.push(ArrayDecl {
+            name: String::new(),
+            kind: ArrayKind::State { init: 0.0 },
+        })
     }
 
-    fn array(&mut self, kind: ArrayKind, home: Home) -> Array {
-        self.homes.push(home);
-        let name = String::new();
-        self.process.arrays.push(ArrayDecl { name, kind })
-    }
-
-    /// The elements by source of an array on this lane.
-    fn row(&mut self, array: Array) -> Array {
-        let origin = match self.homes[array] {
-            Home::Arena(base) | Home::Scalar(base) => Origin::Arena(base as usize + self.lane),
-            Home::Weights(base) => Origin::Weights(base as usize + self.lane),
-        };
-        if let Some((_, array)) = self.rows.iter().find(|(o, _)| *o == origin) {
+    fn element(&mut self, origin: Origin) -> Array {
+        if let Some((_, array)) = self.elements.iter().find(|(o, _)| *o == origin) {
             return *array;
         }
         let of_arrivals = self.lanes();
-        self.rows.push((origin, of_arrivals));
+        self.elements.push((origin, of_arrivals));
         of_arrivals
+    }
+
+    /// The elements by source of an array on this lane.
+    fn by_source(&mut self, array: Array) -> Array {
+        let origin = match self.context.homes[array] {
+            Home::Arena(base) | Home::Scalar(base) => Origin::ArenaRow(base as usize + self.lane),
+            Home::Weights(base) => Origin::WeightsRow(base as usize + self.lane),
+        };
+        self.element(origin)
+    }
+
+    /// The element of an array on this lane.
+    fn by_lane(&mut self, array: Array) -> Array {
+        let origin = match self.context.homes[array] {
+            Home::Scalar(base) => Origin::Arena(base as usize),
+            Home::Arena(base) => Origin::Arena(base as usize + self.lane),
+            Home::Weights(base) => Origin::Weights(base as usize + self.lane),
+        };
+        self.element(origin)
     }
 
     fn operation(&mut self, op: &Op, times: Array) -> Op {
         match op {
             Op::Time => Op::Load(times),
-            Op::LoadRow(array, _) => Op::Load(self.row(*array)),
-            Op::Load(array) => Op::Load(self.element(*array)),
+            Op::LoadRow(array, _) => Op::Load(self.by_source(*array)),
+            Op::Load(array) => Op::Load(self.by_lane(*array)),
             Op::Coef(coef) => match &self.process.coefs[*coef].value {
                 CoefficientValue::Uniform(_) => *op,
                 value @ CoefficientValue::PerLane(_) => Op::Const(value.at(self.lane)),
@@ -255,7 +335,10 @@ impl Writer<'_, '_> {
 
     /// The value that another lane has computed already; what is the same for all of them.
     fn known(&self, op: Op) -> Option<Value> {
-        let row = |array: Array| self.rows.iter().any(|(_, a)| *a == array);
+        let row = |array: Array| {
+            let mut rows = self.elements.iter();
+            rows.any(|(o, a)| *a == array && matches!(o, Origin::ArenaRow(_)))
+        };
         // Two zeros are equal, and not the same.
         if matches!(op, Op::Const(_)) || matches!(op, Op::Load(array) if row(array)) {
             return None;
@@ -266,17 +349,6 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// The element of this lane, the same for all arrivals.
-    fn element(&mut self, array: Array) -> Array {
-        let lane = u32::try_from(self.lane).unwrap_or_default();
-        let home = match self.homes[array] {
-            Home::Scalar(_) => return array,
-            Home::Arena(base) => Home::Scalar(base + lane),
-            Home::Weights(base) => Home::Weights(base + lane),
-        };
-        self.array(ArrayKind::Scalar { init: 0.0 }, home)
-    }
-
     fn statement(&mut self, stmt: &Stmt, times: Array) {
         match stmt {
             Stmt::Let(_, op) => {
@@ -285,7 +357,7 @@ impl Writer<'_, '_> {
                 self.values.push(value);
             }
             Stmt::StoreRow(array, _, v) => {
-                let array = self.row(*array);
+                let array = self.by_source(*array);
                 let value = self.values[v.index()];
                 self.body.stmts.push(Stmt::Store(array, value));
             }

@@ -228,8 +228,8 @@ pub(crate) enum Vector {
     Root(Box<Root>),
     /// Nothing more happens if `cond` holds on all lanes.
     Leave { cond: Cond },
-    /// Every lane where `cond` holds spikes, after `fields` ran for it.
-    Spike { cond: Cond, fields: Box<[Scalar]> },
+    /// Every lane where `fired` is not 0 spikes, after `fields` ran for it.
+    Spike { fired: Addr, fields: Box<[Scalar]> },
     /// `to` = the fold, a scalar.
     Fold { to: Addr, fold: Folding },
 }
@@ -327,9 +327,9 @@ impl Vector {
                 (Some(root.to), from.to_vec())
             }
             Self::Leave { cond } => (None, cond.operands()),
-            Self::Spike { cond, ref fields } => {
+            Self::Spike { fired, ref fields } => {
                 let fields = fields.iter().flat_map(|s| [s.a, s.b, s.c]);
-                (None, cond.operands().into_iter().chain(fields).collect())
+                (None, std::iter::once(fired).chain(fields).collect())
             }
             Self::Fold { to, fold } => {
                 let from = match fold {

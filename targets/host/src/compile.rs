@@ -163,7 +163,7 @@ impl Compiler<'_, '_, '_> {
             Stmt::Reduce(array, fold) => self.fold(at, self.element(*array), *fold),
             Stmt::Send(Outgoing::Fold(fold)) => self.fold(at, Addr::fixed(SENT), *fold),
             Stmt::Send(Outgoing::Value(v)) => self.copy(Addr::fixed(SENT), *v),
-            Stmt::Spike { cond, time, fields } => self.spike(at, *cond, *time, fields),
+            Stmt::Spike { cond, fields, .. } => self.spike(at, *cond, fields),
             Stmt::Skip(cond) => {
                 let cond = self.cond(at, *cond);
                 self.code.push(Vector::Leave { cond });
@@ -597,17 +597,17 @@ impl Compiler<'_, '_, '_> {
         }
     }
 
-    fn spike(&mut self, at: usize, cond: Value, time: Option<Value>, fields: &[Op]) {
-        let cond = self.cond(at, cond);
-        let mut fields = self.fields(fields);
-        // An exact time is one more field.
-        if let Some(time) = time {
-            let recorded = self.recorded();
-            let time = self.addr(time);
-            fields.push(step(ScalarOp::Copy, field(recorded), [time; 3]));
-        }
-        let fields = fields.into();
-        self.code.push(Vector::Spike { cond, fields });
+    fn spike(&mut self, at: usize, cond: Value, fields: &[Op]) {
+        let fired = match self.cond(at, cond) {
+            Cond::Stored(fired) => fired,
+            cond @ Cond::Compare(..) => {
+                let to = self.temp(true, at);
+                self.code.push(Vector::Condition { to, cond });
+                to
+            }
+        };
+        let fields = self.fields(fields).into();
+        self.code.push(Vector::Spike { fired, fields });
     }
 
     fn recorded(&self) -> usize {

@@ -1,241 +1,277 @@
 //! Programs of exact event times: the order in which handlers run.
 //!
-//! A process goes through a window arrival by arrival, and searches the intervals between them for spikes
-//! (`search`). What it went through is kept, with times, for the way back. Spikes are sent on when the window is over:
-//! each is then among what waits for its consumer, with the window and the time of its arrival.
+//! A process goes through a window arrival by arrival, and searches the intervals between them for spikes. What it went
+//! through is kept (`course`) for the way back (`back`). Spikes are sent on when the window is over: each is then among
+//! what waits for its consumer, with the window and the time of its arrival.
+//!
+//! The replicas of a group go through a window together, round by round. In a round each gets as far as it can: over
+//! intervals in which the first conditions of the search leave no lane, to one in which they leave some. These lanes
+//! of all replicas are searched as one list; then each replica takes the next of its arrivals.
 
-use nirc_ir::executor::InputSpike;
+use std::ops::Range;
 
-use crate::arrivals::{ARRIVALS, Batch};
-use crate::frame::{Event, Events, Frame, SINCE, TIME, UNTIL};
-use crate::lists::{INTERVALS, Intervals, List};
-use crate::plan::{Emission, ExactPlan, Input, Plan, ProcessPlan};
-use crate::replica::Failure;
-use crate::tape::Tape;
+use crate::back::Back;
+use crate::course::{Arrival, End, Windows, since_start, sort};
+use crate::frame::{Event, Frame, Scratch, TIME};
+use crate::isa::Isa;
+use crate::lists::{List, SpikePlaces};
+use crate::plan::{Emission, ExactPlan, Plan, ProcessPlan};
+use crate::replica::{Failure, Replica};
+use crate::rows::Rows;
 
-/// What a process of exact event times went through in a sample, beside its tape.
-#[derive(Clone, Default)]
-pub(crate) struct Course {
-    /// Window and time of each spike on the tape.
-    pub(crate) times: Vec<(u32, f32)>,
-    /// Whether any channel brought an error of it.
-    answered: Vec<bool>,
-    /// Arrivals of later windows.
-    waiting: Vec<Arrival>,
-    /// Arrivals and own spikes in order.
-    passed: Vec<Passed>,
-    /// How many of these there were when each window was over.
-    ends: Vec<usize>,
-    /// Spikes that each channel brought.
-    received: Vec<usize>,
-}
-
-/// A spike on its way to a process, or what became of it.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    window: u32,
-    time: f32,
-    /// Number of the channel among those of the consumer.
-    input: u32,
-    source: u32,
-    /// Its place on the producer's tape.
-    entry: u32,
-}
-
-/// Something that a process went through.
-#[derive(Clone, Copy, Debug)]
-enum Passed {
-    Arrival(Arrival),
-    /// An own spike, by its place on the tape.
-    Own(u32),
-}
-
-/// What searches leave; kept, so that nothing is allocated twice.
+/// What a group works with; kept, so that nothing is allocated twice.
 #[derive(Default)]
 pub(crate) struct Lists {
-    list: List,
-    /// Those that spiked, which are searched again.
-    again: List,
-    found: Vec<Found>,
-    /// Fields of each that was found.
-    fields: Vec<f32>,
+    pub(crate) list: List,
+    /// What a search found.
+    found: Found,
+    order: Order,
+    /// Arrivals of all replicas, one replica after the other.
     now: Vec<Arrival>,
-    /// For which part of these each channel's handler is prepared.
-    prepared: Vec<Option<usize>>,
-    /// The batch of own spikes in which a lane was last.
-    batches: Vec<u32>,
-    batch: u32,
-    /// Arrivals that are gone back through together, and their places on the tape of the producer.
-    arrivals: Batch,
-    entries: Vec<u32>,
-    input: u32,
-    /// The batch of arrivals in which a source was last.
-    sources: Vec<u32>,
-    round: u32,
+    /// Of each replica, the ends of the intervals between them: 0, their times, and the end of the window.
+    bounds: Vec<f32>,
+    cursors: Vec<Cursor>,
+    numbers: Numbers,
+    /// What the way back needs.
+    pub(crate) back: Back,
 }
 
-/// A spike in an interval.
-#[derive(Clone, Copy)]
+/// What handlers of arrivals make of their times alone.
+#[derive(Default)]
+struct Numbers {
+    /// Of each arrival as many as the handler that makes most.
+    all: Vec<f32>,
+    each: usize,
+    times: Vec<f32>,
+    places: Vec<usize>,
+}
+
+/// Where a replica is in a window.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    member: usize,
+    /// The next of the arrivals of all replicas, or the one behind the last of its own.
+    next: usize,
+    end: usize,
+    /// What an arrival's number is less than that of the beginning of the interval before it.
+    bounds: usize,
+    /// The first arrival that there is no room for.
+    full: Option<(usize, usize)>,
+    /// The last of the intervals that are looked at together.
+    ahead: usize,
+    /// The first of them in which any lane is left.
+    left: Option<usize>,
+    /// These lanes, a bit each.
+    lanes: u32,
+    /// Whether all arrivals have been taken as far as was looked.
+    taken: bool,
+}
+
+/// Spikes in the order in which they were found, with their times, the ends of their intervals and their fields. Each
+/// time that a list of lanes was searched it was for replicas ascending.
+#[derive(Default)]
 struct Found {
-    time: f32,
-    lane: u32,
-    /// When it was found.
-    order: u32,
+    spikes: List,
+    /// Whether each is later than the interval or the last spike of the lane.
+    later: Vec<bool>,
+    /// Of each time, what is not recorded yet.
+    passes: Vec<Range<usize>>,
 }
 
-impl Course {
-    /// Forgets the last sample.
-    pub(crate) fn clear(&mut self, inputs: usize) {
-        self.times.clear();
-        self.waiting.clear();
-        self.passed.clear();
-        self.ends.clear();
-        self.received.clear();
-        self.received.resize(inputs, 0);
-    }
-
-    /// Fills the tape of a source that has so many channels of the sample.
-    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-    pub(crate) fn record<'s>(
-        &mut self,
-        tape: &mut Tape,
-        windows: Windows,
-        spikes: impl Iterator<Item = (&'s InputSpike, &'s f32)>,
-        first: u32,
-        lanes: usize,
-    ) {
-        for (spike, time) in spikes {
-            let lane = spike.channel.wrapping_sub(first);
-            if (lane as usize) < lanes {
-                let k = spike.tick / windows.bins;
-                tape.spikes.lanes.push(lane);
-                self.times.push((k, *time - (k * windows.bins) as f32));
-            }
-        }
-    }
+/// Spikes of a replica, ordered by time.
+#[derive(Default)]
+struct Order {
+    /// Places among all that were found, at first in that order.
+    found: Vec<u32>,
+    sorted: Vec<u32>,
+    times: Vec<f32>,
+    ranks: Vec<u32>,
 }
 
 impl Lists {
-    /// For processes of so many lanes at most.
-    pub(crate) fn new(lanes: usize) -> Self {
+    /// For so many replicas of processes of so many lanes at most.
+    pub(crate) fn new(lanes: usize, replicas: usize) -> Self {
         Self {
-            batches: vec![0; lanes],
-            sources: vec![0; lanes],
+            back: Back::new(lanes, replicas),
             ..Self::default()
         }
     }
 }
 
-/// Sorts what is few, or almost in order; all are different.
-fn sort<T: Copy>(items: &mut [T], before: impl Fn(&T, &T) -> bool) {
-    const FEW: usize = 24;
-    let mut sorted = 1;
-    let mut moved = 0;
-    while sorted < items.len() {
-        let item = items[sorted];
-        let mut at = sorted;
-        while at > 0 && before(&item, &items[at - 1]) {
-            items[at] = items[at - 1];
-            at -= 1;
-            moved += 1;
-        }
-        items[at] = item;
-        sorted += 1;
-        if moved > FEW * FEW {
-            break;
-        }
+/// So many are ordered by how many are earlier than each.
+const FEW: usize = 128;
+
+impl Found {
+    fn clear(&mut self) {
+        self.spikes.clear();
+        self.later.clear();
+        self.passes.clear();
     }
-    if sorted < items.len() {
-        items.sort_unstable_by(|a, b| match before(a, b) {
-            true => std::cmp::Ordering::Less,
-            false if before(b, a) => std::cmp::Ordering::Greater,
-            false => std::cmp::Ordering::Equal,
-        });
+
+    /// Takes what has fired of a part of a list that starts there.
+    fn take(
+        &mut self,
+        list: &List,
+        start: usize,
+        fired: &[u32],
+        places: &SpikePlaces,
+        common: &[f32],
+    ) {
+        let fired = fired.iter().map(|place| *place as usize);
+        let entries = fired.clone().map(|place| start + place);
+        let spikes = &mut self.spikes;
+        let members = entries.clone().map(|entry| list.members[entry]);
+        spikes.members.extend(members);
+        spikes
+            .places
+            .extend(entries.clone().map(|entry| list.places[entry]));
+        spikes
+            .untils
+            .extend(entries.clone().map(|entry| list.untils[entry]));
+        let times = &common[places.times..];
+        spikes.times.extend(fired.clone().map(|place| {
+            let (since, until) = (list.times[start + place], list.untils[start + place]);
+            let time = times[place];
+            let time = if time > since { time } else { since };
+            if time < until { time } else { until }
+        }));
+        let later = entries.zip(&spikes.times[self.later.len()..]);
+        self.later
+            .extend(later.map(|(entry, time)| *time > list.times[entry]));
+        for place in fired {
+            for field in &places.fields {
+                spikes.fields.push(common[field + place]);
+            }
+        }
     }
 }
 
-/// Lanes that are looked at together.
-const PART: usize = 16;
-
-/// A time of window `k` from the beginning of the sample.
-#[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-pub(crate) fn since_start(window: u32, k: u32, time: f32) -> f32 {
-    (k * window) as f32 + time
+impl Order {
+    /// Takes the spikes of a replica that are not recorded yet, and orders them by (time, lane), and as found where
+    /// both are equal.
+    fn of_replica(&mut self, member: usize, found: &mut Found, isa: Isa) {
+        let spikes = &found.spikes;
+        self.found.clear();
+        for pass in &mut found.passes {
+            let members = &spikes.members[pass.clone()];
+            // Nobody records what was found for a replica that has failed.
+            let before = members.iter().take_while(|of| (**of as usize) < member);
+            let start = pass.start + before.count();
+            let own = spikes.members[start..pass.end].iter();
+            let own = own.take_while(|of| **of as usize == member);
+            pass.start = start + own.count();
+            self.found.extend(narrow(start)..narrow(pass.start));
+        }
+        let count = self.found.len();
+        self.sorted.clear();
+        if count <= FEW {
+            let times = self.found.iter().map(|of| spikes.times[*of as usize]);
+            self.times.clear();
+            self.times.extend(times);
+            isa.ranks(&mut self.times, &mut self.ranks);
+            let sum: u32 = self.ranks.iter().sum();
+            // Where two are equal, a rank is missing.
+            if sum as usize == count * count.saturating_sub(1) / 2 {
+                self.sorted.resize(count, 0);
+                for (rank, of) in self.ranks.iter().zip(&self.found) {
+                    self.sorted[*rank as usize] = *of;
+                }
+                return;
+            }
+        }
+        self.sorted.extend_from_slice(&self.found);
+        let key = |of: u32| (spikes.times[of as usize], spikes.places[of as usize], of);
+        sort(&mut self.sorted, |a, b| key(*a) < key(*b));
+    }
 }
 
-/// Windows of a program.
+/// What does not change while replicas walk through a process.
 #[derive(Clone, Copy)]
-pub(crate) struct Windows {
-    pub(crate) count: u32,
-    /// Bins of all but the last.
-    pub(crate) bins: u32,
-    /// Where the last one ends.
-    pub(crate) rest: u32,
-}
-
-impl Windows {
-    /// The end of the sample.
-    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-    fn horizon(self) -> f32 {
-        ((self.count - 1) * self.bins + self.rest) as f32
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-    fn end(self, k: u32) -> f32 {
-        let bins = if k + 1 < self.count {
-            self.bins
-        } else {
-            self.rest
-        };
-        bins as f32
-    }
-
-    /// The window and time at which a spike arrives, if it does.
-    #[expect(clippy::cast_precision_loss, reason = "bins are below 2^24")]
-    fn arrival(
-        self,
-        (mut k, time): (u32, f32),
-        input: &Input,
-        late: Option<f32>,
-    ) -> Option<(u32, f32)> {
-        let mut time = time + input.delay as f32;
-        if let Some(late) = late {
-            time += if late > 0.0 { late } else { 0.0 };
-        }
-        let bins = self.bins as f32;
-        while time >= bins && k + 1 < self.count {
-            time -= bins;
-            k += 1;
-        }
-        (time < self.end(k)).then_some((k, time))
-    }
-}
-
-/// One process in a sample.
-pub(crate) struct Walk<'a> {
+pub(crate) struct Site<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) process: &'a ProcessPlan,
     pub(crate) exact: &'a ExactPlan,
     pub(crate) index: usize,
-    pub(crate) tapes: &'a mut [Tape],
-    pub(crate) courses: &'a mut [Course],
-    pub(crate) lists: &'a mut Lists,
     pub(crate) windows: Windows,
-    pub(crate) frame: Frame<'a>,
+    pub(crate) weights: &'a [f32],
+    /// Elements of the memory of a replica.
+    pub(crate) block: usize,
+}
+
+impl<'a> Site<'a> {
+    /// What routines run on that have this memory.
+    pub(crate) fn frame<'f>(self, mem: &'f mut [f32], scratch: &'f mut Scratch) -> Frame<'f>
+    where
+        'a: 'f,
+    {
+        Frame {
+            mem,
+            weights: self.weights,
+            scratch,
+            // Nothing fires but lists, and these keep fields elsewhere.
+            fields: 0,
+            shape: self.process.shape,
+            isa: self.plan.isa,
+        }
+    }
+
+    /// Where the memory of a replica lies.
+    pub(crate) fn of(self, member: usize) -> Range<usize> {
+        member * self.block..(member + 1) * self.block
+    }
+}
+
+/// One process of the replicas of a group.
+pub(crate) struct Walk<'a> {
+    pub(crate) site: Site<'a>,
+    pub(crate) replicas: &'a mut [Replica],
+    /// The memories of the replicas.
+    pub(crate) memory: &'a mut [f32],
+    /// What lists run on.
+    pub(crate) common: &'a mut [f32],
+    pub(crate) lists: &'a mut Lists,
+    pub(crate) scratch: &'a mut Scratch,
 }
 
 impl Walk<'_> {
-    /// Sends the spikes from this place of the tape on to who takes them.
-    pub(crate) fn send(&mut self, from: usize) {
-        let spikes = &self.tapes[self.index].spikes.lanes;
-        for (consumer, input) in &self.exact.consumers {
-            let channel = &self.plan.processes[*consumer].inputs[*input];
+    /// What the routines of a replica run on.
+    pub(crate) fn frame(&mut self, member: usize) -> Frame<'_> {
+        let memory = &mut self.memory[self.site.of(member)];
+        self.site.frame(memory, self.scratch)
+    }
+
+    /// Whether a replica has not failed.
+    fn sound(&self, member: usize) -> bool {
+        self.replicas[member].failure.is_none()
+    }
+
+    /// Sends the spikes of the sample on to who takes them.
+    pub(crate) fn emit_sample(&mut self) {
+        for member in 0..self.replicas.len() {
+            self.send(member, 0);
+        }
+    }
+
+    /// Sends spikes of a replica, from this place of the tape on, to who takes them.
+    fn send(&mut self, member: usize, from: usize) {
+        let Site {
+            plan,
+            exact,
+            index,
+            windows,
+            weights,
+            ..
+        } = self.site;
+        let Replica { tapes, courses, .. } = &mut self.replicas[member];
+        let spikes = &tapes[index].spikes.lanes;
+        for (consumer, input) in &exact.consumers {
+            let channel = &plan.processes[*consumer].inputs[*input];
             for (entry, source) in spikes.iter().copied().enumerate().skip(from) {
                 let delays = channel.delays.as_ref();
-                let late = delays.map(|d| self.frame.weights[d.values + source as usize]);
-                let emitted = self.courses[self.index].times[entry];
-                if let Some((window, time)) = self.windows.arrival(emitted, channel, late) {
-                    self.courses[*consumer].waiting.push(Arrival {
+                let late = delays.map(|d| weights[d.values + source as usize]);
+                let emitted = courses[index].times[entry];
+                if let Some((window, time)) = windows.arrival(emitted, channel, late) {
+                    courses[*consumer].waiting.push(Arrival {
                         window,
                         time,
                         input: narrow(*input),
@@ -248,533 +284,484 @@ impl Walk<'_> {
     }
 
     /// Takes neurons through a window.
-    pub(crate) fn window(&mut self, k: u32) -> Option<Failure> {
-        if let Some(window) = &self.exact.window {
-            self.frame.set_tick(k);
-            window.run(Event::at(0, k), &mut self.frame);
-        }
-        let first = self.tapes[self.index].spikes.lanes.len();
-        self.arrivals(Some(k));
-        let intervals = self.exact.search.as_ref();
-        if let Some(intervals) = intervals.and_then(|s| s.intervals.as_ref()) {
-            let failure = self.speculate(k, intervals);
-            self.close_window(first);
-            return failure;
-        }
-        let mut now = 0.0;
-        for next in 0..self.lists.now.len() {
-            let arrival = self.lists.now[next];
-            let failure = self
-                .search(k, now, arrival.time)
-                .or_else(|| self.take(next));
-            if failure.is_some() {
-                return failure;
+    pub(crate) fn window(&mut self, k: u32) {
+        if let Some(window) = &self.site.exact.window {
+            for member in 0..self.replicas.len() {
+                let mut frame = self.frame(member);
+                frame.set_tick(k);
+                window.run(Event::at(0, k), &mut frame);
             }
-            now = arrival.time;
         }
-        let failure = self.search(k, now, self.windows.end(k));
-        self.close_window(first);
-        failure
-    }
-
-    fn close_window(&mut self, first: usize) {
-        let course = &mut self.courses[self.index];
-        course.ends.push(course.passed.len());
-        self.send(first);
+        self.arrivals(Some(k));
+        while !self.lists.cursors.is_empty() {
+            self.go_ahead();
+            self.search(k);
+            self.take_next();
+        }
+        let index = self.site.index;
+        for member in 0..self.replicas.len() {
+            let replica = &mut self.replicas[member];
+            let course = &mut replica.courses[index];
+            let from = course.end().spikes;
+            course.ends.push(End {
+                arrivals: course.arrivals.len(),
+                spikes: replica.tapes[index].spikes.lanes.len(),
+            });
+            self.send(member, from);
+        }
     }
 
     /// The ends of the interval before an arrival, or of the last one.
-    fn interval(&self, k: u32, before: usize) -> (f32, f32) {
-        let now = &self.lists.now;
-        let since = before.checked_sub(1).map_or(0.0, |last| now[last].time);
-        let until = now.get(before).map_or(self.windows.end(k), |a| a.time);
-        (since, until)
+    fn interval(&self, cursor: &Cursor, before: usize) -> (f32, f32) {
+        let bounds = &self.lists.bounds[cursor.bounds + before..];
+        (bounds[0], bounds[1])
     }
 
-    /// Takes a process of few lanes through a window, several arrivals at once as if nothing spiked between
-    /// them, and from the first spike on anew.
-    fn speculate(&mut self, k: u32, intervals: &Intervals) -> Option<Failure> {
-        let arrivals = self.lists.now.len();
-        let mut next = 0;
-        while next <= arrivals {
-            let rows = INTERVALS.min(arrivals + 1 - next);
-            for row in 0..rows {
-                intervals.keep(row, self.interval(k, next + row), &mut self.frame);
-                if row + 1 < rows {
-                    self.event(next + row);
-                }
-            }
-            intervals.run(rows, &mut self.frame);
-            let spikes = (0..rows).find(|row| {
-                let (since, until) = self.interval(k, next + row);
-                let alive = intervals.alive(*row, &self.frame);
-                until > since && alive.iter().any(|alive| *alive != 0.0)
-            });
-            let over = spikes.unwrap_or(rows - 1);
-            let failure = (next..next + over).find_map(|at| self.count(self.lists.now[at]));
-            if failure.is_some() {
-                return failure;
-            }
-            if let Some(row) = spikes {
-                intervals.restore(row, &mut self.frame);
-                self.lists.list.clear();
-                let alive = intervals.alive(row, &self.frame);
-                let left = (0..).zip(alive).filter(|(_, alive)| **alive != 0.0);
-                self.lists.list.lanes.extend(left.map(|(lane, _)| lane));
-                let (since, until) = self.interval(k, next + row);
-                let failure = self.search_list(k, since, until);
-                if failure.is_some() {
-                    return failure;
-                }
-            }
-            next += over;
-            if next < arrivals {
-                let failure = self.take(next);
-                if failure.is_some() {
-                    return failure;
-                }
-            }
-            next += 1;
+    /// Takes each replica to an interval to search, or as far as is looked at in one round, and lists the lanes to
+    /// search.
+    fn go_ahead(&mut self) {
+        self.lists.list.clear();
+        let Some(search) = &self.site.exact.search else {
+            return;
+        };
+        let ahead = |rows: &Rows| rows.advance.is_some();
+        if !search.rows.as_ref().is_some_and(ahead) {
+            self.skip_empty();
         }
-        None
+        let cursors = self.lists.cursors.len();
+        match &search.rows {
+            Some(rows) => {
+                for first in (0..cursors).step_by(rows.replicas) {
+                    self.look_ahead(rows, first..cursors.min(first + rows.replicas));
+                }
+            }
+            None => {
+                let lanes = narrow(self.site.process.shape.lanes);
+                (0..cursors).for_each(|c| self.list(c, 0, 0..lanes));
+            }
+        }
+        self.drop_through();
+    }
+
+    /// Nothing is left to do for replicas that are through, or have failed.
+    fn drop_through(&mut self) {
+        let going = |cursor: &Cursor| cursor.next <= cursor.end;
+        self.lists.cursors.retain(going);
+    }
+
+    /// Simultaneous arrivals have nothing between them.
+    fn skip_empty(&mut self) {
+        for c in 0..self.lists.cursors.len() {
+            loop {
+                let cursor = self.lists.cursors[c];
+                if cursor.next >= cursor.end {
+                    break;
+                }
+                let (since, until) = self.interval(&cursor, cursor.next);
+                if until > since {
+                    break;
+                }
+                self.take(c);
+            }
+        }
+        self.drop_through();
+    }
+
+    /// Looks at the next intervals of some replicas.
+    fn look_ahead(&mut self, rows: &Rows, cursors: Range<usize>) {
+        let first = cursors.start;
+        let elements = rows.elements(cursors.len());
+        for c in cursors.clone() {
+            self.fill_rows(rows, c, rows.start(c - first), elements);
+        }
+        let mut frame = self.site.frame(self.common, self.scratch);
+        if let Some(advance) = &rows.advance {
+            advance.run(elements, &mut frame);
+        }
+        rows.run(rows.depth() * elements, &mut frame);
+        let spikes = std::mem::take(&mut self.scratch.spikes.lanes);
+        if rows.advance.is_some() {
+            for spike in &spikes {
+                let (d, replica, row) = rows.row(*spike, elements);
+                if replica < cursors.len() {
+                    self.note_left(first + replica, d, spike - row.start);
+                }
+            }
+        } else {
+            self.list_rows(rows, cursors.clone(), &spikes);
+        }
+        self.scratch.spikes.lanes = spikes;
+        self.scratch.spikes.lanes.clear();
+        for c in cursors {
+            let Cursor {
+                member,
+                next,
+                end,
+                ahead,
+                left,
+                ..
+            } = self.lists.cursors[c];
+            let over = left.unwrap_or(ahead);
+            let through = left.is_none() && next + ahead < end;
+            if let Some(advance) = &rows.advance {
+                let memory = &mut self.memory[self.site.of(member)];
+                let start = rows.start(c - first);
+                if through && over + 1 == rows.depth() {
+                    // All of these arrivals have been taken.
+                    advance.end(start, memory, self.common);
+                    self.lists.cursors[c].taken = true;
+                    self.pass(c, next + over + 1);
+                    continue;
+                }
+                advance.restore(over * elements + start, memory, self.common);
+            }
+            if let Some(d) = left {
+                let cursor = &mut self.lists.cursors[c];
+                cursor.left = None;
+                let lanes = std::mem::take(&mut cursor.lanes);
+                let left = (0..u32::BITS).filter(|lane| lanes >> lane & 1 == 1);
+                self.list(c, d, left);
+            }
+            self.pass(c, next + over);
+        }
+    }
+
+    /// Puts the next intervals of a replica in the rows that start there.
+    fn fill_rows(&mut self, rows: &Rows, c: usize, start: usize, elements: usize) {
+        let Lists {
+            now,
+            bounds,
+            numbers,
+            cursors,
+            ..
+        } = &mut *self.lists;
+        let cursor = &mut cursors[c];
+        let memory = &self.memory[self.site.of(cursor.member)];
+        let mut frame = self.site.frame(self.common, self.scratch);
+        cursor.ahead = (rows.depth() - 1).min(cursor.end - cursor.next);
+        let last = cursor.next + cursor.ahead;
+        let arrivals = &now[cursor.next..cursor.end.min(last + 1)];
+        let bounds = &bounds[cursor.bounds + cursor.next..=cursor.bounds + last + 1];
+        rows.fill(start, elements, bounds, memory, &mut frame);
+        if let Some(advance) = &rows.advance {
+            advance.begin(start, memory, frame.mem);
+            let numbers = &numbers.all[cursor.next * numbers.each..];
+            advance.fill(start, elements, arrivals, numbers, &mut frame);
+        }
+    }
+
+    /// Lists lanes that are left in the next interval of each replica.
+    fn list_rows(&mut self, rows: &Rows, cursors: Range<usize>, mut spikes: &[u32]) {
+        let elements = rows.elements(cursors.len());
+        while let Some(spike) = spikes.first() {
+            let (_, replica, row) = rows.row(*spike, elements);
+            let behind = spikes.iter().position(|spike| !row.contains(spike));
+            let (now, later) = spikes.split_at(behind.unwrap_or(spikes.len()));
+            spikes = later;
+            if replica < cursors.len() {
+                let lanes = now.iter().map(|spike| spike - row.start);
+                let lanes = lanes.filter(|lane| *lane < rows.lanes);
+                self.list(cursors.start + replica, 0, lanes);
+            }
+        }
+    }
+
+    /// Notes a lane that is left in one of the next intervals of a replica, if that is the first in which any is.
+    fn note_left(&mut self, c: usize, d: usize, lane: u32) {
+        let cursor = self.lists.cursors[c];
+        let rows = self.site.process.shape.lanes;
+        if d > cursor.ahead || cursor.left.is_some_and(|left| left < d) || lane as usize >= rows {
+            return;
+        }
+        let (since, until) = self.interval(&cursor, cursor.next + d);
+        if until > since {
+            let cursor = &mut self.lists.cursors[c];
+            cursor.left = Some(d);
+            cursor.lanes |= 1 << lane;
+        }
+    }
+
+    /// Lists lanes of a replica for a search of one of the next intervals.
+    fn list(&mut self, c: usize, d: usize, lanes: impl Iterator<Item = u32>) {
+        let cursor = self.lists.cursors[c];
+        let (since, until) = self.interval(&cursor, cursor.next + d);
+        // Simultaneous arrivals have nothing between them.
+        if until > since {
+            let base = self.site.of(cursor.member).start;
+            let list = &mut self.lists.list;
+            list.extend(cursor.member, base, lanes, (since, until));
+        }
+    }
+
+    /// Finds the spikes of the lanes of the list in their intervals, and records them.
+    fn search(&mut self, k: u32) {
+        let Some(search) = &self.site.exact.search else {
+            return;
+        };
+        let Lists { list, found, .. } = &mut *self.lists;
+        if list.is_empty() {
+            return;
+        }
+        found.clear();
+        let mut frame = self.site.frame(self.common, self.scratch);
+        while !list.is_empty() {
+            let first = found.spikes.places.len();
+            for part in list.parts() {
+                let start = part.start;
+                let block = self.site.block;
+                search.code.run(list, part, self.memory, block, &mut frame);
+                // A body that never spikes may store all the same.
+                if let Some(places) = &search.code.spikes {
+                    let fired = &mut frame.scratch.spikes.lanes;
+                    found.take(list, start, fired, places, frame.mem);
+                    fired.clear();
+                }
+            }
+            let pass = first..found.spikes.places.len();
+            // Again since that spike, but for lanes that spiked twice at once.
+            let again = found.passes.is_empty();
+            list.refill(&found.spikes, pass.clone(), |entry| {
+                again || found.later[entry]
+            });
+            found.passes.push(pass);
+        }
+        for c in 0..self.lists.cursors.len() {
+            let member = self.lists.cursors[c].member;
+            let Lists { found, order, .. } = &mut *self.lists;
+            order.of_replica(member, found, self.site.plan.isa);
+            if !self.record(k, member) {
+                self.lists.cursors[c].next = usize::MAX;
+            }
+        }
+        self.drop_through();
+    }
+
+    /// Records the spikes of a replica, which are in order; whether there is room.
+    fn record(&mut self, k: u32, member: usize) -> bool {
+        let Site { process, index, .. } = self.site;
+        let Replica { tapes, courses, .. } = &mut self.replicas[member];
+        let own = &mut tapes[index].spikes;
+        let Lists { found, order, .. } = &*self.lists;
+        let (spikes, order) = (&found.spikes, &order.sorted);
+        if own.lanes.len() + order.len() > process.bound {
+            return self.full(member, "own spikes", process.bound);
+        }
+        let base = narrow(self.site.of(member).start);
+        let lanes = order.iter().map(|of| spikes.places[*of as usize] - base);
+        own.lanes.extend(lanes);
+        let times = order.iter().map(|of| (k, spikes.times[*of as usize]));
+        courses[index].times.extend(times);
+        for of in order {
+            let of = *of as usize * process.fields;
+            for field in &spikes.fields[of..of + process.fields] {
+                own.fields.push(*field);
+            }
+        }
+        true
+    }
+
+    /// Each replica takes its next arrival, or is through.
+    fn take_next(&mut self) {
+        for c in 0..self.lists.cursors.len() {
+            let cursor = &mut self.lists.cursors[c];
+            if std::mem::take(&mut cursor.taken) {
+                continue;
+            }
+            if cursor.next < cursor.end {
+                self.take(c);
+            } else {
+                cursor.next = usize::MAX;
+            }
+        }
+        self.drop_through();
+    }
+
+    /// A replica takes its next arrival.
+    fn take(&mut self, c: usize) {
+        let Cursor { member, next, .. } = self.lists.cursors[c];
+        self.event(member, next);
+        self.pass(c, next + 1);
+    }
+
+    /// Notes that a replica has taken its arrivals up to this one.
+    fn pass(&mut self, c: usize, until: usize) {
+        let index = self.site.index;
+        let cursor = &mut self.lists.cursors[c];
+        let member = cursor.member;
+        let Replica { tapes, courses, .. } = &mut self.replicas[member];
+        let before = &mut courses[index].before;
+        let own = tapes[index].spikes.lanes.len();
+        before.resize(before.len() + (until - cursor.next), own);
+        cursor.next = until;
+        if let Some((at, bound)) = cursor.full
+            && at < until
+        {
+            cursor.next = usize::MAX;
+            self.full(member, "received spikes", bound);
+        }
     }
 
     /// Takes the loss through the sample.
-    pub(crate) fn loss(&mut self) -> Option<Failure> {
+    pub(crate) fn loss(&mut self) {
         self.arrivals(None);
-        let failure = (0..self.lists.now.len()).find_map(|next| self.take(next));
-        if failure.is_none() {
-            self.values();
+        while !self.lists.cursors.is_empty() {
+            self.take_next();
         }
-        failure
+        for member in 0..self.replicas.len() {
+            if self.sound(member) {
+                self.values(member);
+            }
+        }
     }
 
     /// Takes the values of all read-outs.
-    fn values(&mut self) {
-        for input in &self.process.inputs {
+    fn values(&mut self, member: usize) {
+        let Site { plan, windows, .. } = self.site;
+        let memory = &mut self.memory[self.site.of(member)];
+        let mut frame = self.site.frame(memory, self.scratch);
+        for input in &self.site.process.inputs {
             if let Some(lanes) = input.values
                 && let Some(event) = &input.event
             {
-                self.frame.mem[TIME as usize] = self.windows.horizon();
-                let values = &self.tapes[input.from].values[..lanes];
-                event.run_values(&self.plan.lanes[..lanes], values, 0, &mut self.frame);
+                frame.mem[TIME as usize] = windows.horizon();
+                let values = &self.replicas[member].tapes[input.from].values[..lanes];
+                event.run_values(&plan.lanes[..lanes], values, 0, &mut frame);
             }
         }
     }
 
     /// Emits a state, when the last window has ended.
     pub(crate) fn emit(&mut self) {
-        if let Emission::State(base) = self.process.emission {
-            let state = &self.frame.mem[base..base + self.process.shape.lanes];
-            self.tapes[self.index].values.extend_from_slice(state);
+        let Site { process, index, .. } = self.site;
+        if let Emission::State(base) = process.emission {
+            for (member, replica) in self.replicas.iter_mut().enumerate() {
+                let start = self.site.of(member).start + base;
+                let state = &self.memory[start..start + process.shape.lanes];
+                replica.tapes[index].values.extend_from_slice(state);
+            }
         }
     }
 
     /// The arrivals of a window, or all of them at their times from the beginning, in order.
     fn arrivals(&mut self, k: Option<u32>) {
-        self.lists.prepared.clear();
-        self.lists.prepared.resize(self.process.inputs.len(), None);
-        let now = &mut self.lists.now;
+        let Site { index, windows, .. } = self.site;
+        let Lists {
+            now,
+            bounds,
+            cursors,
+            ..
+        } = &mut *self.lists;
         now.clear();
-        let waiting = &mut self.courses[self.index].waiting;
-        match k {
-            Some(k) if self.windows.count > 1 => waiting.retain(|arrival| {
-                let due = arrival.window == k;
-                if due {
-                    now.push(*arrival);
-                }
-                !due
-            }),
-            _ => std::mem::swap(now, waiting),
-        }
-        if k.is_none() {
-            for arrival in &mut *now {
-                arrival.time = since_start(self.windows.bins, arrival.window, arrival.time);
+        bounds.clear();
+        cursors.clear();
+        for (member, replica) in self.replicas.iter_mut().enumerate() {
+            if replica.failure.is_some() {
+                continue;
             }
+            let start = now.len();
+            let course = &mut replica.courses[index];
+            course.due(k.filter(|_| windows.count > 1), now);
+            let own = &mut now[start..];
+            if k.is_none() {
+                for arrival in &mut *own {
+                    arrival.time = since_start(windows.bins, arrival.window, arrival.time);
+                }
+            }
+            sort(own, |a, b| {
+                let key = |a: &Arrival| (a.input, a.source, a.entry);
+                a.time < b.time || (a.time == b.time && key(a) < key(b))
+            });
+            course.arrivals.extend_from_slice(own);
+            let mut full = None;
+            for (at, arrival) in own.iter().enumerate() {
+                let received = &mut course.received[arrival.input as usize];
+                *received += 1;
+                let bound = self.site.process.inputs[arrival.input as usize].bound;
+                if *received > bound && full.is_none() {
+                    full = Some((start + at, bound));
+                }
+            }
+            let first = bounds.len();
+            bounds.push(0.0);
+            bounds.extend(own.iter().map(|arrival| arrival.time));
+            bounds.push(windows.end(k.unwrap_or(0)));
+            cursors.push(Cursor {
+                member,
+                next: start,
+                end: now.len(),
+                // Each replica has two more of them than arrivals.
+                bounds: first - start,
+                full,
+                ahead: 0,
+                left: None,
+                lanes: 0,
+                taken: false,
+            });
         }
-        sort(now, |a, b| {
-            let key = |a: &Arrival| (a.input, a.source, a.entry);
-            a.time < b.time || (a.time == b.time && key(a) < key(b))
-        });
+        self.prepare();
     }
 
-    fn take(&mut self, at: usize) -> Option<Failure> {
-        let failure = self.count(self.lists.now[at]);
-        if failure.is_none() {
-            self.event(at);
+    /// Has handlers make of all times what they make of them alone.
+    fn prepare(&mut self) {
+        let inputs = &self.site.process.inputs;
+        let counts = inputs.iter().flat_map(|input| &input.prepared);
+        let each = counts.map(|prepared| prepared.count()).max().unwrap_or(0);
+        let Lists { now, numbers, .. } = &mut *self.lists;
+        numbers.each = each;
+        numbers.all.resize(now.len() * each, 0.0);
+        for (number, input) in (0..).zip(inputs) {
+            let Some(prepared) = &input.prepared else {
+                continue;
+            };
+            numbers.times.clear();
+            numbers.places.clear();
+            for (at, arrival) in now.iter().enumerate() {
+                if arrival.input == number {
+                    numbers.times.push(arrival.time);
+                    numbers.places.push(at * each);
+                }
+            }
+            let Numbers {
+                all, times, places, ..
+            } = numbers;
+            let mut frame = self.site.frame(self.common, self.scratch);
+            prepared.prepare(times, places, all, &mut frame);
         }
-        failure
     }
 
     /// Runs the handler of one of the arrivals.
-    fn event(&mut self, at: usize) {
+    fn event(&mut self, member: usize, at: usize) {
         let arrival = self.lists.now[at];
-        let number = arrival.input as usize;
-        let input = &self.process.inputs[number];
-        self.frame.mem[TIME as usize] = arrival.time;
+        let input = &self.site.process.inputs[arrival.input as usize];
+        let memory = &mut self.memory[self.site.of(member)];
+        let mut frame = self.site.frame(memory, self.scratch);
+        frame.mem[TIME as usize] = arrival.time;
         let event = Event::at(arrival.source, 0);
         if let Some(prepared) = &input.prepared {
-            let part = at / ARRIVALS;
-            if self.lists.prepared[number] != Some(part) {
-                let now = &self.lists.now[part * ARRIVALS..];
-                let times = now[..now.len().min(ARRIVALS)].iter().map(|a| a.time);
-                prepared.prepare(times, &mut self.frame);
-                self.lists.prepared[number] = Some(part);
-            }
-            prepared.choose(at % ARRIVALS, &mut self.frame);
-            prepared.each.run(event, &mut self.frame);
+            let numbers = &self.lists.numbers;
+            prepared.choose(&numbers.all[at * numbers.each..], &mut frame);
+            prepared.each.run(event, &mut frame);
         } else if let Some(routine) = &input.event {
-            routine.run(event, &mut self.frame);
+            routine.run(event, &mut frame);
         }
     }
 
-    /// Notes that something arrived.
-    fn count(&mut self, arrival: Arrival) -> Option<Failure> {
-        let course = &mut self.courses[self.index];
-        let input = &self.process.inputs[arrival.input as usize];
-        let received = &mut course.received[arrival.input as usize];
-        *received += 1;
-        if *received > input.bound {
-            return Some(self.full("received spikes", input.bound));
-        }
-        course.passed.push(Passed::Arrival(arrival));
-        None
-    }
-
-    /// Finds the spikes of an interval.
-    fn search(&mut self, k: u32, since: f32, until: f32) -> Option<Failure> {
-        // Simultaneous arrivals have nothing between them.
-        let search = self.exact.search.as_ref().filter(|_| until > since)?;
-        let list = &mut self.lists.list;
-        self.frame.mem[UNTIL as usize] = until;
-        list.clear();
-        match &search.filter {
-            Some(filter) => {
-                self.frame.mem[SINCE as usize] = since;
-                filter.routine.run(Event::default(), &mut self.frame);
-                let alive = &self.frame.mem[filter.alive..][..self.frame.shape.lanes];
-                for (first, alive) in (0..).step_by(PART).zip(alive.chunks(PART)) {
-                    // Most lanes have nothing to search for.
-                    if alive.iter().fold(false, |any, alive| any | (*alive != 0.0)) {
-                        let left = (first..).zip(alive).filter(|(_, alive)| **alive != 0.0);
-                        list.lanes.extend(left.map(|(lane, _)| lane));
-                    }
-                }
-            }
-            None => list.lanes.extend(0..narrow(self.frame.shape.lanes)),
-        }
-        self.search_list(k, since, until)
-    }
-
-    /// Finds the spikes of an interval on the lanes of the list.
-    fn search_list(&mut self, k: u32, since: f32, until: f32) -> Option<Failure> {
-        let search = self.exact.search.as_ref()?;
-        let Lists {
-            list,
-            again,
-            found,
-            fields,
-            ..
-        } = &mut *self.lists;
-        if list.lanes.is_empty() {
-            return None;
-        }
-        self.frame.mem[UNTIL as usize] = until;
-        list.times.resize(list.lanes.len(), since);
-        found.clear();
-        fields.clear();
-        let mut first = true;
-        while !list.lanes.is_empty() {
-            self.frame.fields += 1;
-            search.code.run(list, &mut self.frame);
-            self.frame.fields -= 1;
-            again.clear();
-            let spikes = &mut self.frame.scratch.spikes;
-            let count = self.frame.fields;
-            for (place, of_spike) in spikes
-                .lanes
-                .iter()
-                .zip(spikes.fields.chunks_exact(count + 1))
-            {
-                let (lane, since) = (list.lanes[*place as usize], list.times[*place as usize]);
-                let time = of_spike[count];
-                let time = if time > since { time } else { since };
-                let time = if time < until { time } else { until };
-                fields.extend_from_slice(&of_spike[..count]);
-                found.push(Found {
-                    time,
-                    lane,
-                    order: narrow(found.len()),
-                });
-                if first || time > since {
-                    again.lanes.push(lane);
-                    again.times.push(time);
-                }
-            }
-            spikes.lanes.clear();
-            spikes.fields.clear();
-            std::mem::swap(list, again);
-            first = false;
-        }
-        sort(found, |a, b| {
-            let key = |a: &Found| (a.lane, a.order);
-            a.time < b.time || (a.time == b.time && key(a) < key(b))
-        });
-        self.record(k)
-    }
-
-    /// Records the spikes that were found.
-    fn record(&mut self, k: u32) -> Option<Failure> {
-        let own = &mut self.tapes[self.index].spikes;
-        let course = &mut self.courses[self.index];
-        let count = self.process.fields;
-        for found in &self.lists.found {
-            if own.lanes.len() >= self.process.bound {
-                return Some(self.full("own spikes", self.process.bound));
-            }
-            course.passed.push(Passed::Own(narrow(own.lanes.len())));
-            course.times.push((k, found.time));
-            own.lanes.push(found.lane);
-            let fields = &self.lists.fields[found.order as usize * count..][..count];
-            own.fields.extend_from_slice(fields);
-        }
-        None
-    }
-
-    fn full(&self, what: &'static str, bound: usize) -> Failure {
-        Failure {
+    /// Notes that a tape of a replica is full, and says no.
+    fn full(&mut self, member: usize, what: &'static str, bound: usize) -> bool {
+        self.replicas[member].failure = Some(Failure {
             round: 0,
-            process: self.index,
+            process: self.site.index,
             what,
             bound,
-        }
-    }
-
-    /// Makes room for errors of everything that was emitted. One that does not come adds nothing.
-    pub(crate) fn expect_errors(&mut self) {
-        let tape = &mut self.tapes[self.index];
-        let spikes = tape.spikes.lanes.len();
-        let emitted = spikes + tape.values.len();
-        tape.errors.clear();
-        tape.errors
-            .resize(emitted * self.process.errors.len(), -0.0);
-        let answered = &mut self.courses[self.index].answered;
-        answered.clear();
-        answered.resize(spikes, false);
-    }
-
-    /// Takes the loss back through the sample.
-    pub(crate) fn loss_back(&mut self) {
-        for input in &self.process.inputs {
-            if let Some((lanes, message)) = input.values.zip(input.message.as_ref()) {
-                self.frame.mem[TIME as usize] = self.windows.horizon();
-                let errors = &mut self.tapes[input.from].errors;
-                let mut events = Events {
-                    sources: &self.plan.lanes[..lanes],
-                    sent: &mut errors[message.slot * lanes..][..lanes],
-                    ..Events::in_bin(0)
-                };
-                message.routine.run_all(&mut events, &mut self.frame);
-            }
-        }
-        let passed = self.courses[self.index].passed.len();
-        self.back(0..passed);
-    }
-
-    /// Begins the way back of neurons: their turn, and the errors of what they emitted.
-    fn turn(&mut self) {
-        if let Some(turn) = self.process.turn.first() {
-            turn.run(Event::default(), &mut self.frame);
-        }
-        let Some((sums, value)) = &self.process.value else {
-            return;
-        };
-        let lanes = self.process.shape.lanes;
-        let mut errors = self.tapes[self.index].errors.chunks_exact(lanes);
-        let sums = &mut self.frame.mem[*sums..][..lanes];
-        let Some(first) = errors.next() else { return };
-        sums.copy_from_slice(first);
-        for errors in errors {
-            let sums = sums.iter_mut().zip(errors);
-            sums.for_each(|(sum, error)| *sum += error);
-        }
-        value.run(Event::default(), &mut self.frame);
-    }
-
-    /// Takes neurons back through window `k`.
-    pub(crate) fn window_back(&mut self, k: u32) {
-        if k + 1 == self.windows.count {
-            self.turn();
-        }
-        let ends = &self.courses[self.index].ends;
-        let k_th = k as usize;
-        let from = if k == 0 { 0 } else { ends[k_th - 1] };
-        self.back(from..ends[k_th]);
-        if let Some(window) = &self.exact.adjoint_window {
-            self.frame.set_tick(k);
-            window.run(Event::at(0, k), &mut self.frame);
-        }
-    }
-
-    fn back(&mut self, range: std::ops::Range<usize>) {
-        self.new_batch();
-        self.new_round();
-        for at in range.rev() {
-            match self.courses[self.index].passed[at] {
-                Passed::Own(entry) => {
-                    self.arrivals_back();
-                    self.own(entry as usize);
-                }
-                Passed::Arrival(arrival) => {
-                    self.own_batch();
-                    match self.exact.back[arrival.input as usize] {
-                        Some(_) => self.collect(arrival),
-                        None => {
-                            self.arrivals_back();
-                            self.arrival_back(arrival);
-                        }
-                    }
-                }
-            }
-        }
-        self.arrivals_back();
-        self.own_batch();
-    }
-
-    fn new_round(&mut self) {
-        let lists = &mut *self.lists;
-        lists.arrivals.sources.clear();
-        lists.arrivals.times.clear();
-        lists.entries.clear();
-        lists.round = lists.round.wrapping_add(1);
-        if lists.round == 0 {
-            lists.sources.fill(0);
-            lists.round = 1;
-        }
-    }
-
-    /// Adds an arrival to those that are gone back through together, each of another source of one channel.
-    fn collect(&mut self, arrival: Arrival) {
-        let lists = &*self.lists;
-        let source = arrival.source as usize;
-        if lists.entries.len() == ARRIVALS
-            || lists.input != arrival.input
-            || lists.sources[source] == lists.round
-        {
-            self.arrivals_back();
-        }
-        let lists = &mut *self.lists;
-        lists.input = arrival.input;
-        lists.sources[source] = lists.round;
-        lists.arrivals.sources.push(arrival.source);
-        lists.arrivals.times.push(arrival.time);
-        lists.entries.push(arrival.entry);
-    }
-
-    fn arrivals_back(&mut self) {
-        if self.lists.entries.is_empty() {
-            return;
-        }
-        let number = self.lists.input as usize;
-        let input = &self.process.inputs[number];
-        let Some(code) = &self.exact.back[number] else {
-            return;
-        };
-        if let Some((code, message)) = code.message.as_ref().zip(input.message.as_ref()) {
-            code.run(&self.lists.arrivals, &mut self.frame);
-            for k in 0..self.lists.entries.len() {
-                let error = code.sent(k, &self.frame);
-                let source = self.lists.arrivals.sources[k];
-                self.answer(input, message.slot, (source, self.lists.entries[k]), error);
-            }
-        }
-        if let Some(code) = &code.gradient {
-            code.run(&self.lists.arrivals, &mut self.frame);
-        }
-        self.new_round();
-    }
-
-    /// Keeps the error of a spike that a channel brought.
-    fn answer(&mut self, input: &Input, slot: usize, (source, entry): (u32, u32), error: f32) {
-        let entry = entry as usize;
-        let channels = self.plan.processes[input.from].errors.len();
-        self.tapes[input.from].errors[entry * channels + slot] = error;
-        self.courses[input.from].answered[entry] = true;
-        let gradient = input.delays.as_ref().and_then(|d| d.gradient);
-        if let Some(gradient) = gradient {
-            self.frame.mem[gradient + source as usize] += error;
-        }
-    }
-
-    fn new_batch(&mut self) {
-        self.lists.list.clear();
-        self.lists.batch = self.lists.batch.wrapping_add(1);
-        if self.lists.batch == 0 {
-            self.lists.batches.fill(0);
-            self.lists.batch = 1;
-        }
-    }
-
-    /// Adds an own spike to those that are gone back through together, each on a lane of its own.
-    fn own(&mut self, entry: usize) {
-        if self.exact.spike.is_none() {
-            return;
-        }
-        let own = &self.tapes[self.index];
-        let lane = own.spikes.lanes[entry];
-        if self.lists.batches[lane as usize] == self.lists.batch {
-            self.own_batch();
-        }
-        self.lists.batches[lane as usize] = self.lists.batch;
-        let own = &self.tapes[self.index];
-        let course = &self.courses[self.index];
-        let channels = self.process.errors.len();
-        let errors = own.errors[entry * channels..][..channels].iter();
-        let error = match course.answered[entry] {
-            true => errors.copied().reduce(|sum, e| sum + e).unwrap_or(0.0),
-            false => 0.0,
-        };
-        let list = &mut self.lists.list;
-        list.lanes.push(lane);
-        list.times.push(course.times[entry].1);
-        list.payloads.push(error);
-        let fields = &own.spikes.fields[entry * self.process.fields..][..self.process.fields];
-        list.fields.extend_from_slice(fields);
-    }
-
-    fn own_batch(&mut self) {
-        if let Some(code) = &self.exact.spike
-            && !self.lists.list.lanes.is_empty()
-        {
-            code.run(&self.lists.list, &mut self.frame);
-            self.new_batch();
-        }
-    }
-
-    fn arrival_back(&mut self, arrival: Arrival) {
-        let input = &self.process.inputs[arrival.input as usize];
-        self.frame.mem[TIME as usize] = arrival.time;
-        if let Some(message) = &input.message {
-            let mut sent = [0.0];
-            let mut events = Events {
-                sources: &[arrival.source],
-                sent: &mut sent,
-                ..Events::in_bin(0)
-            };
-            message.routine.run_all(&mut events, &mut self.frame);
-            let [error] = sent;
-            self.answer(input, message.slot, (arrival.source, arrival.entry), error);
-        }
-        if let Some(gradient) = &input.gradient {
-            gradient.run(Event::at(arrival.source, 0), &mut self.frame);
-        }
+        });
+        false
     }
 }
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "counts of spikes fit 32 bits"
+    reason = "counts of spikes and elements fit 32 bits"
 )]
-fn narrow(count: usize) -> u32 {
+pub(crate) fn narrow(count: usize) -> u32 {
     count as u32
 }

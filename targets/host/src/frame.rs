@@ -2,7 +2,7 @@
 
 use nirc_ir::connection::Tap;
 
-use crate::code::{Addr, Offsets};
+use crate::code::Offsets;
 use crate::isa::Isa;
 use crate::space::Shape;
 
@@ -110,13 +110,11 @@ impl Frame<'_> {
         self.mem[FIELDS as usize..FIELDS as usize + fields.len()].copy_from_slice(fields);
     }
 
-    /// Records a spike whose fields stand in their slots.
+    /// Keeps the fields of a spike, which stand in their slots.
     #[inline(always)]
-    pub(crate) fn fire(&mut self, lane: u32) {
-        let spikes = &mut self.scratch.spikes;
-        spikes.lanes.push(lane);
+    pub(crate) fn keep_fields(&mut self) {
         let fields = &self.mem[FIELDS as usize..FIELDS as usize + self.fields];
-        spikes.fields.extend_from_slice(fields);
+        self.scratch.spikes.fields.extend_from_slice(fields);
     }
 
     /// Offsets for the scalar machine on a lane.
@@ -131,12 +129,6 @@ impl Frame<'_> {
             event.source.wrapping_mul(stride).wrapping_add(position),
             event.tick.wrapping_mul(stride).wrapping_add(position),
         ]
-    }
-
-    /// A scalar.
-    #[inline(always)]
-    pub(crate) fn scalar(&self, addr: Addr) -> f32 {
-        self.mem[addr.base as usize]
     }
 }
 

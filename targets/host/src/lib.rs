@@ -18,10 +18,13 @@
 //!   something in a bin because the bin ends or because something came. All bins of a process run before
 //!   those of the next (backwards: of the one before), but for processes that lie on a way back, which run
 //!   bin by bin (`order`).
-//! * `exact` runs programs of exact event times: a process goes from arrival to arrival and searches the intervals
-//!   between them. `lists` has handlers that run for few lanes (searches, own spikes on the way back) gather them into
-//!   a list, `newton` finds their roots in lockstep, `prepared` makes of the times of many arrivals at once what
-//!   handlers make of them, and `arrivals` goes back through many at once where lanes are few.
+//! * `group` has the replicas that a thread runs. With ticks it is one; of exact event times several go through their
+//!   samples together, since what one of them does at a time is too little for the vector machine. `exact` takes them
+//!   from arrival to arrival, searches the intervals between them and keeps their `course`, `back` takes them back.
+//!   `rows` has the first conditions of a search run for many replicas, and for many intervals of few lanes (`advance`);
+//!   the lanes that are left, and own spikes on the way back, are gathered into `lists`, and `newton` finds their roots in
+//!   lockstep. `prepared` makes of the times of arrivals what handlers make of them alone, and `arrivals` goes back
+//!   through many at once where lanes are few.
 //! * `tape` keeps what a process emits for the whole sample, with the errors that come back for it: of
 //!   values, 4 bytes a lane and bin, and as many for each channel that brings errors.
 //! * `rest` finds ticks that need not run before something has happened.
@@ -43,13 +46,17 @@
 #![deny(unsafe_code)]
 
 mod adjoint;
+mod advance;
 mod arena;
 mod arrivals;
+mod back;
 mod code;
 mod compile;
+mod course;
 mod exact;
 mod facts;
 mod frame;
+mod group;
 mod hoist;
 mod isa;
 mod lists;
@@ -62,6 +69,7 @@ mod prepared;
 mod replica;
 mod rest;
 mod routine;
+mod rows;
 mod scalar;
 mod simulator;
 mod space;

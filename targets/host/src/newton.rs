@@ -10,7 +10,7 @@ use crate::code::Kind;
 /// Most steps, as there.
 const STEPS: usize = 40;
 
-/// One number a lane.
+/// One number a lane. Which lanes go on is such a number as well, 0 or 1, so that it stays in a vector.
 type Lanes<const W: usize> = [f32; W];
 
 /// The roots for operands as [`crate::code::Root`] has them; of lanes that are not `wanted`, anything.
@@ -21,9 +21,9 @@ pub(crate) fn roots<const W: usize>(
     wanted: usize,
 ) -> Lanes<W> {
     let [p, q, threshold, from, x] = operands;
-    let mut active = [false; W];
+    let mut active = [0; W];
     for (i, active) in active.iter_mut().enumerate() {
-        *active = i < wanted;
+        *active = u32::from(i < wanted);
     }
     match kind {
         Kind::Cubic => {
@@ -72,6 +72,12 @@ pub(crate) fn roots<const W: usize>(
     }
 }
 
+/// Whether any lane goes on.
+#[inline(always)]
+fn any<const W: usize>(active: &[u32; W]) -> bool {
+    active.iter().fold(0, |any, active| any | active) != 0
+}
+
 /// What the steps begin with.
 struct Start<'a, const W: usize> {
     p: &'a Lanes<W>,
@@ -84,7 +90,7 @@ struct Start<'a, const W: usize> {
 
 impl<const W: usize> Start<'_, W> {
     #[inline(always)]
-    fn power(&self, mut active: [bool; W], y_of: impl Fn(f32, f32) -> f32 + Copy) -> Lanes<W> {
+    fn power(&self, mut active: [u32; W], y_of: impl Fn(f32, f32) -> f32 + Copy) -> Lanes<W> {
         let curve = |i: usize, x: f32| {
             let (p, q, n) = (self.p[i], self.q[i], self.n[i]);
             let (y, px) = (y_of(x, n), p * x);
@@ -103,21 +109,19 @@ impl<const W: usize> Start<'_, W> {
             *x = if (ahead > 0.0) & rises { ahead } else { *x };
         }
         for _ in 0..STEPS {
-            let mut any = false;
             for i in 0..W {
                 let (q, n) = (self.q[i], self.n[i]);
                 let c = n * (n - 1.0);
                 let (y, f, g) = curve(i, x[i]);
                 let s = f / g;
                 let next = (-x[i]).mul_add(s, x[i]);
-                let goes = active[i] & (g < 0.0);
-                x[i] = if goes { next } else { x[i] };
+                let goes = if g < 0.0 { active[i] } else { 0 };
+                x[i] = if goes != 0 { next } else { x[i] };
                 let close = 0.5 * c * (q * y).abs() * (s * s) <= f32::EPSILON * g.abs();
                 let done = close & (n * s.abs() <= 1.0);
-                active[i] = goes & !done;
-                any |= active[i];
+                active[i] = if done { 0 } else { goes };
             }
-            if !any {
+            if !any(&active) {
                 break;
             }
         }
@@ -125,24 +129,22 @@ impl<const W: usize> Start<'_, W> {
     }
 
     #[inline(always)]
-    fn equal(&self, mut active: [bool; W]) -> Lanes<W> {
+    fn equal(&self, mut active: [u32; W]) -> Lanes<W> {
         let mut t = *self.from;
         for _ in 0..STEPS {
-            let mut any = false;
             for i in 0..W {
                 let (p, q, a) = (self.p[i], self.q[i], self.n[i]);
                 let e = self.threshold[i] * math::exp(a * t[i]);
                 let f = (-q).mul_add(t[i], p) - e;
                 let g = (-a).mul_add(e, -q);
                 let step = f / g;
-                let goes = active[i] & (g > 0.0);
-                t[i] = if goes { t[i] - step } else { t[i] };
+                let goes = if g > 0.0 { active[i] } else { 0 };
+                t[i] = if goes != 0 { t[i] - step } else { t[i] };
                 let close = 0.5 * (a * a * e).abs() * (step * step) * a <= f32::EPSILON * g;
                 let done = close & (a * step.abs() <= 1.0);
-                active[i] = goes & !done;
-                any |= active[i];
+                active[i] = if done { 0 } else { goes };
             }
-            if !any {
+            if !any(&active) {
                 break;
             }
         }

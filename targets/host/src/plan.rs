@@ -14,15 +14,16 @@ use nirc_ir::verify::verify;
 use crate::arrivals::BackCode;
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
-use crate::exact::Windows;
+use crate::course::Windows;
 use crate::facts;
 use crate::frame::FIELDS;
 use crate::hoist::Split;
 use crate::isa::Isa;
-use crate::lists::{Filter, Intervals, ListCode};
+use crate::lists::ListCode;
 use crate::order;
 use crate::prepared::Prepared;
 use crate::rest;
+use crate::rows::Rows;
 use crate::space::{Shape, Space, Weights};
 use crate::synapses::SynapseCode;
 
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) weights: Weights,
     /// What the arena of a replica starts from.
     pub(crate) image: Vec<f32>,
+    /// What the memory starts from that lists run on.
+    pub(crate) common: Vec<f32>,
     /// Part of it that every sample starts from anew.
     pub(crate) states: Range<usize>,
     /// Part of it that is zeroed for every sample.
@@ -139,10 +142,8 @@ pub(crate) struct ExactPlan {
 
 /// The search for spikes in an interval.
 pub(crate) struct Search {
-    /// Of a process with few lanes, which of several intervals it is for.
-    pub(crate) intervals: Option<Intervals>,
     /// Which lanes it is for, if not for all.
-    pub(crate) filter: Option<Filter>,
+    pub(crate) rows: Option<Rows>,
     pub(crate) code: ListCode,
 }
 
@@ -248,11 +249,15 @@ impl Plan {
             mut space, homes, ..
         } = layout;
 
+        let mut common = Space::default();
+        if program.window.is_some() {
+            reserve_slots(&mut common, program.processes.values());
+        }
         let mut processes: Vec<ProcessPlan> = program
             .processes
             .keys()
             .zip(homes)
-            .map(|(id, homes)| ProcessPlan::new(program, id, homes, &mut space))
+            .map(|(id, homes)| ProcessPlan::new(program, id, homes, &mut space, &mut common))
             .collect();
         let optimisers = program
             .processes
@@ -293,6 +298,7 @@ impl Plan {
             }),
             weights,
             image,
+            common: common.into_image(),
             states,
             traces,
             gradients,
@@ -401,8 +407,7 @@ fn reserve_slots<'a>(space: &mut Space, processes: impl Iterator<Item = &'a Proc
     let fields = processes
         .filter_map(|p| p.tape.as_ref())
         .map(|t| t.fields.len());
-    // And one more, in which searches leave the time.
-    space.array(FIELDS as usize + fields.max().unwrap_or(0) + 1, 0.0);
+    space.array(FIELDS as usize + fields.max().unwrap_or(0), 0.0);
 }
 
 fn gradient_of(program: &Program, plans: &[ProcessPlan], tensor: Tensor) -> Option<usize> {
@@ -426,7 +431,13 @@ fn places(program: &Program, plans: &[ProcessPlan], kind: ArrayKind) -> Vec<(usi
 }
 
 impl ProcessPlan {
-    fn new(program: &Program, id: Proc, homes: PrimaryMap<Array, Home>, space: &mut Space) -> Self {
+    fn new(
+        program: &Program,
+        id: Proc,
+        homes: PrimaryMap<Array, Home>,
+        space: &mut Space,
+        common: &mut Space,
+    ) -> Self {
         let process = &program.processes[id];
         let shape = Shape::population(process.lanes);
         let network = !matches!(process.role, Role::Optimiser(_));
@@ -486,15 +497,15 @@ impl ProcessPlan {
             for ((chan, channel), input) in program.incoming(id).zip(&mut inputs) {
                 let event = process.handler(HandlerKind::Event(chan));
                 input.prepared = event.and_then(|event| {
-                    Prepared::new(&mut context, event, |context, rest| {
+                    Prepared::new(&mut context, common, event, |context, rest| {
                         compiled(&channel.connection, context, rest)
                     })
                 });
             }
+            context.space = common;
             let cross = process.handler(HandlerKind::Cross);
             let search = cross.map(|cross| Search {
-                intervals: Intervals::new(&mut context, cross),
-                filter: Filter::new(&mut context, cross),
+                rows: Rows::new(&mut context, cross),
                 code: ListCode::new(&mut context, cross),
             });
             let spike = process.handler(HandlerKind::Spike);

@@ -1,7 +1,7 @@
 //! What a handler of an arrival makes of its time alone, for many arrivals at once.
 //!
-//! The time of an arrival is exponentiated once for it, and not for each lane. Over many arrivals that is work for
-//! the vector machine: a handler is split in two, one that leaves in arrays what it makes of times, and one that finds it
+//! The time of an arrival is exponentiated once for it, and not for each lane. Over the arrivals of all replicas of a
+//! group that is work for the vector machine: a handler is split in two, one that leaves in arrays what it makes of times, and one that finds it
 //! in scalars and does the rest. Each rounds what the other does not.
 
 use nirc_ir::entity::{Entity, PrimaryMap};
@@ -9,13 +9,15 @@ use nirc_ir::event::{
     Array, ArrayDecl, ArrayKind, Body, CoefficientValue, Domain, Handler, Op, Process, Stmt, Value,
 };
 
-use crate::arrivals::ARRIVALS;
 use crate::code::Routine;
 use crate::compile::{self, Context, Home};
 use crate::facts::operands;
 use crate::frame::Frame;
 use crate::hoist::found;
-use crate::space::Shape;
+use crate::space::{Shape, Space};
+
+/// Times at once.
+const TIMES: usize = 512;
 
 /// A handler of arrivals in two.
 pub(crate) struct Prepared {
@@ -31,11 +33,12 @@ impl Prepared {
     /// Splits a handler, if that saves anything. `rest` compiles what is left of it.
     pub(crate) fn new(
         context: &mut Context<'_>,
+        common: &mut Space,
         handler: &Handler,
         rest: impl FnOnce(&mut Context<'_>, &Handler) -> Routine,
     ) -> Option<Self> {
         let timed = timed(context.process, &handler.body);
-        let values = found(&handler.body, &timed);
+        let values = made(context.process, &handler.body);
         if values.is_empty() {
             return None;
         }
@@ -47,15 +50,13 @@ impl Prepared {
             process.arrays.push(ArrayDecl { name, kind })
         };
         let state = ArrayKind::State { init: 0.0 };
-        let times = context.space.array(ARRIVALS, 0.0);
+        let times = common.passed(TIMES, 0);
         let times_array = declare(state, Home::Arena(times));
         let mut places = Vec::new();
         let mut arrays = Vec::new();
-        for _ in &values {
-            let (by_arrival, slot) = (
-                context.space.array(ARRIVALS, 0.0),
-                context.space.scalar(0.0),
-            );
+        for k in 1..=values.len() {
+            let by_arrival = common.passed(TIMES, k);
+            let slot = context.space.scalar(0.0);
             places.push((by_arrival as usize, slot as usize));
             arrays.push((
                 declare(state, Home::Arena(by_arrival)),
@@ -91,11 +92,16 @@ impl Prepared {
         let mut inner = Context {
             process: &process,
             homes: &homes,
-            shape: Shape::population(ARRIVALS),
-            space: &mut *context.space,
+            shape: Shape::population(TIMES),
+            space: common,
         };
         let before = compile::compile(&mut inner, &part(Domain::Lanes, before));
-        inner.shape = context.shape;
+        let mut inner = Context {
+            process: &process,
+            homes: &homes,
+            shape: context.shape,
+            space: &mut *context.space,
+        };
         let each = rest(&mut inner, &part(handler.domain, each));
         Some(Self {
             times: times as usize,
@@ -105,23 +111,44 @@ impl Prepared {
         })
     }
 
-    /// Makes what it makes of these times, at most [`ARRIVALS`].
-    pub(crate) fn prepare(&self, times: impl ExactSizeIterator<Item = f32>, frame: &mut Frame<'_>) {
-        let lanes = times.len();
-        for (to, time) in frame.mem[self.times..].iter_mut().zip(times) {
-            *to = time;
-        }
-        let whole = Shape::population(ARRIVALS);
-        self.before.run_over(lanes, whole, frame);
+    /// How many numbers it makes of a time.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
     }
 
-    /// Puts what was made of one of these times where the rest looks for it.
-    #[inline(always)]
-    pub(crate) fn choose(&self, arrival: usize, frame: &mut Frame<'_>) {
-        for (from, to) in &self.found {
-            frame.mem[*to] = frame.mem[from + arrival];
+    /// Makes what it makes of these times, on the memory that `frame` has; the numbers of each go to where its place
+    /// says.
+    pub(crate) fn prepare(
+        &self,
+        times: &[f32],
+        places: &[usize],
+        numbers: &mut [f32],
+        frame: &mut Frame<'_>,
+    ) {
+        for (times, places) in times.chunks(TIMES).zip(places.chunks(TIMES)) {
+            frame.mem[self.times..][..times.len()].copy_from_slice(times);
+            let whole = Shape::population(TIMES);
+            self.before.run_over(times.len(), whole, frame);
+            for (k, (from, _)) in self.found.iter().enumerate() {
+                for (place, number) in places.iter().zip(&frame.mem[*from..]) {
+                    numbers[place + k] = *number;
+                }
+            }
         }
     }
+
+    /// Puts what was made of a time where the rest looks for it.
+    #[inline(always)]
+    pub(crate) fn choose(&self, numbers: &[f32], frame: &mut Frame<'_>) {
+        for ((_, to), number) in self.found.iter().zip(numbers) {
+            frame.mem[*to] = *number;
+        }
+    }
+}
+
+/// What is made of the time alone, and needed by the rest.
+pub(crate) fn made(process: &Process, body: &Body) -> Vec<Value> {
+    found(body, &timed(process, body))
 }
 
 /// Which values depend on the time of the arrival alone.

@@ -1,4 +1,4 @@
-//! One replica of the network: its memory, its tapes, and a sample from start to end.
+//! One replica of the network: its tapes, and a sample from start to end.
 
 use std::ops::Range;
 
@@ -6,27 +6,23 @@ use nirc_ir::event::Role;
 use nirc_ir::executor::{InputSpike, Outcome, Pass, Sample};
 
 use crate::adjoint::Adjoint;
-use crate::arena::Arena;
-use crate::exact::{Course, Lists, Walk, Windows};
+use crate::course::Course;
 use crate::frame::{Event, Frame, PAYLOAD, Scratch};
 use crate::plan::{Emission, Input, Plan, ProcessPlan};
 use crate::tape::Tape;
 
-/// A replica. Everything it needs for its part of a batch is in it, so that any thread can run it.
+/// A replica, but for its memory, which lies next to those of others (`group`).
 pub(crate) struct Replica {
-    arena: Arena,
-    tapes: Vec<Tape>,
+    pub(crate) tapes: Vec<Tape>,
     /// Of exact event times.
-    courses: Vec<Course>,
-    lists: Lists,
+    pub(crate) courses: Vec<Course>,
     /// Which processes have anything to do in a bin.
     awake: Vec<bool>,
-    scratch: Scratch,
     inbox: Inbox,
     pass: Pass,
     /// Whether gradients are zero.
     clean: bool,
-    failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     /// What each sample of the batch left in the arrays that were asked for, one after the other.
     results: Vec<f32>,
 }
@@ -68,23 +64,15 @@ impl Replica {
     /// A replica that has run nothing yet.
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
-            arena: Arena::new(&plan.image),
             tapes: vec![Tape::default(); plan.processes.len()],
             courses: vec![Course::default(); plan.processes.len()],
-            lists: Lists::new(plan.most_lanes()),
             awake: vec![false; plan.processes.len()],
-            scratch: Scratch::default(),
             inbox: Inbox::default(),
             pass: Pass::Forward,
             clean: true,
             failure: None,
             results: Vec::new(),
         }
-    }
-
-    /// Its memory.
-    pub(crate) fn memory(&self) -> &[f32] {
-        &self.arena
     }
 
     /// The own spikes of a process.
@@ -123,12 +111,13 @@ impl Replica {
         plan: &Plan,
         pass: Pass,
         samples: impl Iterator<Item = &'a Sample<'a>>,
+        mem: &mut [f32],
     ) {
         self.pass = pass;
         self.failure = None;
         self.results.clear();
         if !self.clean {
-            self.arena[plan.gradients.clone()].fill(0.0);
+            mem[plan.gradients.clone()].fill(0.0);
             self.clean = true;
         }
         let inbox = &mut self.inbox;
@@ -153,46 +142,66 @@ impl Replica {
         }
     }
 
-    /// Runs the samples that it was given, up to the first failure.
-    pub(crate) fn run(&mut self, plan: &Plan, weights: &[f32]) {
-        let mut before = Waiting::default();
-        for round in 0..self.inbox.samples.len() {
-            let sample = self.inbox.samples[round];
-            self.clean = false;
-            self.start(plan, before, sample);
-            before = sample;
-            if let Some(failure) = self.forward(plan, weights) {
-                self.failure = Some(Failure { round, ..failure });
+    /// How many samples it was given.
+    pub(crate) fn rounds(&self) -> usize {
+        self.inbox.samples.len()
+    }
+
+    /// Whether samples go backwards.
+    pub(crate) fn goes_back(&self) -> bool {
+        self.pass != Pass::Forward
+    }
+
+    /// Runs the samples that it was given, up to the first failure; not of exact event times.
+    pub(crate) fn run(&mut self, plan: &Plan, ground: &mut Ground<'_>) {
+        for round in 0..self.rounds() {
+            self.start(plan, round, ground.mem);
+            if let Some(failure) = self.forward(plan, ground) {
+                self.fail(round, failure);
                 return;
             }
-            self.turn(plan, weights);
-            if self.pass != Pass::Forward {
-                self.adjoint(plan, weights);
+            turn(plan, ground);
+            if self.goes_back() {
+                self.adjoint(plan, ground);
             }
-            for range in plan.results.ranges() {
-                self.results.extend_from_slice(&self.arena[range]);
-            }
+            self.finish(plan, ground.mem);
         }
     }
 
-    /// Starts a sample, which lies in the inbox from the end of the one before on.
-    fn start(&mut self, plan: &Plan, before: Waiting, sample: Waiting) {
+    /// Keeps how it failed.
+    pub(crate) fn fail(&mut self, round: usize, failure: Failure) {
+        self.failure = Some(Failure { round, ..failure });
+    }
+
+    /// Keeps what a sample left.
+    pub(crate) fn finish(&mut self, plan: &Plan, mem: &[f32]) {
+        for range in plan.results.ranges() {
+            self.results.extend_from_slice(&mem[range]);
+        }
+    }
+
+    /// Starts the sample of this round.
+    pub(crate) fn start(&mut self, plan: &Plan, round: usize, mem: &mut [f32]) {
+        self.clean = false;
+        let before = match round {
+            0 => Waiting::default(),
+            _ => self.inbox.samples[round - 1],
+        };
+        let sample = self.inbox.samples[round];
         let states = plan.states.clone();
-        self.arena[states.clone()].copy_from_slice(&plan.image[states]);
-        self.arena[plan.traces.clone()].fill(0.0);
+        mem[states.clone()].copy_from_slice(&plan.image[states]);
+        mem[plan.traces.clone()].fill(0.0);
         #[expect(clippy::cast_precision_loss, reason = "class indices are small")]
         for slot in &plan.labels {
-            self.arena[*slot] = sample.label as f32;
+            mem[*slot] = sample.label as f32;
         }
         for (base, shape) in &plan.given {
             let given = &self.inbox.errors[before.errors..sample.errors];
-            shape.scatter(given, &mut self.arena[*base..]);
+            shape.scatter(given, &mut mem[*base..]);
         }
         let now = before.spikes..sample.spikes;
         let spikes = &self.inbox.spikes[now.clone()];
         let values = &self.inbox.values[before.values..sample.values];
-        self.scratch.spikes.lanes.clear();
-        self.scratch.spikes.fields.clear();
         for (k, (process, tape)) in plan.processes.iter().zip(&mut self.tapes).enumerate() {
             self.awake[k] = !process.tick_rests;
             tape.clear();
@@ -219,15 +228,14 @@ impl Replica {
     }
 
     /// Runs all bins of a group of processes before those of the next.
-    fn forward(&mut self, plan: &Plan, weights: &[f32]) -> Option<Failure> {
-        if let Some(windows) = plan.windows {
-            return self.forward_exact(plan, weights, windows);
-        }
+    fn forward(&mut self, plan: &Plan, ground: &mut Ground<'_>) -> Option<Failure> {
+        ground.scratch.spikes.lanes.clear();
+        ground.scratch.spikes.fields.clear();
         let mut bins = plan.program.ticks;
         let mut failure = None;
         for group in &plan.groups {
             // A later process can only come first with an earlier bin.
-            if let Some((bin, failed)) = self.forward_group(plan, weights, group.clone(), bins) {
+            if let Some((bin, failed)) = self.forward_group(plan, ground, group.clone(), bins) {
                 bins = bin;
                 failure = Some(failed);
             }
@@ -238,18 +246,18 @@ impl Replica {
     fn forward_group(
         &mut self,
         plan: &Plan,
-        weights: &[f32],
+        ground: &mut Ground<'_>,
         group: Range<usize>,
         bins: u32,
     ) -> Option<(u32, Failure)> {
         if group.len() == 1 {
-            let mut process = self.forward_process(plan, weights, group.start);
+            let mut process = self.forward_process(plan, ground, group.start);
             return (0..bins).find_map(|bin| Some((bin, process.bin(bin)?)));
         }
         (0..bins).find_map(|bin| {
             let mut processes = group.clone();
             let failed =
-                processes.find_map(|index| self.forward_process(plan, weights, index).bin(bin))?;
+                processes.find_map(|index| self.forward_process(plan, ground, index).bin(bin))?;
             Some((bin, failed))
         })
     }
@@ -257,7 +265,7 @@ impl Replica {
     fn forward_process<'a>(
         &'a mut self,
         plan: &'a Plan,
-        weights: &'a [f32],
+        ground: &'a mut Ground<'_>,
         index: usize,
     ) -> Forward<'a> {
         let process = &plan.processes[index];
@@ -267,7 +275,7 @@ impl Replica {
             index,
             tapes: &mut self.tapes,
             awake: &mut self.awake[index],
-            frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
+            frame: ground.frame(plan, process),
         }
     }
 
@@ -288,24 +296,8 @@ impl Replica {
         })
     }
 
-    fn turn(&mut self, plan: &Plan, weights: &[f32]) {
-        // Neurons have theirs on the way back.
-        let losses = plan.processes.iter().filter(|p| p.role == Role::Loss);
-        for process in losses {
-            let mut frame = frame(plan, process, &mut self.arena, weights, &mut self.scratch);
-            frame.set_tick(0);
-            frame.mem[PAYLOAD as usize] = 0.0;
-            for turn in &process.turn {
-                turn.run(Event::default(), &mut frame);
-            }
-        }
-    }
-
     /// Runs all bins of a group of processes before those of the group before.
-    fn adjoint(&mut self, plan: &Plan, weights: &[f32]) {
-        if let Some(windows) = plan.windows {
-            return self.adjoint_exact(plan, weights, windows);
-        }
+    fn adjoint(&mut self, plan: &Plan, ground: &mut Ground<'_>) {
         let processes = plan.processes.iter().zip(&mut self.tapes);
         for ((process, tape), awake) in processes.zip(&mut self.awake) {
             tape.reserve_errors(process.errors.len());
@@ -315,14 +307,14 @@ impl Replica {
         for group in plan.groups.iter().rev() {
             if group.len() == 1 {
                 if plan.processes[group.start].goes_back() {
-                    let mut process = self.adjoint_process(plan, weights, group.start);
+                    let mut process = self.adjoint_process(plan, ground, group.start);
                     bins.clone().rev().for_each(|bin| process.bin(bin));
                 }
                 continue;
             }
             for bin in bins.clone().rev() {
                 for index in group.clone().rev() {
-                    let mut process = self.adjoint_process(plan, weights, index);
+                    let mut process = self.adjoint_process(plan, ground, index);
                     process.bin(bin);
                     self.awake[index] = process.awake;
                 }
@@ -330,80 +322,10 @@ impl Replica {
         }
     }
 
-    /// Runs all processes window by window.
-    fn forward_exact(&mut self, plan: &Plan, weights: &[f32], windows: Windows) -> Option<Failure> {
-        for index in 0..plan.processes.len() {
-            if plan.processes[index].role == Role::Source
-                && let Some(mut walk) = self.walk(plan, weights, windows, index)
-            {
-                walk.send(0);
-            }
-        }
-        for k in 0..windows.count {
-            for index in 0..plan.processes.len() {
-                if plan.processes[index].role == Role::Neurons
-                    && let Some(mut walk) = self.walk(plan, weights, windows, index)
-                    && let failure @ Some(_) = walk.window(k)
-                {
-                    return failure;
-                }
-            }
-        }
-        for index in 0..plan.processes.len() {
-            if let Some(mut walk) = self.walk(plan, weights, windows, index) {
-                walk.emit();
-            }
-        }
-        let loss = plan.processes.iter().position(|p| p.role == Role::Loss)?;
-        self.walk(plan, weights, windows, loss)?.loss()
-    }
-
-    fn adjoint_exact(&mut self, plan: &Plan, weights: &[f32], windows: Windows) {
-        for index in 0..plan.processes.len() {
-            if let Some(mut walk) = self.walk(plan, weights, windows, index) {
-                walk.expect_errors();
-            }
-        }
-        let loss = plan.processes.iter().position(|p| p.role == Role::Loss);
-        if let Some(mut walk) = loss.and_then(|loss| self.walk(plan, weights, windows, loss)) {
-            walk.loss_back();
-        }
-        for k in (0..windows.count).rev() {
-            for index in (0..plan.processes.len()).rev() {
-                if plan.processes[index].role == Role::Neurons
-                    && let Some(mut walk) = self.walk(plan, weights, windows, index)
-                {
-                    walk.window_back(k);
-                }
-            }
-        }
-    }
-
-    fn walk<'a>(
-        &'a mut self,
-        plan: &'a Plan,
-        weights: &'a [f32],
-        windows: Windows,
-        index: usize,
-    ) -> Option<Walk<'a>> {
-        let process = &plan.processes[index];
-        Some(Walk {
-            plan,
-            process,
-            exact: process.exact.as_ref()?,
-            index,
-            tapes: &mut self.tapes,
-            courses: &mut self.courses,
-            lists: &mut self.lists,
-            windows,
-            frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
-        })
-    }
-
     fn adjoint_process<'a>(
         &'a mut self,
         plan: &'a Plan,
-        weights: &'a [f32],
+        ground: &'a mut Ground<'_>,
         index: usize,
     ) -> Adjoint<'a> {
         let process = &plan.processes[index];
@@ -413,7 +335,7 @@ impl Replica {
             index,
             tapes: &mut self.tapes,
             awake: self.awake[index],
-            frame: frame(plan, process, &mut self.arena, weights, &mut self.scratch),
+            frame: ground.frame(plan, process),
         }
     }
 }
@@ -510,19 +432,37 @@ impl Forward<'_> {
     }
 }
 
-fn frame<'a>(
-    plan: &Plan,
-    process: &ProcessPlan,
-    mem: &'a mut [f32],
-    weights: &'a [f32],
-    scratch: &'a mut Scratch,
-) -> Frame<'a> {
-    Frame {
-        mem,
-        weights,
-        scratch,
-        fields: process.fields,
-        shape: process.shape,
-        isa: plan.isa,
+/// Runs the turn of the loss. Neurons have theirs on the way back.
+pub(crate) fn turn(plan: &Plan, ground: &mut Ground<'_>) {
+    let losses = plan.processes.iter().filter(|p| p.role == Role::Loss);
+    for process in losses {
+        let mut frame = ground.frame(plan, process);
+        frame.set_tick(0);
+        frame.mem[PAYLOAD as usize] = 0.0;
+        for turn in &process.turn {
+            turn.run(Event::default(), &mut frame);
+        }
+    }
+}
+
+/// What the routines of a replica run on.
+pub(crate) struct Ground<'a> {
+    /// Its memory.
+    pub(crate) mem: &'a mut [f32],
+    pub(crate) weights: &'a [f32],
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl Ground<'_> {
+    /// For routines of this process.
+    pub(crate) fn frame<'a>(&'a mut self, plan: &Plan, process: &ProcessPlan) -> Frame<'a> {
+        Frame {
+            mem: self.mem,
+            weights: self.weights,
+            scratch: self.scratch,
+            fields: process.fields,
+            shape: process.shape,
+            isa: plan.isa,
+        }
     }
 }

@@ -8,7 +8,8 @@ use nirc_ir::executor::{Executor, LaneSpike, Outcome, Pass, Sample, check_batch,
 use nirc_ir::{Diagnostic, codes};
 
 use crate::compile::Home;
-use crate::exact::since_start;
+use crate::course::since_start;
+use crate::group::{Group, groups};
 use crate::isa::Isa;
 use crate::optimiser::Optimiser;
 use crate::plan::Plan;
@@ -22,30 +23,34 @@ pub struct HostSimulator {
     optimisers: Vec<Optimiser>,
 }
 
-/// What the threads work on. A job is a replica with its part of the batch.
+/// What the threads work on. A job is a group of replicas with their parts of the batch.
 struct Replicas {
     plan: Plan,
     weights: RwLock<Vec<f32>>,
-    replicas: Vec<Mutex<Replica>>,
+    groups: Vec<Mutex<Group>>,
 }
 
 impl Jobs for Replicas {
     fn run(&self, job: usize) {
         let weights = self.weights.read().unwrap_or_else(PoisonError::into_inner);
-        self.replica(job).run(&self.plan, &weights);
+        self.group(job).run(&self.plan, &weights);
     }
 }
 
 impl Replicas {
-    /// A replica; one whose thread panicked is as good as any other once it is loaded again.
-    fn replica(&self, index: usize) -> MutexGuard<'_, Replica> {
-        self.replicas[index]
+    /// A group; one whose thread panicked is as good as any other once it is loaded again.
+    fn group(&self, index: usize) -> MutexGuard<'_, Group> {
+        self.groups[index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Replicas {
+    /// The group of a replica, and its number there.
+    fn replica(&self, index: usize) -> (MutexGuard<'_, Group>, usize) {
+        let groups = self.groups.len();
+        (self.group(index % groups), index / groups)
+    }
+
     /// The exact times of the own spikes of a process, if it has such.
     fn exact_times(&self, replica: &Replica, proc: Proc) -> Option<impl Iterator<Item = f32>> {
         let bins = self.plan.program.window?;
@@ -79,7 +84,6 @@ impl HostSimulator {
         isa: Isa,
     ) -> Result<Self, Diagnostic> {
         let plan = Plan::new(program, isa)?;
-        let replicas = (0..program.replicas).map(|_| Mutex::new(Replica::new(&plan)));
         let optimisers = plan
             .optimisers
             .iter()
@@ -90,13 +94,17 @@ impl HostSimulator {
         } else {
             threads
         };
-        let replicas = Replicas {
-            replicas: replicas.collect(),
+        let groups = groups(&plan, threads);
+        let members = |group| (group..program.replicas).step_by(groups).count();
+        let jobs = Replicas {
+            groups: (0..groups)
+                .map(|group| Mutex::new(Group::new(&plan, members(group))))
+                .collect(),
             weights: RwLock::new(plan.weights.image().to_vec()),
             plan,
         };
         Ok(Self {
-            pool: Pool::new(replicas, threads.min(program.replicas)),
+            pool: Pool::new(jobs, threads.min(groups)),
             optimisers,
         })
     }
@@ -120,7 +128,8 @@ impl HostSimulator {
         let jobs = self.pool.jobs();
         let count = jobs.plan.program.replicas;
         let failed = |replica: usize| {
-            let failure = jobs.replica(replica).failure()?;
+            let (group, member) = jobs.replica(replica);
+            let failure = group.failure(member)?;
             Some((failure.round * count + replica, failure))
         };
         let first = (0..count.min(samples))
@@ -136,9 +145,9 @@ impl HostSimulator {
             optimiser.clear(plan);
         }
         for replica in 0..active {
-            let replica = self.pool.jobs().replica(replica);
+            let (group, member) = self.pool.jobs().replica(replica);
             for (optimiser, (_, o)) in self.optimisers.iter_mut().zip(&plan.optimisers) {
-                optimiser.gather(o, plan.isa, replica.memory());
+                optimiser.gather(o, plan.isa, group.memory(member));
             }
         }
         let mut all = self.optimisers.iter_mut().zip(&plan.optimisers);
@@ -227,16 +236,17 @@ impl Executor for HostSimulator {
         let count = jobs.plan.program.replicas;
         for index in 0..count {
             let samples = batch.iter().skip(index).step_by(count);
-            jobs.replica(index).load(&jobs.plan, pass, samples);
+            let (mut group, member) = jobs.replica(index);
+            group.load(&jobs.plan, member, pass, samples);
         }
         let active = batch.len().min(count);
-        self.pool.run(active);
+        self.pool.run(active.min(jobs.groups.len()));
         if let Some(failure) = self.failure(batch.len()) {
             return Err(failure);
         }
         for k in 0..batch.len() {
-            let replica = jobs.replica(k % count);
-            outcomes.push(replica.outcome(&jobs.plan, k / count));
+            let (group, member) = jobs.replica(k % count);
+            outcomes.push(group.outcome(&jobs.plan, member, k / count));
         }
         if pass == Pass::Train {
             self.update(active);
@@ -268,10 +278,11 @@ impl Executor for HostSimulator {
             let weights = jobs.weights.read().unwrap_or_else(PoisonError::into_inner);
             return Ok(values(&weights, home, shape));
         }
-        if replica >= jobs.replicas.len() {
+        if replica >= jobs.plan.program.replicas {
             return Err(self.no_replica(replica));
         }
-        Ok(values(jobs.replica(replica).memory(), home, shape))
+        let (group, member) = jobs.replica(replica);
+        Ok(values(group.memory(member), home, shape))
     }
 
     fn write(&mut self, proc: Proc, array: Array, values: &[f32]) -> Result<(), Diagnostic> {
@@ -309,13 +320,14 @@ impl Executor for HostSimulator {
 
     fn spikes(&self, replica: usize, proc: Proc) -> Result<Vec<LaneSpike>, Diagnostic> {
         let jobs = self.pool.jobs();
-        if replica >= jobs.replicas.len() || proc.index() >= jobs.plan.processes.len() {
+        if replica >= jobs.plan.program.replicas || proc.index() >= jobs.plan.processes.len() {
             return Err(self.no_replica(replica));
         }
         keeps_spikes(&jobs.plan.program, proc)?;
-        let replica = jobs.replica(replica);
+        let (group, member) = jobs.replica(replica);
+        let replica = group.replica(member);
         let tape = replica.tape(proc.index());
-        if let Some(times) = jobs.exact_times(&replica, proc) {
+        if let Some(times) = jobs.exact_times(replica, proc) {
             let last = jobs.plan.program.ticks - 1;
             let lanes = tape.spikes.lanes.iter();
             return Ok(times
@@ -334,12 +346,12 @@ impl Executor for HostSimulator {
 
     fn spike_times(&self, replica: usize, proc: Proc) -> Result<Vec<f32>, Diagnostic> {
         let jobs = self.pool.jobs();
-        if replica >= jobs.replicas.len() || proc.index() >= jobs.plan.processes.len() {
+        if replica >= jobs.plan.program.replicas || proc.index() >= jobs.plan.processes.len() {
             return Err(self.no_replica(replica));
         }
         keeps_spikes(&jobs.plan.program, proc)?;
-        let replica = jobs.replica(replica);
-        let times = jobs.exact_times(&replica, proc);
+        let (group, member) = jobs.replica(replica);
+        let times = jobs.exact_times(group.replica(member), proc);
         times.map(Iterator::collect).ok_or_else(|| {
             let program = &jobs.plan.program;
             let message = "its spikes have bins, and no exact times";

@@ -213,7 +213,7 @@ impl Space {
     }
 
     /// A constant array; padding repeats lane 0, so that it is nothing special.
-    fn table(&mut self, shape: &Shape, value: impl Fn(usize) -> f32) -> Addr {
+    pub(crate) fn table(&mut self, shape: &Shape, value: impl Fn(usize) -> f32) -> Addr {
         let mut content = vec![value(0); shape.padded];
         for i in 0..shape.count() {
             content[shape.position(i)] = value(i);

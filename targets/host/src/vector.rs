@@ -9,6 +9,7 @@ use std::cell::Cell;
 use nirc_ir::event::Unary;
 use nirc_ir::math;
 
+use crate::arena::LINE;
 use crate::code::{
     Addr, Compare, Cond, Dyadic, Folding, Offsets, Root, Scalar, Src, Term, Vector, VectorCode,
 };
@@ -35,7 +36,7 @@ pub(crate) fn run<const W: usize>(
                 Vector::Scalar(step) => {
                     scalar::run(std::slice::from_ref(step), &offsets, frame);
                 }
-                Vector::Spike { cond, fields } => spike::<W>(cond, fields, event, &offsets, frame),
+                Vector::Spike { fired, fields } => spike(*fired, fields, event, &offsets, frame),
                 Vector::Leave { cond } => {
                     if holds_everywhere::<W>(*cond, &offsets, frame) {
                         return;
@@ -45,6 +46,7 @@ pub(crate) fn run<const W: usize>(
                     let result = folded(fold, &offsets, frame);
                     frame.mem[to.base as usize] = result;
                 }
+                Vector::Root(root) => frame.isa.roots(root, &offsets, frame),
                 _ => Machine::<W>::new(&offsets, frame).step(step),
             }
         }
@@ -63,8 +65,6 @@ struct Machine<'a, const W: usize> {
     weights: &'a [[f32; W]],
     offsets: &'a Offsets,
     chunks: usize,
-    /// Elements from the first on among which all real ones are.
-    real: usize,
 }
 
 impl<'a, const W: usize> Machine<'a, W> {
@@ -75,10 +75,6 @@ impl<'a, const W: usize> Machine<'a, W> {
             weights: frame.weights.as_chunks().0,
             offsets,
             chunks: frame.shape.padded / W,
-            real: match frame.shape.rows {
-                1 => frame.shape.lanes,
-                _ => frame.shape.padded,
-            },
         }
     }
 
@@ -88,8 +84,8 @@ impl<'a, const W: usize> Machine<'a, W> {
             Vector::Scalar(_)
             | Vector::Spike { .. }
             | Vector::Fold { .. }
+            | Vector::Root(_)
             | Vector::Leave { .. } => {}
-            Vector::Root(ref root) => self.root(root),
             Vector::Copy { to, a } => match a {
                 Src::Lanes(a) => self.map1(to, self.lanes(a), |x| x),
                 Src::Uniform(a) => self.map1(to, self.uniform(a), |x| x),
@@ -127,23 +123,6 @@ impl<'a, const W: usize> Machine<'a, W> {
             }
             Vector::Condition { to, cond } => self.condition(to, cond),
             Vector::Select { to, cond, a, b } => self.select(to, cond, a, b),
-        }
-    }
-
-    #[inline(always)]
-    fn root(&self, root: &Root) {
-        let to = self.cells(root.to);
-        let operands = root.operands.map(|operand| match operand {
-            Src::Lanes(addr) => (Some(self.cells(addr)), 0.0),
-            Src::Uniform(addr) => (None, self.scalar(addr)),
-        });
-        for (c, to) in to.iter().enumerate() {
-            let operands = operands.map(|(cells, uniform)| match cells {
-                Some(cells) => cells[c].get(),
-                None => [uniform; W],
-            });
-            let wanted = self.real.saturating_sub(c * W);
-            to.set(newton::roots(root.kind, &operands, wanted));
         }
     }
 
@@ -441,86 +420,68 @@ fn everywhere<const W: usize>(
     true
 }
 
-/// Finds the lanes where `cond` holds; they are few, so the search is what has to be fast.
+/// Lanes whose roots are found together. Each step waits for the one before, so there is room for several chunks.
+const ROOTS: usize = 2 * LINE;
+
+/// The roots of all lanes. A function of its own in each set of instructions: it needs all registers.
 #[inline(always)]
-fn spike<const W: usize>(
-    cond: &Cond,
-    fields: &[Scalar],
-    event: Event,
-    offsets: &Offsets,
-    frame: &mut Frame<'_>,
-) {
-    let mut search = Search::<W> {
-        fields,
-        event,
-        offsets,
-        frame,
+pub(crate) fn roots(root: &Root, offsets: &Offsets, frame: &mut Frame<'_>) {
+    let Shape { padded, .. } = frame.shape;
+    let real = match frame.shape.rows {
+        1 => frame.shape.lanes,
+        _ => padded,
     };
-    match *cond {
-        Cond::Stored(x) => search.run(x, Src::Uniform(x), |x, _| x != 0.0),
-        Cond::Compare(op, x, y) => match op {
-            Compare::Gt => search.run(x, y, |x, y| x > y),
-            Compare::Ge => search.run(x, y, |x, y| x >= y),
-            Compare::Lt => search.run(x, y, |x, y| x < y),
-            Compare::Le => search.run(x, y, |x, y| x <= y),
-            Compare::Eq => search.run(x, y, |x, y| x == y),
-        },
+    for first in (0..padded).step_by(ROOTS) {
+        let count = ROOTS.min(padded - first);
+        let operands = root.operands.map(|operand| match operand {
+            Src::Lanes(addr) => {
+                let mut lanes = [0.0; ROOTS];
+                let from = &frame.mem[addr.index(offsets) + first..][..count];
+                lanes[..count].copy_from_slice(from);
+                lanes
+            }
+            Src::Uniform(addr) => [frame.mem[addr.base as usize]; ROOTS],
+        });
+        let wanted = real.saturating_sub(first);
+        let found = newton::roots(root.kind, &operands, wanted);
+        let to = &mut frame.mem[root.to.index(offsets) + first..][..count];
+        to.copy_from_slice(&found[..count]);
     }
 }
 
-struct Search<'s, 'f, const W: usize> {
-    fields: &'s [Scalar],
-    event: Event,
-    offsets: &'s Offsets,
-    frame: &'s mut Frame<'f>,
+/// Has the lanes spike where this is not 0; they are few, so finding them is what has to be fast.
+#[inline(always)]
+fn spike(fired: Addr, fields: &[Scalar], event: Event, offsets: &Offsets, frame: &mut Frame<'_>) {
+    let fired = &frame.mem[fired.index(offsets)..][..frame.shape.lanes];
+    let spikes = &mut frame.scratch.spikes.lanes;
+    let first = spikes.len();
+    frame.isa.positions(fired, spikes);
+    if frame.fields == 0 {
+        return;
+    }
+    for k in first..frame.scratch.spikes.lanes.len() {
+        let lane = frame.scratch.spikes.lanes[k];
+        scalar::run(fields, &frame.offsets_at(event, lane), frame);
+        frame.keep_fields();
+    }
 }
 
-impl<const W: usize> Search<'_, '_, W> {
-    #[inline(always)]
-    fn run(&mut self, x: Addr, y: Src, holds: impl Fn(f32, f32) -> bool + Copy) {
-        let uniform = match y {
-            Src::Lanes(_) => 0.0,
-            Src::Uniform(y) => self.frame.scalar(y),
-        };
-        let lanes = self.frame.shape.lanes;
-        for first in (0..lanes).step_by(W) {
-            let a: [f32; W] = self.chunk(x, first);
-            let b = match y {
-                Src::Lanes(y) => self.chunk(y, first),
-                Src::Uniform(_) => [uniform; W],
-            };
-            let mut any = false;
-            for i in 0..W {
-                any |= holds(a[i], b[i]);
-            }
-            if !any {
-                continue;
-            }
-            let mut found = 0_u32;
-            for i in 0..W {
-                found |= u32::from(holds(a[i], b[i])) << i;
-            }
-            if lanes - first < W {
-                found &= (1 << (lanes - first)) - 1;
-            }
-            while found != 0 {
-                self.fire(first as u32 + found.trailing_zeros());
-                found &= found - 1;
+/// How many of these times are earlier than each. Leaves times behind that are later than all.
+#[inline(always)]
+pub(crate) fn ranks(times: &mut Vec<f32>, ranks: &mut Vec<u32>) {
+    let count = times.len();
+    times.resize(count.next_multiple_of(LINE), f32::INFINITY);
+    ranks.clear();
+    for chunk in times.as_chunks::<LINE>().0 {
+        let mut earlier = [0_u32; LINE];
+        for time in &times[..count] {
+            for i in 0..LINE {
+                earlier[i] += u32::from(*time < chunk[i]);
             }
         }
+        ranks.extend_from_slice(&earlier);
     }
-
-    #[inline(always)]
-    fn chunk(&self, addr: Addr, first: usize) -> [f32; W] {
-        let (chunks, _) = self.frame.mem.as_chunks::<W>();
-        chunks[(addr.index(self.offsets) + first) / W]
-    }
-
-    fn fire(&mut self, lane: u32) {
-        let offsets = self.frame.offsets_at(self.event, lane);
-        scalar::run(self.fields, &offsets, self.frame);
-        self.frame.fire(lane);
-    }
+    ranks.truncate(count);
 }
 
 /// A fold over the real lanes, one after the other.

@@ -1,18 +1,25 @@
 //! Programs of exact event times: such as no compiler would write, and networks as it lowers them.
 
+use std::collections::BTreeSet;
+
 use nirc_compiler::lower::lower;
 use nirc_compiler::options::{ExactTimes, Loss, Optimiser, Options, Rule};
 use nirc_ir::entity::{Entity, PrimaryMap};
+use nirc_ir::event::Program;
+use nirc_ir::executor::{Executor, Pass};
+use nirc_ir::interpreter::Interpreter;
 use nirc_ir::network::{
     Convention, Firing, Link, Membrane, Network, Neuron, Parameter, Pop, Population,
     PopulationKind, Port, Projection, Synapse,
 };
 use nirc_ir::verify::verify;
+use nirc_tests::agreement::Batch;
 use nirc_tests::forward::Limits;
 use nirc_tests::random::{Shape, program};
 use nirc_tests::rng::Rng;
 
 use super::assert_agrees;
+use crate::HostSimulator;
 use crate::isa::Isa;
 
 #[test]
@@ -101,6 +108,35 @@ fn network(sizes: &[usize], cell: Cell, back: bool, rng: &mut Rng) -> Network {
     }
 }
 
+fn options(replicas: usize, input_errors: bool) -> Options {
+    Options {
+        ticks: 30,
+        batch: replicas,
+        replicas,
+        spike_bound: Some(20_000),
+        loss: Some(Loss::FirstSpike {
+            xi: 0.3,
+            alpha: 0.02,
+            beta: 12.0,
+        }),
+        adjoint: true,
+        regularise: Vec::new(),
+        optimiser: Some(Optimiser::new(
+            Rule::Adam {
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+            },
+            1e-2,
+        )),
+        record: Vec::new(),
+        events: Some(ExactTimes {
+            guard: 0.1,
+            input_errors,
+        }),
+    }
+}
+
 #[test]
 fn networks_of_every_neuron() {
     let pairs = [
@@ -117,32 +153,7 @@ fn networks_of_every_neuron() {
     for (k, cell) in pairs.into_iter().chain(others).enumerate() {
         for (sizes, back) in [(&[5, 40, 3][..], false), (&[6, 18, 4, 17], true)] {
             let network = network(sizes, cell, back, &mut rng);
-            let options = Options {
-                ticks: 30,
-                batch: 3,
-                replicas: 3,
-                spike_bound: Some(20_000),
-                loss: Some(Loss::FirstSpike {
-                    xi: 0.3,
-                    alpha: 0.02,
-                    beta: 12.0,
-                }),
-                adjoint: true,
-                regularise: Vec::new(),
-                optimiser: Some(Optimiser::new(
-                    Rule::Adam {
-                        beta1: 0.9,
-                        beta2: 0.999,
-                        epsilon: 1e-8,
-                    },
-                    1e-2,
-                )),
-                record: Vec::new(),
-                events: Some(ExactTimes {
-                    guard: 0.1,
-                    input_errors: back,
-                }),
-            };
+            let options = options(if k == 2 { 34 } else { 3 + k }, back);
             let program = lower(&network, &options).unwrap_or_else(|e| panic!("{cell:?}: {e}"));
             for isa in Isa::available() {
                 println!("{cell:?}, windows {back}, {}", isa.name());
@@ -150,4 +161,56 @@ fn networks_of_every_neuron() {
             }
         }
     }
+}
+
+/// Whichever tape is too short, and whoever's sample it is for: replicas of a group go together, and fail as if alone.
+#[test]
+fn tapes_overflow_as_the_interpreter_says() {
+    let cell = (Some(20.0), Some(5.0));
+    let mut rng = Rng::new(7);
+    let network = network(&[5, 20, 3], cell, true, &mut rng);
+    let program = lower(&network, &options(6, false)).expect("it lowers");
+    let batch = Batch::random(&program, 15, &mut rng);
+    let samples = batch.samples();
+    // The interpreter knows which sample it is by running them one by one.
+    let expected = |program: &Program| {
+        let mut interpreter = Interpreter::new(program);
+        samples.iter().enumerate().find_map(|(k, sample)| {
+            let run = interpreter.run(Pass::Forward, &[*sample], &mut Vec::new());
+            let e = run.err()?;
+            let message = e
+                .message
+                .replace("in one sample", &format!("in sample {k}"));
+            Some((e.code, e.place, message))
+        })
+    };
+    let found = |program: &Program, threads| {
+        let mut host = HostSimulator::new(program, threads).expect("it is sound");
+        let run = host.run(Pass::Train, &samples, &mut Vec::new());
+        run.err().map(|e| (e.code, e.place, e.message))
+    };
+    let mut messages = BTreeSet::new();
+    for bound in [1, 2, 4, 8, 12, 16, 24, 32, 48, 64] {
+        let mut tapes: Vec<Program> = Vec::new();
+        for chan in program.channels.keys() {
+            let mut program = program.clone();
+            program.channels[chan].bound = Some(bound);
+            tapes.push(program);
+        }
+        for proc in program.processes.keys() {
+            let mut program = program.clone();
+            if let Some(tape) = &mut program.processes[proc].tape {
+                tape.bound = Some(bound);
+                tapes.push(program);
+            }
+        }
+        for program in tapes {
+            let expected = expected(&program);
+            for threads in 1..=3 {
+                assert_eq!(found(&program, threads), expected);
+            }
+            messages.extend(expected.map(|(.., message)| message));
+        }
+    }
+    assert!(messages.len() > 10, "{messages:?}");
 }

@@ -32,6 +32,17 @@ pub(crate) enum Push {
     Silent { strength: f64, label: bool },
 }
 
+impl Push {
+    /// Whether it pushes silent neurons, too.
+    pub(crate) fn wakes(&self) -> bool {
+        match *self {
+            Self::Bounds { least, .. } => least > 0.0,
+            Self::Count { hit, miss, .. } => hit > 0.0 || miss > 0.0,
+            Self::Silent { .. } => true,
+        }
+    }
+}
+
 /// Adds them to a process that has its adjoint, for batches of so many samples.
 pub(super) fn add(
     process: &mut Process,

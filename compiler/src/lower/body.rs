@@ -29,6 +29,14 @@ impl BodyBuilder {
         self.body.push(op)
     }
 
+    /// The operation that a value of this body is the result of.
+    pub fn definition(&self, value: Value) -> Option<Op> {
+        self.body.stmts.iter().find_map(|stmt| match stmt {
+            Stmt::Let(of, op) if *of == value => Some(*op),
+            _ => None,
+        })
+    }
+
     /// A literal.
     pub fn constant(&mut self, x: f32) -> Value {
         self.op(Op::Const(x))

@@ -21,6 +21,8 @@ pub trait Real:
 {
     /// The distance from 1 to the next larger number.
     const EPSILON: Self;
+    /// Steps that a fitted root needs ([`super::root`]).
+    const FITTED_STEPS: usize;
     /// Minus infinity.
     const NEG_INFINITY: Self;
 
@@ -48,9 +50,10 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($type:ident, $exp:path, $ln:path, $rounded:expr) => {
+    ($type:ident, $exp:path, $ln:path, $rounded:expr, $steps:literal) => {
         impl Real for $type {
             const EPSILON: Self = $type::EPSILON;
+            const FITTED_STEPS: usize = $steps;
             const NEG_INFINITY: Self = $type::NEG_INFINITY;
 
             fn from_f64(x: f64) -> Self {
@@ -86,5 +89,5 @@ const fn rounded(x: f64) -> f32 {
     x as f32
 }
 
-real!(f32, super::exp, super::ln, rounded);
-real!(f64, libm::exp, libm::log, std::convert::identity);
+real!(f32, super::exp, super::ln, rounded, 1);
+real!(f64, libm::exp, libm::log, std::convert::identity, 2);

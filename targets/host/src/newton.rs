@@ -4,6 +4,7 @@
 //! while others go on.
 
 use nirc_ir::math;
+use nirc_ir::math::root::{Fit, TWELFTH};
 
 use crate::code::Kind;
 
@@ -34,7 +35,7 @@ pub(crate) fn roots<const W: usize>(
                 from,
                 n: &[3.0; W],
             };
-            start.power(active, |x, _| x * x * x)
+            start.fitted(&mut active, &Fit::CUBIC, |x| x * x, |x| x * x * x)
         }
         Kind::Quartic => {
             let start = Start {
@@ -44,10 +45,11 @@ pub(crate) fn roots<const W: usize>(
                 from,
                 n: &[4.0; W],
             };
-            start.power(active, |x, _| {
+            let fourth = |x: f32| {
                 let square = x * x;
                 square * square
-            })
+            };
+            start.fitted(&mut active, &Fit::QUARTIC, |x| x * x * x, fourth)
         }
         Kind::Power => {
             let start = Start {
@@ -89,37 +91,80 @@ struct Start<'a, const W: usize> {
 }
 
 impl<const W: usize> Start<'_, W> {
+    /// Roots of a whole ratio: most by their fit, what is left by steps.
+    #[inline(always)]
+    fn fitted(
+        &self,
+        active: &mut [u32; W],
+        fit: &Fit,
+        below: impl Fn(f32) -> f32 + Copy,
+        y_of: impl Fn(f32) -> f32 + Copy,
+    ) -> Lanes<W> {
+        let mut x = [0.0; W];
+        for i in 0..W {
+            let (p, q, threshold) = (self.p[i], self.q[i], self.threshold[i]);
+            let b = 1.0 / p;
+            let a = threshold * b;
+            let k = (q * b) * below(a);
+            let w = (-fit.share).mul_add(k, 1.0).sqrt();
+            let fits = (w < Fit::MOST) & (a > 0.0) & (b > 0.0);
+            let inverse = fit.inverse.iter().rev().copied();
+            let inverse = inverse.reduce(|sum, c| sum.mul_add(w, c)).unwrap_or(1.0);
+            let near = a / inverse;
+            let (y, px) = (y_of(near), p * near);
+            let f = (-q).mul_add(y, px - threshold);
+            let g = (-(fit.n * q)).mul_add(y, px);
+            let curved = 0.5 * (fit.n * (fit.n - 1.0)) * q * y;
+            let s = (f * g) / curved.mul_add(f, g * g);
+            let next = (-near).mul_add(s, near);
+            x[i] = if s.abs() <= Fit::LARGEST_STEP {
+                next
+            } else {
+                near
+            };
+            active[i] = if fits { 0 } else { active[i] };
+        }
+        if !any(active) {
+            return x;
+        }
+        let stepped = self.power(*active, |x, _| y_of(x));
+        for i in 0..W {
+            x[i] = if active[i] != 0 { stepped[i] } else { x[i] };
+        }
+        x
+    }
+
     #[inline(always)]
     fn power(&self, mut active: [u32; W], y_of: impl Fn(f32, f32) -> f32 + Copy) -> Lanes<W> {
-        let curve = |i: usize, x: f32| {
-            let (p, q, n) = (self.p[i], self.q[i], self.n[i]);
-            let (y, px) = (y_of(x, n), p * x);
-            let f = (-q).mul_add(y, px - self.threshold[i]);
-            let g = (-(n * q)).mul_add(y, px);
-            (y, f, g)
-        };
         let mut x = *self.from;
-        for (i, x) in x.iter_mut().enumerate() {
-            let (p, q, n) = (self.p[i], self.q[i], self.n[i]);
-            let c = n * (n - 1.0);
-            let (y, f, g) = curve(i, *x);
-            let s = 2.0 * f / (g - (2.0 * c * q * y).mul_add(f, g * g).sqrt());
-            let ahead = (-*x).mul_add(s, *x);
-            let rises = p * ahead < n * q * y_of(ahead, n);
-            *x = if (ahead > 0.0) & rises { ahead } else { *x };
-        }
+        let mut began = [0.0; W];
+        let mut parabola = [0_u32; W];
         for _ in 0..STEPS {
             for i in 0..W {
-                let (q, n) = (self.q[i], self.n[i]);
-                let c = n * (n - 1.0);
-                let (y, f, g) = curve(i, x[i]);
-                let s = f / g;
+                let (p, q, n) = (self.p[i], self.q[i], self.n[i]);
+                let (y, px) = (y_of(x[i], n), p * x[i]);
+                let f = (-q).mul_add(y, px - self.threshold[i]);
+                let g = (-(n * q)).mul_add(y, px);
+                let h = 2.0 * (n * (n - 1.0)) * q * y;
+                let ahead = (f + f) / (g - h.mul_add(f, g * g).sqrt());
+                let taken = ahead < 1.0;
+                let s = if taken { ahead } else { f / g };
                 let next = (-x[i]).mul_add(s, x[i]);
-                let goes = if g < 0.0 { active[i] } else { 0 };
-                x[i] = if goes != 0 { next } else { x[i] };
-                let close = 0.5 * c * (q * y).abs() * (s * s) <= f32::EPSILON * g.abs();
-                let done = close & (n * s.abs() <= 1.0);
-                active[i] = if done { 0 } else { goes };
+                let left = (h.abs() * ((n - 2.0).abs() * TWELFTH)) * (s.abs() * (s * s));
+                let done = (left <= f32::EPSILON * g.abs()) & (n * s.abs() <= 1.0);
+                let goes = g < 0.0;
+                let back = 0.5 * (x[i] + began[i]);
+                let now = x[i];
+                let moved = if goes {
+                    active[i]
+                } else {
+                    active[i] & parabola[i]
+                };
+                let to = if goes { next } else { back };
+                x[i] = if moved != 0 { to } else { now };
+                began[i] = if goes { now } else { began[i] };
+                parabola[i] = if goes { u32::from(taken) } else { parabola[i] };
+                active[i] = if goes & done { 0 } else { moved };
             }
             if !any(&active) {
                 break;

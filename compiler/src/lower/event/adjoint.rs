@@ -19,9 +19,8 @@
 //! `tau dU/dt` is taken as no less than a guard.
 
 use nirc_ir::event::{Array, ArrayKind, Cmp, Domain, Fold, HandlerKind, Op, Outgoing, Value};
-use nirc_ir::network::Parameter;
 
-use super::builder::Builder;
+use super::builder::{At, Builder};
 use super::flow::Shape;
 use crate::lower::BodyBuilder;
 
@@ -35,6 +34,24 @@ pub(super) struct Wanted<'a> {
     pub(super) guard: f64,
     /// Number of windows, where the last one ends, and the whole sample.
     pub(super) horizon: (u32, u32, u32),
+}
+
+/// What a spike adds to the adjoint: `s` where somebody asks for it, `s x` to `lp`, and `-s y` to `lq`.
+struct Step {
+    s: Option<Value>,
+    of_p: Value,
+    of_q: Value,
+}
+
+impl Step {
+    fn at(b: &mut BodyBuilder, sum: Value, slope: Value, at: At) -> Self {
+        let s = b.div(sum, slope);
+        Self {
+            s: Some(s),
+            of_p: b.mul(s, at.x),
+            of_q: b.mul(s, at.y),
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -93,7 +110,7 @@ impl Builder<'_> {
         let mut b = BodyBuilder::new();
         let flow = self.flow;
         let time = b.op(Op::Time);
-        let at = self.at(&mut b, time);
+        let at = self.at_spike(&mut b, time);
         let [lp, lq] = lambda.map(|array| b.load(array));
         let tau = self.slope_time();
         let tau = self.coef(
@@ -104,26 +121,38 @@ impl Builder<'_> {
         );
         let error = b.payload();
         let pull = b.mul(tau, error);
-        let height = match flow.curve {
-            Shape::Pair {
-                membrane_slow: false,
-                ..
-            } => Some((b.div(lq, at.y), self.ratio().map(|ratio| -ratio))),
-            Shape::Integrating => None,
-            _ => Some((b.div(lp, at.x), Parameter::Uniform(1.0))),
-        };
-        let sum = match height {
-            None => b.neg(pull),
-            Some((mu, unit)) => {
-                let jump = flow.jump.zip(&unit, |jump, unit| jump * unit);
-                let mu = self.times(&mut b, mu, ("jump", "height of the reset"), &jump);
-                b.sub(mu, pull)
-            }
-        };
         let slope = b.op(Op::Field(0));
         let slope = self.guarded(&mut b, slope, guard);
-        let s = b.div(sum, slope);
-        let (of_p, of_q) = (b.mul(s, at.x), b.mul(s, at.y));
+        let jump = self.flow.jump.clone();
+        let Step { s, of_p, of_q } = match flow.curve {
+            Shape::Pair {
+                membrane_slow: true,
+                ..
+            }
+            | Shape::Equal => {
+                // mu = lp / x, and s is asked for as s x.
+                let height = self.times(&mut b, lp, ("jump", "height of the reset"), &jump);
+                let pull = b.mul(pull, at.x);
+                let sum = b.sub(height, pull);
+                let of_p = b.div(sum, slope);
+                let share = self.y_over_x(&mut b, at);
+                let of_q = b.mul(of_p, share);
+                let s = (!biases.is_empty()).then(|| b.div(of_p, at.x));
+                Step { s, of_p, of_q }
+            }
+            Shape::Pair { .. } => {
+                let unit = self.ratio().map(|ratio| -ratio);
+                let jump = jump.zip(&unit, |jump, unit| jump * unit);
+                let mu = b.div(lq, at.y);
+                let mu = self.times(&mut b, mu, ("jump", "height of the reset"), &jump);
+                let sum = b.sub(mu, pull);
+                Step::at(&mut b, sum, slope, at)
+            }
+            Shape::Integrating | Shape::Kicked { .. } => {
+                let sum = b.neg(pull);
+                Step::at(&mut b, sum, slope, at)
+            }
+        };
         let (lp, lq) = (b.add(lp, of_p), b.sub(lq, of_q));
         let [lp, lq] = match self.push_at_spike(&mut b) {
             Some(g) => self.pushed(&mut b, [lp, lq], at, g, biases),
@@ -131,7 +160,7 @@ impl Builder<'_> {
         };
         b.store(lambda[0], lp);
         b.store(lambda[1], lq);
-        if !biases.is_empty() {
+        if let Some(s) = s.filter(|_| !biases.is_empty()) {
             let step = self.times(
                 &mut b,
                 s,
@@ -211,8 +240,8 @@ impl Builder<'_> {
                 }
                 Some(kick_q) => {
                     let [lp, lq] = self.before_peak(&mut b, time, lambda);
-                    let of_q = b.mul(kick_q, lq);
-                    b.fma(kick_p, lp, of_q)
+                    let (of_p, of_q) = (b.mul(kick_p, lp), b.mul(kick_q, lq));
+                    b.add(of_p, of_q)
                 }
             };
             let step = match self.drive(&mut b, time, false) {

@@ -189,12 +189,31 @@ impl<'a> Builder<'a> {
 
     /// `x^n`.
     fn power(b: &mut BodyBuilder, ratio: Ratio, x: Value) -> Option<Value> {
+        if ratio == Ratio::Other {
+            return None;
+        }
         let square = b.mul(x, x);
         match ratio {
-            Ratio::Two => Some(square),
             Ratio::Three => Some(b.mul(square, x)),
             Ratio::Four => Some(b.mul(square, square)),
-            Ratio::Other => None,
+            _ => Some(square),
+        }
+    }
+
+    /// `y / x`, without dividing where `y` is a power of `x`.
+    pub(super) fn y_over_x(&mut self, b: &mut BodyBuilder, at: At) -> Value {
+        match self.flow.curve {
+            Shape::Equal => at.time,
+            Shape::Pair { ratio, .. } => match ratio {
+                Ratio::Two => at.x,
+                Ratio::Three => b.mul(at.x, at.x),
+                Ratio::Four => {
+                    let square = b.mul(at.x, at.x);
+                    b.mul(square, at.x)
+                }
+                Ratio::Other => b.div(at.y, at.x),
+            },
+            _ => b.div(at.y, at.x),
         }
     }
 
@@ -220,8 +239,14 @@ impl<'a> Builder<'a> {
 
     /// The exponentials at a time.
     pub(super) fn at(&mut self, b: &mut BodyBuilder, time: Value) -> At {
+        let x = self.x_at(b, time);
+        let y = self.y_of(b, x, time);
+        At { time, x, y }
+    }
+
+    fn x_at(&mut self, b: &mut BodyBuilder, time: Value) -> Value {
         let flow = self.flow;
-        let x = match flow.curve {
+        match flow.curve {
             Shape::Integrating | Shape::Kicked { leaks: false } => b.constant(1.0),
             _ => self.exponential(
                 b,
@@ -230,9 +255,7 @@ impl<'a> Builder<'a> {
                 &flow.slow,
                 -1.0,
             ),
-        };
-        let y = self.y_of(b, x, time);
-        At { time, x, y }
+        }
     }
 
     /// What an input of 1 at this time adds to `p` and `q`; nothing to a `q` that is a constant input.
@@ -244,43 +267,69 @@ impl<'a> Builder<'a> {
             "what an input of 1 adds, at the window's beginning",
             &flow.kick,
         );
-        let slow = ("slow", "1 / time constant of x, bins");
+        if flow.curve == (Shape::Kicked { leaks: false }) {
+            return (c, None);
+        }
+        let one = b.constant(1.0);
+        let x = self.x_at(b, time);
         match flow.curve {
             Shape::Integrating => {
-                let inverse = self.exponential(
-                    b,
-                    time,
-                    ("fast", "1 / time constant of y, bins"),
-                    &flow.fast,
-                    1.0,
-                );
+                let y = self.y_of(b, x, time);
+                let inverse = b.div(one, y);
                 (c, Some(b.mul(c, inverse)))
             }
             Shape::Equal => {
-                let inverse = self.exponential(b, time, slow, &flow.slow, 1.0);
+                let inverse = b.div(one, x);
                 let whole = b.mul(c, inverse);
                 let of_q = b.neg(whole);
                 (b.mul(of_q, time), Some(of_q))
             }
             Shape::Pair { ratio, .. } => {
-                let x = self.exponential(b, time, slow, &flow.slow, 1.0);
-                let y = match ratio {
-                    Ratio::Other => self.exponential(
-                        b,
-                        time,
-                        ("fast", "1 / time constant of y, bins"),
-                        &flow.fast,
-                        1.0,
-                    ),
-                    _ => Self::power(b, ratio, x).unwrap_or(x),
+                let of_x = b.div(one, x);
+                let of_y = match Self::power(b, ratio, of_x) {
+                    Some(of_y) => of_y,
+                    None => {
+                        let y = self.y_of(b, x, time);
+                        b.div(one, y)
+                    }
                 };
-                (b.mul(c, x), Some(b.mul(c, y)))
+                (b.mul(c, of_x), Some(b.mul(c, of_y)))
             }
-            Shape::Kicked { leaks: true } => {
-                let x = self.exponential(b, time, slow, &flow.slow, 1.0);
-                (b.mul(c, x), None)
+            Shape::Kicked { .. } => {
+                let inverse = b.div(one, x);
+                (b.mul(c, inverse), None)
             }
-            Shape::Kicked { leaks: false } => (c, None),
+        }
+    }
+
+    /// What is recorded of a spike for the way back: its slope, and the exponential that its time was found by.
+    pub(super) fn fields(flow: &Flow) -> Vec<String> {
+        let decay = match flow.curve {
+            Shape::Pair { .. } | Shape::Equal => Some("x"),
+            Shape::Integrating => Some("y"),
+            Shape::Kicked { .. } => None,
+        };
+        ["slope"]
+            .into_iter()
+            .chain(decay)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The exponentials at an own spike, as recorded.
+    pub(super) fn at_spike(&mut self, b: &mut BodyBuilder, time: Value) -> At {
+        let decay = b.op(Op::Field(1));
+        match self.flow.curve {
+            Shape::Integrating => At {
+                time,
+                x: b.constant(1.0),
+                y: decay,
+            },
+            _ => At {
+                time,
+                x: decay,
+                y: self.y_of(b, decay, time),
+            },
         }
     }
 

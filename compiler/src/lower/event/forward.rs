@@ -38,8 +38,9 @@ impl Builder<'_> {
         let w = b.load_row(input.weight, input.row);
         let kicks = self.state.into_iter().zip([Some(of_p), of_q]);
         for (array, kick) in kicks.filter_map(|(array, kick)| Some((array, kick?))) {
-            let old = b.load(array);
-            let new = b.fma(w, kick, old);
+            // Two roundings: on the chip, a product and a sum take a cycle less than one operation for both.
+            let (old, moved) = (b.load(array), b.mul(w, kick));
+            let new = b.add(old, moved);
             b.store(array, new);
         }
         let (chan, domain) = (input.chan, input.domain);
@@ -165,7 +166,6 @@ impl Builder<'_> {
     /// Leaves what could not reach a positive threshold with all the time there is.
     fn unreachable(&mut self, b: &mut BodyBuilder, search: &Search) {
         let [p, q] = search.state;
-        let zero = search.zero;
         let Shape::Pair { ratio, .. } = self.flow.curve else {
             // The slope says as much.
             return;
@@ -177,8 +177,10 @@ impl Builder<'_> {
             Ratio::Other => return,
         };
         // The peak of p x - q x^n, p^n (n-1)^(n-1) / n^n against q threshold^(n-1).
-        let drives = choose(b, search.above, p, |_| zero);
-        let falls = b.cmp(Cmp::Lt, drives, zero);
+        // What has nothing to rise by, as at the beginning, reaches nothing.
+        let least = b.constant(f32::MIN_POSITIVE);
+        let drives = choose(b, search.above, p, |_| least);
+        let falls = b.cmp(Cmp::Lt, drives, least);
         b.skip(falls);
         let share = f64::from(n - 1).powi(n - 1) / f64::from(n).powi(n);
         let formula = "(n-1)^(n-1) / n^n";
@@ -219,10 +221,13 @@ impl Builder<'_> {
         let slope = b.op(last.slope);
         let rises = b.cmp(Cmp::Gt, slope, zero);
         let peak = self.peak(b, search);
+        let known = peak == threshold;
         let peak = choose(b, search.above, peak, |_| last.u);
-        let highest = b.select(rises, last.u, peak);
-        let over = b.cmp(Cmp::Ge, last.u, threshold);
-        let highest = b.select(over, threshold, highest);
+        let mut highest = b.select(rises, last.u, peak);
+        if !known {
+            let over = b.cmp(Cmp::Ge, last.u, threshold);
+            highest = b.select(over, threshold, highest);
+        }
         let low = b.cmp(Cmp::Lt, highest, threshold);
         b.skip(low);
         b.cmp(Cmp::Ge, highest, threshold)
@@ -337,7 +342,16 @@ impl Builder<'_> {
             .is_some_and(|tape| !tape.fields.is_empty());
         let fields = match (slope, jumped) {
             (false, _) => Vec::new(),
-            (true, None) => vec![voltage.slope],
+            (true, None) => {
+                let decay = match flow.curve {
+                    Shape::Integrating => at.y,
+                    _ => at.x,
+                };
+                [Some(voltage.slope), b.definition(decay)]
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
             (true, Some(jumped)) => {
                 let (slope, zero) = (b.op(voltage.slope), b.constant(0.0));
                 vec![Op::Select(jumped, zero, slope)]
@@ -359,6 +373,15 @@ impl Builder<'_> {
             }
             Shape::Integrating | Shape::Kicked { leaks: false } => {
                 let p = b.add(reset, voltage.qy);
+                let p = b.select(crosses, p, state[0]);
+                b.store(self.state[0], p);
+            }
+            // Thrown back to the equilibrium, the voltage is q y on either side.
+            Shape::Pair { .. } | Shape::Equal
+                if flow.v_reset.is(0.0) && (flow.bias.is(0.0) || self.biases.is_empty()) =>
+            {
+                let share = self.y_over_x(b, at);
+                let p = b.mul(state[1], share);
                 let p = b.select(crosses, p, state[0]);
                 b.store(self.state[0], p);
             }

@@ -204,7 +204,7 @@ impl Lowering<'_> {
         let backwards = self.options.adjoint;
         let tape = tape.map(|tape| SpikeTape {
             fields: if backwards {
-                vec!["slope".to_owned()]
+                Builder::fields(&flow)
             } else {
                 Vec::new()
             },

@@ -86,10 +86,12 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// Counts spikes, for what their number costs.
+    /// Counts spikes, for what their number costs; follows the voltage where that pushes silent neurons.
     pub(super) fn push_spikes(&mut self, pushes: &'a [Push], batch: usize, sends: bool) {
         let count = self.state("count", 0.0);
-        self.follow_peak(Some(sends));
+        if pushes.iter().any(Push::wakes) {
+            self.follow_peak(Some(sends));
+        }
         self.pushes = Some(Pushes {
             pushes,
             batch,
@@ -296,6 +298,7 @@ impl<'a> Builder<'a> {
     /// Before the way back: pushes neurons that were silent.
     pub(super) fn wake(&mut self, lambda: [Array; 2], biases: &[Array]) -> Option<BodyBuilder> {
         let count = self.pushes.as_ref()?.count;
+        self.peak?;
         let mut b = BodyBuilder::new();
         let (count, zero) = (b.load(count), b.constant(0.0));
         let silent = b.cmp(Cmp::Eq, count, zero);

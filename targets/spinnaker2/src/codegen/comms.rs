@@ -72,6 +72,8 @@ struct Ring<'a> {
 pub(super) struct Comms<'a> {
     pub(super) hardware: &'a Hardware,
     pub(super) memory: &'a Placed,
+    /// Whether all packets of the PE have a payload, but for reports, so that the transmitter is set for such.
+    pub(super) payload: bool,
 }
 
 impl Comms<'_> {
@@ -109,7 +111,12 @@ impl Comms<'_> {
         register(asm, hw.rctl.0, hw.rctl.1);
         asm.comment("transmit");
         register(asm, hw.tctl, hw.tctl_start);
-        register(asm, hw.tcr, hw.tcr_plain);
+        let payload = if self.payload {
+            hw.tcr_payload
+        } else {
+            hw.tcr_plain
+        };
+        register(asm, hw.tcr, payload);
         asm.comment("wake on packets");
         store(asm, hw.nvic_enable, hw.interrupts());
         asm.mov_const(R8, self.memory.addr(CONTROL));
@@ -140,7 +147,16 @@ impl Comms<'_> {
         asm.function("send", label);
         asm.mov_const(R1, hw.comms);
         self.wait_for_transmitter(asm);
+        if self.payload {
+            asm.mov_const(R2, hw.tcr_plain);
+            asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        }
         asm.emit(Inst::str(R0, Addr::Offset(R1, hw.tkr)));
+        if self.payload {
+            self.wait_for_transmitter(asm);
+            asm.mov_const(R2, hw.tcr_payload);
+            asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        }
         asm.emit(Inst::ret());
     }
 
@@ -152,13 +168,10 @@ impl Comms<'_> {
         asm.function("send.payload", label);
         asm.mov_const(R1, hw.comms);
         self.wait_for_transmitter(asm);
-        asm.mov_const(R2, hw.tcr_payload);
-        asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        self.begin_payload(asm);
         asm.emit(Inst::vstr(crate::thumb::SReg::S0, R1, hw.tdr));
         asm.emit(Inst::str(R0, Addr::Offset(R1, hw.tkr)));
-        self.wait_for_transmitter(asm);
-        asm.mov_const(R2, hw.tcr_plain);
-        asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        self.end_payload(asm);
         asm.emit(Inst::ret());
     }
 
@@ -171,8 +184,7 @@ impl Comms<'_> {
         asm.function("send.values", label);
         asm.mov_const(R1, hw.comms);
         self.wait_for_transmitter(asm);
-        asm.mov_const(R2, hw.tcr_payload);
-        asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        self.begin_payload(asm);
         let again = asm.here();
         asm.emit(Inst::ldr(R3, Addr::Post(R9, 4)));
         self.wait_for_transmitter(asm);
@@ -181,10 +193,25 @@ impl Comms<'_> {
         asm.emit(Inst::add(R0, R0, 1));
         asm.emit(Inst::cmp(R9, R10));
         asm.b_if(Cond::Ne, again);
-        self.wait_for_transmitter(asm);
-        asm.mov_const(R2, hw.tcr_plain);
-        asm.emit(Inst::str(R2, Addr::Offset(R1, hw.tcr)));
+        self.end_payload(asm);
         asm.emit(Inst::ret());
+    }
+
+    /// Lets packets have a payload from now on, if they have not anyway; r1 = the controller. Changes r2.
+    fn begin_payload(&self, asm: &mut Assembler) {
+        if !self.payload {
+            asm.mov_const(R2, self.hardware.tcr_payload);
+            asm.emit(Inst::str(R2, Addr::Offset(R1, self.hardware.tcr)));
+        }
+    }
+
+    /// The opposite, once the last one has gone.
+    fn end_payload(&self, asm: &mut Assembler) {
+        if !self.payload {
+            self.wait_for_transmitter(asm);
+            asm.mov_const(R2, self.hardware.tcr_plain);
+            asm.emit(Inst::str(R2, Addr::Offset(R1, self.hardware.tcr)));
+        }
     }
 
     /// r1 = the controller; changes r2.
@@ -230,7 +257,9 @@ impl Comms<'_> {
             has_payload: false,
             packets: plain,
         };
-        complaints.push(self.ring(asm, &ring, deal));
+        if !plain.is_empty() {
+            complaints.push(self.ring(asm, &ring, deal));
+        }
         let ring = Ring {
             fifo: &hw.fifos[1],
             symbol: names::FIFO_PAYLOAD,

@@ -49,6 +49,10 @@ impl Labels {
     }
 }
 
+fn words(count: usize) -> u32 {
+    u32::try_from(4 * count).unwrap_or(u32::MAX)
+}
+
 /// A process and where its things are.
 pub(super) struct Context<'a> {
     pub(super) program: &'a Program,
@@ -91,6 +95,16 @@ impl Context<'_> {
     /// Address of the end of the interval.
     pub(super) fn until(&self) -> u32 {
         self.memory.addr(names::UNTIL)
+    }
+
+    /// Address of an exponential of the time.
+    pub(super) fn clock(&self, word: usize) -> u32 {
+        self.memory.addr(names::CLOCK) + words(word)
+    }
+
+    /// Address of an exponential of the interval's end.
+    pub(super) fn clock_until(&self, word: usize) -> u32 {
+        self.memory.addr(names::CLOCK_UNTIL) + words(word)
     }
 
     /// Address of the word that says that a lane may spike again.

@@ -7,37 +7,37 @@
 //! once. If it could, a word in memory tells the caller to look at those that spiked again, each since its spike.
 //!
 //! # Lanes
-//! Lanes are gone through one by one, because most of them are skipped after a few operations, and the work on the
-//! others is long and differs. Values are computed as late as the order of the body allows. What is the same on
-//! every lane is computed once: what the first tests need, before the first lane; the rest, whose exponentials cost
-//! as much as the tests of several lanes, only when a lane passes them. So there are two loops. The first does nothing but these tests,
-//! and is left for the second one in the middle of a lane:
+//! What is the same on every lane is computed first. The leading tests, which do not depend on the interval and which
+//! most lanes fail, run over several lanes at once ([`super::filter`]); where they cannot, and when a single lane is
+//! looked at, lane by lane. The rest is for the few lanes that are left, one by one: the work on them is long and
+//! differs. Its values are computed as late as the order of the body allows.
 //!
 //! ```text
-//! early                                   p = p's address - 4 …
-//! first loop    next lane; tests; skip to next
-//! late
-//!               go on behind the tests
-//! second loop   next lane; tests; rest; skip to next
+//! once
+//! block         tests of several lanes; none left: next block
+//! found         the next lane that is left
+//! one           rest; skip: next found, next block
 //! ```
 //!
 //! # Float registers
-//! What is the same on every lane takes them from s31 downwards, values of the lane from below, behind those that take
+//! What is the same on every lane takes them from s31 downwards, values of a lane from below, behind those that take
 //! arguments of subroutines. What outlives a call takes none that it changes.
 
 use nirc_ir::event::{Handler, Unary};
 
-use super::comms::words;
 use super::context::Context;
 use super::error::CodegenError;
+use super::filter::{self, Filter};
 use super::graph::{Graph, Id, Node, Place, Root, Slot};
 use super::names;
-use super::operations::{arithmetic, condition, copy, immediate, select, to_float};
+use super::operations::{arithmetic, condition, copy, immediate, mirrored, select, to_float};
 use crate::thumb::Reg::{self, Lr, R0, R1, R4, R5, R6, R7, R8, R9, R10, R11, R12};
-use crate::thumb::{Addr, Assembler, Cond, Inst, Label, SReg};
+use crate::thumb::{Addr, Assembler, BitsOp, Cond, Inst, Label, SReg, Shift, ShiftOp, Src};
 
 /// Registers for pointers; r4 counts lanes.
 const POINTERS: [Reg; 6] = [R5, R7, R8, R9, R10, R11];
+/// Which lanes of the block are left, the next one on top; not a pointer then.
+const LEFT: Reg = R11;
 /// Whether the lane at hand has spiked.
 const SPIKED: Reg = R6;
 /// Reach of a float load or store.
@@ -47,7 +47,7 @@ const ARGUMENTS: usize = 5;
 
 /// Something to do for a lane, or, if it is an evaluation, once for all.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(super) enum Step {
     Eval(Id),
     Skip(Id),
     /// The root of this number.
@@ -55,12 +55,11 @@ enum Step {
     Store(Slot, Id),
 }
 
-/// A body in order.
+/// A body in order. The rest loads anew what the tests have loaded.
 #[derive(Debug, Default)]
 struct Order {
-    early: Vec<Step>,
+    once: Vec<Step>,
     tests: Vec<Step>,
-    late: Vec<Step>,
     rest: Vec<Step>,
 }
 
@@ -88,6 +87,9 @@ pub(super) fn emit(
     let arguments = recorded.max().unwrap_or(0).max(ARGUMENTS);
     let floats = Floats::new(&graph, &order, arguments)
         .ok_or_else(|| too_few("float", 32_usize.saturating_sub(arguments)))?;
+    let lanes = context.process().lanes;
+    let filter = Filter::new(&graph, &order.tests, floats.free, lanes);
+    let filter = filter.filter(|_| !pointers.has(LEFT));
     asm.place_pool();
     asm.annotate(format!("{}: cross", context.process().name));
     asm.function(symbol, label);
@@ -97,9 +99,9 @@ pub(super) fn emit(
         graph: &graph,
         pointers,
         floats,
-        once: false,
+        at: Phase::Once,
     };
-    emitter.function(&order);
+    emitter.function(&order, filter.as_ref());
     Ok(())
 }
 
@@ -112,48 +114,50 @@ impl Order {
         let (tests, rest) = graph.roots.split_at(tests.count());
         let mut order = Self::default();
         let mut done = vec![false; graph.len()];
-        for root in tests {
-            for id in operands(root) {
-                evaluate(graph, id, &mut done, &mut order.early, &|id| {
-                    graph.is_uniform(id)
-                });
-            }
+        for id in tests.iter().flat_map(Root::operands) {
+            evaluate(graph, id, &mut done, &mut order.once, &|id| {
+                graph.is_uniform(id)
+            });
         }
-        body(graph, 0, tests, &mut done, &mut order.tests);
-        // Constants are loaded where they are needed: they cost no more than a move.
+        // Constants of the rest are loaded where they are needed: they cost no more than a move.
+        let known = done.clone();
         let constant = |id: Id| matches!(graph.node(id), Node::Const(_));
-        let early = done.clone();
-        for id in rest.iter().flat_map(operands) {
-            evaluate(graph, id, &mut done, &mut order.late, &|id| {
+        for id in rest.iter().flat_map(Root::operands) {
+            evaluate(graph, id, &mut done, &mut order.once, &|id| {
                 graph.is_uniform(id) && !constant(id)
             });
         }
         for id in graph.ids().filter(|id| constant(*id)) {
-            done[id.index()] = early[id.index()];
+            done[id.index()] = known[id.index()];
         }
+        body(graph, 0, tests, &mut done.clone(), &mut order.tests);
         body(graph, tests.len(), rest, &mut done, &mut order.rest);
         order
     }
 }
 
-/// What a root needs, comparisons seen through.
-fn operands(root: &Root) -> Vec<Id> {
-    match root {
-        Root::Spike { cond, time, fields } => {
-            let mut all = vec![*cond];
-            all.extend(time);
-            all.extend(fields);
+/// The values that have to be in registers for a node: comparisons are seen through, and 0 is compared with as it is.
+fn registers(graph: &Graph, id: Id) -> Vec<Id> {
+    let zero = |id: &Id| graph.node(*id) == Node::Const(0);
+    match graph.node(id) {
+        Node::Cmp(_, a, b) if zero(&a) && zero(&b) => vec![a],
+        Node::Cmp(_, a, b) => [a, b].into_iter().filter(|id| !zero(id)).collect(),
+        Node::Select(cond, a, b) => {
+            let mut all = registers(graph, cond);
+            all.extend([a, b]);
             all
         }
-        Root::Skip(id) | Root::Store(_, id) | Root::Send(id) => vec![*id],
-        Root::Reduce(_, fold) | Root::SendFold(fold) => fold.operands(),
+        _ => graph.operands(id),
     }
 }
 
 /// Whether it takes longer than a few lanes, or depends on the interval.
 fn is_dear(graph: &Graph, id: Id) -> bool {
     match graph.node(id) {
-        Node::Load(slot) => matches!(graph.place(slot), Place::Time | Place::Until),
+        Node::Load(slot) => matches!(
+            graph.place(slot),
+            Place::Time | Place::Until | Place::Clock(_) | Place::ClockUntil(_)
+        ),
         _ => graph.clobbers(id) != 0,
     }
 }
@@ -175,12 +179,12 @@ fn evaluate(
         return;
     }
     if !wanted(id) || matches!(graph.node(id), Node::Cmp(..)) {
-        for operand in graph.operands(id) {
+        for operand in registers(graph, id) {
             evaluate(graph, operand, done, steps, wanted);
         }
         return;
     }
-    for operand in graph.operands(id) {
+    for operand in registers(graph, id) {
         evaluate(graph, operand, done, steps, &|_| true);
     }
     done[id.index()] = true;
@@ -190,7 +194,7 @@ fn evaluate(
 /// Appends roots, the first of which has the number `first`, and whatever of their values is not done.
 fn body(graph: &Graph, first: usize, roots: &[Root], done: &mut [bool], steps: &mut Vec<Step>) {
     for (number, root) in roots.iter().enumerate() {
-        for id in operands(root) {
+        for id in root.operands() {
             evaluate(graph, id, done, steps, &|_| true);
         }
         match root {
@@ -198,7 +202,7 @@ fn body(graph: &Graph, first: usize, roots: &[Root], done: &mut [bool], steps: &
             Root::Spike { .. } => steps.push(Step::Spike(first + number)),
             Root::Store(slot, id) => {
                 // A value that is loaded later is the one from before.
-                let later = roots[number + 1..].iter().flat_map(operands);
+                let later = roots[number + 1..].iter().flat_map(Root::operands);
                 if let Some(load) = graph.load_of(*slot)
                     && later
                         .into_iter()
@@ -268,19 +272,111 @@ impl Pointers {
         Some(pointers)
     }
 
-    fn saved(&self) -> Vec<Reg> {
-        let used = self.all.iter().map(|p| p.reg);
-        let kept = used.filter(|reg| [R8, R9, R10, R11].contains(reg));
-        kept.chain([Lr]).collect()
+    fn has(&self, reg: Reg) -> bool {
+        self.all.iter().any(|pointer| pointer.reg == reg)
     }
 }
 
 /// Which float register holds what.
 struct Floats {
-    /// Of values computed once; constants of the late part die with it.
+    /// Of values computed once.
     once: Vec<Option<u8>>,
-    /// Of values of the lane.
-    lane: Vec<Option<u8>>,
+    /// Of values of a lane, in its tests and in the rest.
+    tests: Vec<Option<u8>>,
+    rest: Vec<Option<u8>>,
+    /// Registers below this one hold nothing while a block is tested.
+    free: usize,
+}
+
+/// Which steps are being done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Once,
+    Tests,
+    Rest,
+}
+
+impl Floats {
+    /// `None` if the registers do not suffice.
+    fn new(graph: &Graph, order: &Order, arguments: usize) -> Option<Self> {
+        let calls = |steps: &[Step]| {
+            let changed = steps.iter().map(|step| match step {
+                Step::Eval(id) => graph.clobbers(*id),
+                _ => 0,
+            });
+            changed.fold(0, |all, changed| all | changed)
+        };
+        let clobbered = calls(&order.once) | calls(&order.rest);
+        let later = || order.tests.iter().chain(&order.rest);
+        let mut once = vec![None; graph.len()];
+        let mut kept = 0_u32;
+        for step in &order.once {
+            let Step::Eval(id) = *step else { continue };
+            if later().any(|step| needs(graph, step).contains(&id)) {
+                let usable = |register: &u32| (clobbered | kept) >> register & 1 == 0;
+                let register = (arguments.try_into().ok()?..32).rev().find(usable)?;
+                kept |= 1 << register;
+                once[id.index()] = u8::try_from(register).ok();
+            }
+        }
+        allocate(graph, &order.once, arguments, kept, &mut once)?;
+        let mut floats = Self {
+            tests: vec![None; graph.len()],
+            rest: vec![None; graph.len()],
+            free: (0..32).find(|r| kept >> r & 1 == 1).unwrap_or(32),
+            once,
+        };
+        allocate(graph, &order.tests, arguments, kept, &mut floats.tests)?;
+        allocate(graph, &order.rest, arguments, kept, &mut floats.rest)?;
+        Some(floats)
+    }
+
+    /// The register of a value.
+    fn of(&self, id: Id, at: Phase) -> SReg {
+        let of_lane = match at {
+            Phase::Once => None,
+            Phase::Tests => self.tests[id.index()],
+            Phase::Rest => self.rest[id.index()],
+        };
+        let register = of_lane.or(self.once[id.index()]);
+        SReg::ALL[usize::from(register.expect("evaluated before use"))]
+    }
+}
+
+/// Gives a register to each value of the steps that has none: the lowest from `first` on that is not `kept`, that no
+/// other value has while it is needed, and that no call in between changes.
+fn allocate(
+    graph: &Graph,
+    steps: &[Step],
+    first: usize,
+    kept: u32,
+    registers: &mut [Option<u8>],
+) -> Option<()> {
+    let mut taken: Vec<(Span, u32)> = Vec::new();
+    let first = u32::try_from(first).ok()?;
+    for (at, step) in steps.iter().enumerate() {
+        let Step::Eval(id) = *step else { continue };
+        if registers[id.index()].is_some() {
+            continue;
+        }
+        let uses = |user: &usize| needs(graph, &steps[*user]).contains(&id);
+        let last = (at + 1..steps.len()).rfind(uses).unwrap_or(at);
+        let beyond = usize::from(outlives(graph, &steps[last], id));
+        let to = (2 * last + beyond).max(2 * at + 1);
+        let span = Span { from: 2 * at, to };
+        let between = steps.iter().enumerate().map(|(call, step)| match step {
+            Step::Eval(id) if span.from < 2 * call && 2 * call < span.to => graph.clobbers(*id),
+            _ => 0,
+        });
+        let changed = between.fold(kept, |all, changed| all | changed);
+        let register = (first..32).find(|register| {
+            let meets = |(of, r): &(Span, u32)| r == register && of.meets(span);
+            changed >> register & 1 == 0 && !taken.iter().any(meets)
+        })?;
+        taken.push((span, register));
+        registers[id.index()] = u8::try_from(register).ok();
+    }
+    Some(())
 }
 
 /// How long a register is taken; steps count by two, so that something can end behind one.
@@ -293,117 +389,6 @@ struct Span {
 impl Span {
     fn meets(self, other: Span) -> bool {
         self.from < other.to && other.from < self.to
-    }
-}
-
-/// A value that needs a register.
-struct Wanted {
-    id: Id,
-    span: Span,
-    /// Whether it is there for all lanes to come.
-    kept: bool,
-    /// Whether it is computed once.
-    once: bool,
-}
-
-impl Floats {
-    /// The register of a value, before the lanes (`once`) or on a lane.
-    fn of(&self, id: Id, once: bool) -> SReg {
-        let of_lane = self.lane[id.index()].filter(|_| !once);
-        let register = of_lane.or(self.once[id.index()]);
-        SReg::ALL[usize::from(register.expect("evaluated before use"))]
-    }
-
-    /// `None` if the registers do not suffice.
-    fn new(graph: &Graph, order: &Order, arguments: usize) -> Option<Self> {
-        let steps = order.all();
-        let mut floats = Self {
-            once: vec![None; graph.len()],
-            lane: vec![None; graph.len()],
-        };
-        let mut taken: Vec<(Span, u8)> = Vec::new();
-        for wanted in order.wanted(graph) {
-            let Wanted {
-                id,
-                span,
-                kept,
-                once,
-            } = wanted;
-            let calls = steps
-                .iter()
-                .enumerate()
-                .filter_map(|(at, step)| match step {
-                    Step::Eval(id) if span.from < 2 * at && 2 * at < span.to => {
-                        Some(graph.clobbers(*id))
-                    }
-                    _ => None,
-                });
-            let clobbered = calls.fold(0, |all, changed| all | changed);
-            let free = |register: &u8| {
-                clobbered >> register & 1 == 0
-                    && taken.iter().all(|(of, r)| r != register || !of.meets(span))
-            };
-            let first = u8::try_from(arguments).ok()?;
-            let register = match kept {
-                true => (first..32).rev().find(free),
-                false => (first..32).find(free),
-            }?;
-            taken.push((span, register));
-            let registers = if once {
-                &mut floats.once
-            } else {
-                &mut floats.lane
-            };
-            registers[id.index()] = Some(register);
-        }
-        Some(floats)
-    }
-}
-
-impl Order {
-    /// All steps in order, the second loop's tests but once.
-    fn all(&self) -> Vec<Step> {
-        [&self.early, &self.tests, &self.late, &self.rest]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect()
-    }
-
-    /// The values that need registers, in the order of their steps.
-    fn wanted(&self, graph: &Graph) -> Vec<Wanted> {
-        let steps = self.all();
-        let tests = self.early.len();
-        let late = tests + self.tests.len();
-        let rest = late + self.late.len();
-        let is_once = |at: usize| at < tests || (late..rest).contains(&at);
-        let defined = |(at, step): (usize, &Step)| match step {
-            Step::Eval(id) => Some((at, *id)),
-            _ => None,
-        };
-        let all: Vec<(usize, Id)> = steps.iter().enumerate().filter_map(defined).collect();
-        let wanted = all.iter().map(|&(at, id)| {
-            // A constant may be loaded a second time.
-            let again = all.iter().find(|(other, of)| *other > at && *of == id);
-            let end = again.map_or(steps.len(), |(other, _)| *other);
-            let mut uses = (at + 1..end).filter(|&user| needs(graph, &steps[user]).contains(&id));
-            let last = uses.clone().next_back().unwrap_or(at);
-            let kept = is_once(at) && uses.any(|user| !is_once(user));
-            // The second loop's tests run with what is computed late.
-            let from = if kept && at >= late { tests } else { at };
-            let to = if kept {
-                2 * steps.len()
-            } else {
-                (2 * last + usize::from(outlives(graph, &steps[last], id))).max(2 * at + 1)
-            };
-            Wanted {
-                id,
-                span: Span { from: 2 * from, to },
-                kept,
-                once: is_once(at),
-            }
-        });
-        wanted.collect()
     }
 }
 
@@ -421,11 +406,11 @@ fn outlives(graph: &Graph, step: &Step, id: Id) -> bool {
 /// Nodes that have to be in registers for a step.
 fn needs(graph: &Graph, step: &Step) -> Vec<Id> {
     match *step {
-        Step::Eval(id) | Step::Skip(id) => graph.operands(id),
+        Step::Eval(id) | Step::Skip(id) => registers(graph, id),
         Step::Store(_, id) => vec![id],
         Step::Spike(number) => match &graph.roots[number] {
             Root::Spike { cond, time, fields } => {
-                let mut all = graph.operands(*cond);
+                let mut all = registers(graph, *cond);
                 all.extend(time);
                 all.extend(fields);
                 all
@@ -441,47 +426,160 @@ struct Emitter<'a, 'p> {
     graph: &'a Graph,
     pointers: Pointers,
     floats: Floats,
-    /// Whether the present steps are computed once.
-    once: bool,
+    at: Phase,
 }
 
 impl Emitter<'_, '_> {
-    fn function(&mut self, order: &Order) {
-        let mut saved = self.pointers.saved();
+    fn function(&mut self, order: &Order, filter: Option<&Filter>) {
+        let used = [R8, R9, R10, R11].into_iter();
+        let used = used.filter(|reg| self.pointers.has(*reg) || filter.is_some() && *reg == LEFT);
+        let mut saved: Vec<Reg> = used.chain([Lr]).collect();
         self.asm.emit(Inst::push(&saved));
         self.asm.emit(Inst::mov(R4, R1));
         self.asm.emit(Inst::mov(SPIKED, 0));
         for Pointer { reg, base } in self.pointers.all.clone() {
             self.asm.mov_const(reg, base);
-            self.asm.emit(Inst::add(reg, reg, words(R0)));
+            self.asm.emit(filter::on_by(reg, R0));
+        }
+        for step in &order.once {
+            if let Step::Eval(id) = step {
+                self.eval(*id);
+            }
         }
         let done = self.asm.label();
-        self.once(&order.early);
-        let next = self.begin_lane(done);
-        self.lane(&order.tests, next);
-        let mut next = next;
-        if !order.late.is_empty() {
-            self.once(&order.late);
-            let (ahead, again) = (self.asm.label(), self.asm.label());
-            self.asm.b(ahead);
-            next = again;
-            self.next_lane(next, done);
-            self.lane(&order.tests, next);
-            self.asm.bind(ahead);
+        match filter {
+            Some(filter) => self.blocks(order, filter, done),
+            None => self.singly(order, done),
         }
-        self.rest(order, next);
         self.asm.bind(done);
         saved.pop();
         saved.push(Reg::Pc);
         self.asm.emit(Inst::pop(&saved));
     }
 
+    /// Lane by lane.
+    fn singly(&mut self, order: &Order, done: Label) {
+        let (next, first) = (self.asm.label(), self.asm.label());
+        self.asm.b(first);
+        // Constants would fall out of reach in the middle of the loop.
+        self.asm.place_pool();
+        self.asm.bind(next);
+        self.advance(4);
+        self.asm.emit(Inst::subs(R4, R4, 1));
+        self.asm.b_if(Cond::Eq, done);
+        self.asm.bind(first);
+        self.tests(order, next);
+        self.rest(order, next);
+        self.asm.b(next);
+    }
+
+    /// Blocks of lanes, and of each those that are left.
+    fn blocks(&mut self, order: &Order, filter: &Filter, done: Label) {
+        let (single, begin) = (self.asm.label(), self.asm.label());
+        let (found, one, next) = (self.asm.label(), self.asm.label(), self.asm.label());
+        self.asm.emit(Inst::cmp(R4, 1));
+        self.asm.b_if(Cond::Eq, single);
+        self.asm.b(begin);
+        self.asm.place_pool();
+        self.asm.bind(begin);
+        let block = self.asm.here();
+        let advance = self.asm.label();
+        self.filter(order, filter);
+        self.asm.b_if(Cond::Eq, advance);
+        self.asm.bind(found);
+        self.asm.comment("the next that is left");
+        self.asm.emit(Inst::Bits {
+            op: BitsOp::Clz,
+            rd: R12,
+            rm: LEFT,
+        });
+        self.asm.emit(filter::shift(ShiftOp::Lsl, LEFT, R12));
+        self.asm.emit(Inst::lsl(LEFT, LEFT, 1));
+        for Pointer { reg, .. } in self.pointers.all.clone() {
+            self.asm.emit(filter::on_by(reg, R12));
+        }
+        self.asm.bind(one);
+        self.rest(order, next);
+        self.asm.bind(next);
+        self.advance(4);
+        self.asm.emit(Inst::cmp(LEFT, 0));
+        self.asm.b_if(Cond::Ne, found);
+        let lanes = u32::try_from(self.context.process().lanes).unwrap_or(u32::MAX);
+        for Pointer { reg, base } in self.pointers.all.clone() {
+            self.asm.mov_const(reg, base.wrapping_add(4 * lanes));
+            let left = Src::Reg(R4, Shift::Lsl(2));
+            self.asm.emit(Inst::sub(reg, reg, left));
+        }
+        self.asm.bind(advance);
+        let count = u32::try_from(filter.block).unwrap_or(1);
+        self.advance(4 * count);
+        self.asm.emit(Inst::subs(R4, R4, count));
+        self.asm.b_if(Cond::Hi, block);
+        self.asm.b(done);
+        self.asm.place_pool();
+        self.asm.bind(single);
+        self.asm.emit(Inst::mov(LEFT, 0));
+        self.tests(order, done);
+        self.asm.b(one);
+    }
+
+    /// The tests of a block.
+    fn filter(&mut self, order: &Order, filter: &Filter) {
+        let mut number = 0;
+        for step in &order.tests {
+            let once = |id: Id| {
+                let register = self.floats.once[id.index()]?;
+                Some(SReg::ALL[usize::from(register)])
+            };
+            match *step {
+                Step::Eval(id) => match self.graph.node(id) {
+                    Node::Load(slot) => {
+                        let base = self.block_of(slot);
+                        filter.load(self.asm, id, base);
+                    }
+                    _ => filter.eval(self.asm, self.graph, id, once),
+                },
+                Step::Skip(_) => {
+                    filter.test(self.asm, self.graph, number, once);
+                    number += 1;
+                }
+                Step::Spike(_) | Step::Store(..) => unreachable!("tests only test"),
+            }
+        }
+        filter.collect(self.asm, LEFT);
+    }
+
+    /// A register that points to the lane's element of a place.
+    fn block_of(&mut self, slot: Slot) -> Reg {
+        let Some((reg, distance)) = self.pointers.of[slot.index()] else {
+            unreachable!("what differs has lanes");
+        };
+        if distance == 0 {
+            return reg;
+        }
+        self.asm.emit(Inst::add(R12, reg, distance.unsigned_abs()));
+        R12
+    }
+
+    /// Moves all pointers on.
+    fn advance(&mut self, bytes: u32) {
+        for Pointer { reg, .. } in self.pointers.all.clone() {
+            self.asm.emit(Inst::add(reg, reg, bytes));
+        }
+    }
+
+    /// The tests of a lane.
+    fn tests(&mut self, order: &Order, next: Label) {
+        self.at = Phase::Tests;
+        self.lane(&order.tests, next);
+    }
+
     /// What is left to do for a lane; of one that has spiked, the tests once more.
     fn rest(&mut self, order: &Order, next: Label) {
+        self.at = Phase::Rest;
         let spike = order.rest.iter().position(|s| matches!(s, Step::Spike(_)));
         let Some(spike) = spike else {
             self.lane(&order.rest, next);
-            self.asm.b(next);
             return;
         };
         let (before, after) = order.rest.split_at(spike);
@@ -492,40 +590,9 @@ impl Emitter<'_, '_> {
         self.asm.cbz(SPIKED, next);
         self.asm.comment("again?");
         self.asm.emit(Inst::mov(SPIKED, 0));
-        self.lane(&order.tests, next);
+        self.tests(order, next);
         self.asm.mov_const(R12, self.context.again());
         self.asm.emit(Inst::str(R12, Addr::at(R12)));
-        self.asm.b(next);
-    }
-
-    /// Begins a loop over lanes with the first one; returns where the next begins.
-    fn begin_lane(&mut self, done: Label) -> Label {
-        let (next, first) = (self.asm.label(), self.asm.label());
-        self.asm.b(first);
-        self.next_lane(next, done);
-        self.asm.bind(first);
-        next
-    }
-
-    fn next_lane(&mut self, next: Label, done: Label) {
-        // Constants would fall out of reach in the middle of the loop.
-        self.asm.place_pool();
-        self.asm.bind(next);
-        for Pointer { reg, .. } in self.pointers.all.clone() {
-            self.asm.emit(Inst::add(reg, reg, 4));
-        }
-        self.asm.emit(Inst::subs(R4, R4, 1));
-        self.asm.b_if(Cond::Eq, done);
-    }
-
-    fn once(&mut self, steps: &[Step]) {
-        self.once = true;
-        for step in steps {
-            if let Step::Eval(id) = step {
-                self.eval(*id);
-            }
-        }
-        self.once = false;
     }
 
     fn lane(&mut self, steps: &[Step], next: Label) {
@@ -550,7 +617,7 @@ impl Emitter<'_, '_> {
 
     /// The register of a value.
     fn of(&self, id: Id) -> SReg {
-        self.floats.of(id, self.once)
+        self.floats.of(id, self.at)
     }
 
     fn eval(&mut self, id: Id) {
@@ -577,7 +644,7 @@ impl Emitter<'_, '_> {
                 self.asm.bl(self.context.labels.root(curve));
                 copy(self.asm, to, SReg::S0);
             }
-            node => arithmetic(self.asm, node, to, |id| self.floats.of(id, self.once)),
+            node => arithmetic(self.asm, node, to, |id| self.floats.of(id, self.at)),
         }
     }
 
@@ -590,6 +657,8 @@ impl Emitter<'_, '_> {
             Place::Element(array) => self.context.array(array),
             Place::Time => self.context.time(),
             Place::Until => self.context.until(),
+            Place::Clock(word) => self.context.clock(word),
+            Place::ClockUntil(word) => self.context.clock_until(word),
             place => unreachable!("`Cross` has no {place:?}"),
         };
         self.asm.mov_const(R12, addr);
@@ -601,12 +670,14 @@ impl Emitter<'_, '_> {
         let Node::Cmp(op, a, b) = self.graph.node(cond) else {
             unreachable!("conditions are comparisons");
         };
-        let compare = match self.graph.node(b) {
-            Node::Const(0) => Inst::vcmp_zero(self.of(a)),
-            _ => Inst::vcmp(self.of(a), self.of(b)),
+        let zero = |id| self.graph.node(id) == Node::Const(0);
+        let (compare, cond) = match (zero(a), zero(b)) {
+            (_, true) => (Inst::vcmp_zero(self.of(a)), condition(op)),
+            (true, false) => (Inst::vcmp_zero(self.of(b)), mirrored(op)),
+            _ => (Inst::vcmp(self.of(a), self.of(b)), condition(op)),
         };
         self.asm.emit_all([compare, Inst::FFlags]);
-        condition(op)
+        cond
     }
 
     fn select(&mut self, to: SReg, cond: Id, a: Id, b: Id) {

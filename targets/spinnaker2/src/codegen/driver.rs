@@ -369,8 +369,9 @@ impl Driver<'_> {
             .chain([Packet::Command])
             .collect();
         if self.is_exact() {
-            // All of them have a payload, so that they keep their order.
-            payload.append(&mut plain);
+            // All of them have a payload, so that they keep their order; most are spikes.
+            plain.append(&mut payload);
+            std::mem::swap(&mut plain, &mut payload);
         }
         self.comms.drain(
             asm,

@@ -9,15 +9,17 @@
 //! it was. An error names the entry of the producer's tape that it is for, which a consumer knows because it has
 //! counted.
 
-use nirc_ir::event::{Array, Chan, HandlerKind, Output, Proc, Role};
+use nirc_ir::event::{Array, Chan, Channel, HandlerKind, Output, Proc, Role};
 
+use super::clock::Clock;
 use super::comms::{Exits, words};
 use super::driver::{Driver, chan_number, compare, extract_half, number, word};
-use super::inbox::{self, ARRIVAL};
-use super::{names, plan, steps};
+use super::graph::{Graph, Place};
+use super::inbox;
+use super::{names, plan, rest, steps};
 use crate::abi::{INDEX_BITS, Status, tape};
 use crate::thumb::Reg::{self, Lr, R0, R1, R2, R3, R4, R5, R6, R7, R9, R10, R11, R12};
-use crate::thumb::SReg::{S0, S1, S2};
+use crate::thumb::SReg::{S0, S1, S2, S8};
 use crate::thumb::{
     Addr, AluOp, Assembler, Cond, ConvertOp, Inst, Label, LoadOp, SReg, Shift, Src, StoreOp,
 };
@@ -27,6 +29,7 @@ use crate::thumb::{
 pub(super) struct Exact {
     interval: Label,
     insert: Label,
+    clock: Label,
 }
 
 impl Exact {
@@ -34,6 +37,7 @@ impl Exact {
         Self {
             interval: asm.label(),
             insert: asm.label(),
+            clock: asm.label(),
         }
     }
 }
@@ -68,6 +72,31 @@ impl Driver<'_> {
         spiking.next().is_some()
     }
 
+    /// Where the first arrival goes.
+    fn inbox(&self) -> u32 {
+        self.context.memory.addr(names::INBOX) + self.arrival()
+    }
+
+    /// Bytes of an arrival.
+    fn arrival(&self) -> u32 {
+        inbox::arrival(self.context.program, self.context.proc).0
+    }
+
+    /// Moves the exponentials of the time into the arrival in r9, or those of the arrival to where handlers read them.
+    fn exponentials(&self, asm: &mut Assembler, back: bool) {
+        let (bytes, kept) = inbox::arrival(self.context.program, self.context.proc);
+        for at in (0..kept).step_by(4) {
+            let here = Addr::Offset(R9, (bytes - kept + at).cast_signed());
+            let there = match self.comms.control(names::CLOCK) {
+                Addr::Offset(base, first) => Addr::Offset(base, first + at.cast_signed()),
+                other => other,
+            };
+            let (from, to) = if back { (here, there) } else { (there, here) };
+            asm.emit(Inst::ldr(R0, from));
+            asm.emit(Inst::str(R0, to));
+        }
+    }
+
     fn own(&self, name: fn(&str) -> String) -> u32 {
         let process = self.context.process();
         self.context.memory.addr(&name(&process.name))
@@ -94,7 +123,7 @@ impl Driver<'_> {
             asm.emit(Inst::str(R0, self.own_count()));
         }
         if self.takes() {
-            asm.mov_const(R0, self.context.memory.addr(names::INBOX));
+            asm.mov_const(R0, self.inbox());
             asm.emit(Inst::str(R0, self.comms.control(names::INBOX_TAKEN)));
         }
     }
@@ -105,7 +134,7 @@ impl Driver<'_> {
             return;
         }
         let (program, proc) = (self.context.program, self.context.proc);
-        asm.mov_const(R0, self.context.memory.addr(names::INBOX));
+        asm.mov_const(R0, self.inbox());
         asm.emit(Inst::str(R0, self.comms.control(names::INBOX_NEXT)));
         asm.emit(Inst::mov(R0, 0));
         for from in inbox::producers(program, proc) {
@@ -240,7 +269,8 @@ impl Driver<'_> {
                 asm.bl(handler);
             }
         });
-        asm.emit(Inst::add(R9, R9, ARRIVAL));
+        self.exponentials(asm, false);
+        asm.emit(Inst::add(R9, R9, self.arrival()));
     }
 
     /// Does what is to be done for arrivals over the channel of the one in r9.
@@ -272,6 +302,7 @@ impl Driver<'_> {
         }
         asm.emit(Inst::mov(R0, 0));
         asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
+        self.wind(asm, names::CLOCK);
         let crosses = self.handlers.get(HandlerKind::Cross).is_some();
         if self.takes() {
             self.inbox_list(asm);
@@ -286,11 +317,13 @@ impl Driver<'_> {
                 asm.emit(Inst::ldr(R2, self.comms.control(names::TIME)));
                 asm.emit(Inst::cmp(R1, R2));
                 asm.b_if(Cond::Eq, simultaneous);
-                asm.emit(Inst::str(R1, self.comms.control(names::UNTIL)));
+                asm.emit(Inst::mov(R0, R1));
                 asm.bl(self.routines.exact.interval);
                 asm.bind(simultaneous);
             } else {
-                asm.emit(Inst::str(R1, self.comms.control(names::TIME)));
+                asm.emit(Inst::mov(R0, R1));
+                asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
+                self.wind(asm, names::CLOCK);
             }
             self.taken(asm);
             asm.b(again);
@@ -303,7 +336,6 @@ impl Driver<'_> {
         if crosses {
             asm.comment("up to the end of the window");
             self.window_end(asm);
-            asm.emit(Inst::str(R0, self.comms.control(names::UNTIL)));
             asm.bl(self.routines.exact.interval);
         }
         if let Output::State(state) = self.context.process().output {
@@ -359,7 +391,7 @@ impl Driver<'_> {
         if self.takes() {
             asm.emit(Inst::ldr(R9, self.comms.control(names::INBOX_TAKEN)));
             let (again, over) = (asm.here(), asm.label());
-            asm.mov_const(R0, self.context.memory.addr(names::INBOX));
+            asm.mov_const(R0, self.inbox());
             asm.emit(Inst::cmp(R9, R0));
             asm.b_if(Cond::Eq, over);
             self.arrival_back(asm);
@@ -384,11 +416,12 @@ impl Driver<'_> {
             self.own_back_through(asm, spike, again);
         }
         if self.takes() {
-            asm.mov_const(R0, self.context.memory.addr(names::INBOX));
+            asm.mov_const(R0, self.inbox());
             asm.emit(Inst::cmp(R9, R0));
             asm.b_if(Cond::Eq, over);
             asm.comment("of this window?");
-            asm.emit(load_half(R0, Addr::Offset(R9, -10)));
+            let window = 2 - self.arrival().cast_signed();
+            asm.emit(load_half(R0, Addr::Offset(R9, window)));
             asm.emit(Inst::ldr(R1, self.comms.control(names::BIN)));
             asm.emit(Inst::cmp(R0, R1));
             asm.b_if(Cond::Ne, over);
@@ -440,16 +473,20 @@ impl Driver<'_> {
         });
         asm.emit(Inst::lsrs(R1, R1, 1));
         asm.b_if(Cond::Ne, none);
-        asm.mov_const(R0, self.own(tape::place));
-        asm.emit(Inst::add(R0, R0, words(R3)));
-        asm.emit(load_half(R1, Addr::Offset(R0, 2)));
-        asm.emit(Inst::ldr(R2, self.comms.control(names::BIN)));
-        asm.emit(Inst::cmp(R1, R2));
-        asm.b_if(Cond::Ne, none);
+        if self.steps_forward() > 1 {
+            asm.mov_const(R0, self.own(tape::place));
+            asm.emit(Inst::add(R0, R0, words(R3)));
+            asm.emit(load_half(R1, Addr::Offset(R0, 2)));
+            asm.emit(Inst::ldr(R2, self.comms.control(names::BIN)));
+            asm.emit(Inst::cmp(R1, R2));
+            asm.b_if(Cond::Ne, none);
+        }
         asm.emit(Inst::sub(R10, R10, 1));
-        asm.mov_const(R0, self.own(tape::time));
-        asm.emit(Inst::ldr(R0, Addr::Index(R0, R3, 2)));
-        asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
+        if self.asks_time(HandlerKind::Spike) {
+            asm.mov_const(R0, self.own(tape::time));
+            asm.emit(Inst::ldr(R0, Addr::Index(R0, R3, 2)));
+            asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
+        }
         self.if_no_errors(asm);
         asm.emit(Inst::mov(R0, R3));
         asm.bl(handler);
@@ -457,11 +494,21 @@ impl Driver<'_> {
         asm.bind(none);
     }
 
+    /// Whether a handler's result depends on the time.
+    fn asks_time(&self, kind: HandlerKind) -> bool {
+        let handler = self.context.process().handler(kind);
+        handler.is_some_and(|handler| {
+            let graph = Graph::new(self.context.program, self.context.proc, handler);
+            graph.uses(Place::Time)
+        })
+    }
+
     /// Goes back to the arrival before r9, sends its error and takes its part of the gradient.
     fn arrival_back(&self, asm: &mut Assembler) {
-        asm.emit(Inst::sub(R9, R9, ARRIVAL));
+        asm.emit(Inst::sub(R9, R9, self.arrival()));
         asm.emit(Inst::ldr(R0, Addr::Offset(R9, 4)));
         asm.emit(Inst::str(R0, self.comms.control(names::TIME)));
+        self.exponentials(asm, true);
         self.by_channel(asm, &|asm, chan| {
             if let Some(message) = self.handlers.get(HandlerKind::Message(chan)) {
                 asm.emit(load_half(R0, Addr::Offset(R9, 8)));
@@ -546,60 +593,136 @@ impl Driver<'_> {
     pub(super) fn exact_received(&self, asm: &mut Assembler, from: Proc, exits: Exits) {
         let (program, proc) = (self.context.program, self.context.proc);
         let channels = program.incoming(proc).filter(|(_, c)| c.from == from);
-        let saved = [R4, R5, R6, Lr];
-        asm.emit(Inst::push(&saved));
-        asm.emit(extract_half(R4, R0));
-        asm.emit(Inst::mov(R6, R2));
+        let channels: Vec<(Chan, &Channel)> = channels.collect();
+        let several = channels.len() > 1;
         let received = names::received(&program.processes[from]);
         let received = self.comms.control(&received);
-        asm.emit(Inst::ldr(R5, received));
-        asm.emit(Inst::add(R0, R5, 1));
-        asm.emit(Inst::str(R0, received));
-        for (chan, channel) in channels {
-            let (nowhere, full, over) = (asm.label(), asm.label(), asm.label());
+        let saved = [R4, R5, R6];
+        if several {
+            asm.emit(Inst::push(&saved));
+            asm.emit(Inst::mov(R4, R0));
+            asm.emit(Inst::mov(R6, R2));
+        }
+        asm.emit(Inst::ldr(R12, received));
+        asm.emit(Inst::add(R1, R12, 1));
+        asm.emit(Inst::str(R1, received));
+        if several {
+            asm.emit(Inst::mov(R5, R12));
+        }
+        for (at, (chan, channel)) in channels.into_iter().enumerate() {
+            let (nowhere, full) = (asm.label(), asm.label());
             asm.comment(format!("over {chan}"));
-            asm.emit(Inst::FMoveFromCore { sn: S0, rt: R6 });
-            if channel.delay > 0 {
-                asm.vldr_const(S1, channel.delay as f32);
-                asm.emit(Inst::vadd(S0, S0, S1));
+            if at > 0 {
+                for (to, from) in [(R0, R4), (R2, R6), (R12, R5)] {
+                    asm.emit(Inst::mov(to, from));
+                }
             }
-            if let Some(delays) = channel.delays {
-                self.late(asm, delays.values);
-            }
-            asm.emit(Inst::ldr(R3, self.progress(from)));
-            self.find_window(asm, nowhere);
+            asm.emit(Inst::Movt {
+                rd: R0,
+                imm: u16::try_from(chan_number(chan)).unwrap_or(u16::MAX),
+            });
+            self.arrival_time(asm, from, channel, nowhere);
             let arrived = self.comms.control(&names::arrived(chan));
-            asm.emit(Inst::ldr(R0, arrived));
+            asm.emit(Inst::ldr(R1, arrived));
             let bound = word(plan::channel_bound(program, chan));
-            compare(asm, R0, bound, R1);
-            asm.b_if(Cond::Cs, full);
-            asm.emit(Inst::add(R0, R0, 1));
-            asm.emit(Inst::str(R0, arrived));
-            if self.role() == Role::Loss {
-                self.since_start(asm);
+            if Inst::cmp(R1, bound).encode().is_ok() {
+                asm.emit(Inst::cmp(R1, bound));
+            } else {
+                asm.emit(Inst::push(&[R4]));
+                asm.mov_const(R4, bound);
+                asm.emit(Inst::cmp(R1, R4));
+                asm.emit(Inst::pop(&[R4]));
             }
-            asm.emit(Inst::orr(R0, R5, Src::Reg(R3, Shift::Lsl(16))));
-            asm.emit(Inst::FMoveToCore { rt: R1, sn: S0 });
-            asm.mov_const(R2, chan_number(chan) << 16);
-            asm.emit(Inst::orr(R2, R2, R4));
-            asm.bl(self.routines.exact.insert);
+            asm.b_if(Cond::Cs, full);
+            asm.emit(Inst::add(R1, R1, 1));
+            asm.emit(Inst::str(R1, arrived));
+            self.append(asm);
+            let over = asm.label();
             asm.b(over);
             asm.bind(full);
             asm.mov_const(R0, (Status::InputTapeFull as u32) << 16 | chan_number(chan));
-            asm.emit(Inst::pop(&saved));
+            if several {
+                asm.emit(Inst::pop(&saved));
+            }
             asm.b(exits.complain);
             asm.bind(over);
             asm.bind(nowhere);
         }
-        asm.emit(Inst::pop(&saved));
+        if several {
+            asm.emit(Inst::pop(&saved));
+        }
     }
 
-    /// Adds the delay of the source in r4 to the time in s0.
+    /// The time in r2 of a spike becomes that of its arrival, and the entry in r12 gets its window; goes to `nowhere`
+    /// where that is behind the sample's end. Changes r1 and r3.
+    fn arrival_time(&self, asm: &mut Assembler, from: Proc, channel: &Channel, nowhere: Label) {
+        let single = self.steps_forward() == 1;
+        if channel.delay == 0 && channel.delays.is_none() && single {
+            // Times are not negative, so that their bits ascend as they do.
+            asm.mov_const(R1, (self.rest() as f32).to_bits());
+            asm.emit(Inst::cmp(R2, R1));
+            asm.b_if(Cond::Cs, nowhere);
+            return;
+        }
+        asm.emit(Inst::FMoveFromCore { sn: S0, rt: R2 });
+        if channel.delay > 0 {
+            asm.vldr_const(S1, channel.delay as f32);
+            asm.emit(Inst::vadd(S0, S0, S1));
+        }
+        if let Some(delays) = channel.delays {
+            self.late(asm, delays.values);
+        }
+        asm.emit(Inst::ldr(R3, self.progress(from)));
+        self.find_window(asm, nowhere);
+        if self.role() == Role::Loss {
+            self.since_start(asm);
+        }
+        asm.emit(Inst::orr(R12, R12, Src::Reg(R3, Shift::Lsl(16))));
+        asm.emit(Inst::FMoveToCore { rt: R2, sn: S0 });
+    }
+
+    /// Puts the arrival in r12, r2 and r0 behind all others, if it comes behind the last one, which most do; else
+    /// where it belongs. Changes r1 and r3.
+    fn append(&self, asm: &mut Assembler) {
+        let next = self.comms.control(names::INBOX_NEXT);
+        let bytes = self.arrival().cast_signed();
+        let (earlier, over) = (asm.label(), asm.label());
+        asm.emit(Inst::ldr(R3, next));
+        if self.steps_forward() > 1 && self.role() != Role::Loss {
+            let last = asm.label();
+            asm.emit(load_half(R1, Addr::Offset(R3, 2 - bytes)));
+            asm.emit(Inst::cmp(R1, Src::Reg(R12, Shift::Lsr(16))));
+            asm.b_if(Cond::Hi, earlier);
+            asm.b_if(Cond::Ne, last);
+            asm.emit(Inst::ldr(R1, Addr::Offset(R3, 4 - bytes)));
+            asm.emit(Inst::cmp(R1, R2));
+            asm.b_if(Cond::Cs, earlier);
+            asm.bind(last);
+        } else {
+            asm.emit(Inst::ldr(R1, Addr::Offset(R3, 4 - bytes)));
+            asm.emit(Inst::cmp(R1, R2));
+            asm.b_if(Cond::Cs, earlier);
+        }
+        asm.emit(Inst::str(R12, Addr::at(R3)));
+        asm.emit(Inst::str(R2, Addr::Offset(R3, 4)));
+        asm.emit(Inst::str(R0, Addr::Offset(R3, 8)));
+        asm.emit(Inst::add(R3, R3, self.arrival()));
+        asm.emit(Inst::str(R3, next));
+        asm.b(over);
+        asm.bind(earlier);
+        asm.emit(Inst::push(&[Lr]));
+        asm.bl(self.routines.exact.insert);
+        asm.emit(Inst::pop(&[Lr]));
+        asm.bind(over);
+    }
+
+    /// Adds the delay of the source in r0 to the time in s0. Changes r1 and r3.
     fn late(&self, asm: &mut Assembler, delays: Array) {
         asm.comment("and what its source is late");
-        asm.mov_const(R0, self.context.array(delays));
-        asm.emit(Inst::add(R0, R0, words(R4)));
-        asm.emit(Inst::vldr(S1, R0, 0));
+        asm.emit(extract_half(R1, R0));
+        asm.mov_const(R3, self.context.array(delays));
+        asm.emit(Inst::add(R3, R3, words(R1)));
+        asm.emit(Inst::vldr(S1, R3, 0));
         asm.vldr_const(S2, 0.0);
         asm.emit_all([Inst::vcmp_zero(S1), Inst::FFlags]);
         // Not greater: less, equal or unordered.
@@ -700,74 +823,117 @@ impl Driver<'_> {
             self.interval(asm, cross);
             self.exact_fire(asm);
         }
+        self.clock(asm);
     }
 
-    /// `insert`: puts the arrival in r0 to r2 behind all that come before it. Changes r3 and r12.
+    /// Lets these exponentials be those of the time in r0.
+    fn wind(&self, asm: &mut Assembler, words: &str) {
+        if !self.clock_rates().is_empty() {
+            asm.mov_const(R1, self.context.memory.addr(words));
+            asm.bl(self.routines.exact.clock);
+        }
+    }
+
+    fn clock_rates(&self) -> Vec<u32> {
+        Clock::new(self.context.program, self.context.proc).rates
+    }
+
+    /// `wind`: the exponentials of the time in r0 go to where r1 points.
+    fn clock(&self, asm: &mut Assembler) {
+        let rates = self.clock_rates();
+        if rates.is_empty() {
+            return;
+        }
+        asm.place_pool();
+        self.annotate(asm, "exponentials of time");
+        asm.function("wind", self.routines.exact.clock);
+        asm.emit(Inst::push(&[R4, Lr]));
+        asm.emit(Inst::mov(R4, R1));
+        asm.emit(Inst::FMoveFromCore { sn: S8, rt: R0 });
+        for (word, rate) in rates.into_iter().enumerate() {
+            asm.vldr_const(S0, f32::from_bits(rate));
+            asm.emit(Inst::vmul(S0, S8, S0));
+            asm.bl(self.context.labels.exp);
+            asm.emit(Inst::vstr(S0, R4, offset(word)));
+        }
+        asm.emit(Inst::pop(&[R4, Reg::Pc]));
+    }
+
+    /// `insert`: puts the arrival in r12, r2 and r0 behind all that come before it. Changes r1 and r3.
     fn insert(&self, asm: &mut Assembler) {
         asm.place_pool();
         self.annotate(asm, "put an arrival in its place");
         asm.function("insert", self.routines.exact.insert);
-        let saved = [R4, R5, R6, R7];
+        let saved = [R4, R5, R6, R7, R9];
+        let bytes = self.arrival();
+        let word = |k: u32| Addr::Offset(R3, (4 * k).cast_signed() - bytes.cast_signed());
         asm.emit(Inst::push(&saved));
         let next = self.comms.control(names::INBOX_NEXT);
         asm.emit(Inst::ldr(R3, next));
-        asm.mov_const(R12, self.context.memory.addr(names::INBOX));
-        asm.emit(Inst::lsr(R7, R0, 16));
+        asm.mov_const(R9, self.inbox());
+        asm.emit(Inst::lsr(R7, R12, 16));
         let (again, shift, place) = (asm.here(), asm.label(), asm.label());
-        asm.emit(Inst::cmp(R3, R12));
+        asm.emit(Inst::cmp(R3, R9));
         asm.b_if(Cond::Eq, place);
-        asm.emit(Inst::ldr(R4, Addr::Offset(R3, -12)));
+        asm.emit(Inst::ldr(R4, word(0)));
         asm.emit(Inst::LoadPair {
             rt: R5,
             rt2: R6,
-            addr: Addr::Offset(R3, -8),
+            addr: word(1),
         });
         asm.emit(Inst::cmp(R7, Src::Reg(R4, Shift::Lsr(16))));
         asm.b_if(Cond::Hi, place);
         asm.b_if(Cond::Cc, shift);
-        asm.emit(Inst::cmp(R1, R5));
+        asm.emit(Inst::cmp(R2, R5));
         asm.b_if(Cond::Hi, place);
         asm.b_if(Cond::Cc, shift);
-        asm.emit(Inst::cmp(R2, R6));
+        asm.emit(Inst::cmp(R0, R6));
         asm.b_if(Cond::Cs, place);
         asm.bind(shift);
         asm.emit(Inst::str(R4, Addr::at(R3)));
         asm.emit(Inst::str(R5, Addr::Offset(R3, 4)));
         asm.emit(Inst::str(R6, Addr::Offset(R3, 8)));
-        asm.emit(Inst::sub(R3, R3, ARRIVAL));
+        asm.emit(Inst::sub(R3, R3, bytes));
         asm.b(again);
         asm.bind(place);
-        asm.emit(Inst::str(R0, Addr::at(R3)));
-        asm.emit(Inst::str(R1, Addr::Offset(R3, 4)));
-        asm.emit(Inst::str(R2, Addr::Offset(R3, 8)));
+        asm.emit(Inst::str(R12, Addr::at(R3)));
+        asm.emit(Inst::str(R2, Addr::Offset(R3, 4)));
+        asm.emit(Inst::str(R0, Addr::Offset(R3, 8)));
         asm.emit(Inst::ldr(R3, next));
-        asm.emit(Inst::add(R3, R3, ARRIVAL));
+        asm.emit(Inst::add(R3, R3, bytes));
         asm.emit(Inst::str(R3, next));
         asm.emit(Inst::pop(&saved));
         asm.emit(Inst::ret());
     }
 
-    /// `interval`: finds, records and sends the spikes of an interval. Keeps r8 to r11.
+    /// `interval`: finds, records and sends the spikes of the interval that ends at the time in r0. Keeps r8 to r11.
     fn interval(&self, asm: &mut Assembler, cross: Label) {
         asm.place_pool();
         self.annotate(asm, "spikes of an interval");
         asm.function("interval", self.routines.exact.interval);
         asm.emit(Inst::push(&[R10, Lr]));
-        let first = self.comms.control(names::INTERVAL);
-        let time = self.comms.control(names::TIME);
-        asm.emit(Inst::ldr(R0, self.own_count()));
-        asm.emit(Inst::str(R0, first));
+        let control = |name: &str| self.comms.control(name);
+        asm.emit(Inst::str(R0, control(names::UNTIL)));
+        self.wind(asm, names::CLOCK_UNTIL);
+        let nothing = asm.label();
+        let handler = self.context.process().handler(HandlerKind::Cross);
+        if self.takes() && handler.is_some_and(|handler| rest::is_left(self.context, handler)) {
+            asm.comment("before the first arrival nothing spikes");
+            asm.mov_const(R1, self.inbox());
+            asm.emit(Inst::cmp(R9, R1));
+            asm.b_if(Cond::Eq, nothing);
+        }
+        asm.emit(Inst::ldr(R10, self.own_count()));
         asm.emit(Inst::mov(R0, 0));
-        asm.emit(Inst::str(R0, self.comms.control(names::AGAIN)));
+        asm.emit(Inst::str(R0, control(names::AGAIN)));
         asm.mov_const(R1, word(self.context.process().lanes));
         asm.bl(cross);
-        let nothing = asm.label();
-        asm.emit(Inst::ldr(R10, first));
         asm.emit(Inst::ldr(R0, self.own_count()));
         asm.emit(Inst::cmp(R10, R0));
         asm.b_if(Cond::Eq, nothing);
         let once = asm.label();
-        asm.emit(Inst::ldr(R1, self.comms.control(names::AGAIN)));
+        asm.emit(Inst::str(R10, control(names::INTERVAL)));
+        asm.emit(Inst::ldr(R1, control(names::AGAIN)));
         asm.cbz(R1, once);
         self.look_again(asm, cross);
         asm.bind(once);
@@ -775,12 +941,21 @@ impl Driver<'_> {
         self.emit_interval(asm);
         if self.context.process().tape.is_none() {
             asm.comment("nobody asks for them any more");
-            asm.emit(Inst::ldr(R0, first));
+            asm.emit(Inst::ldr(R0, control(names::INTERVAL)));
             asm.emit(Inst::str(R0, self.own_count()));
         }
         asm.bind(nothing);
-        asm.emit(Inst::ldr(R0, self.comms.control(names::UNTIL)));
-        asm.emit(Inst::str(R0, time));
+        asm.comment("what was its end is now");
+        asm.emit(Inst::ldr(R0, control(names::UNTIL)));
+        asm.emit(Inst::str(R0, control(names::TIME)));
+        for k in 0..self.clock_rates().len() {
+            let behind = |name: &str| match control(name) {
+                Addr::Offset(base, at) => Addr::Offset(base, at + offset(k)),
+                other => other,
+            };
+            asm.emit(Inst::ldr(R0, behind(names::CLOCK_UNTIL)));
+            asm.emit(Inst::str(R0, behind(names::CLOCK)));
+        }
         asm.emit(Inst::pop(&[R10, Reg::Pc]));
     }
 
@@ -795,6 +970,8 @@ impl Driver<'_> {
         asm.emit(Inst::ldr(R2, Addr::Index(R1, R10, 2)));
         asm.bind(look);
         asm.emit(Inst::str(R2, time));
+        asm.emit(Inst::mov(R0, R2));
+        self.wind(asm, names::CLOCK);
         self.lane_of(asm, R10);
         asm.emit(Inst::mov(R1, 1));
         asm.emit(Inst::ldr(R11, self.own_count()));
@@ -825,12 +1002,13 @@ impl Driver<'_> {
         asm.mov_const(R4, self.own(tape::time));
         asm.mov_const(R5, self.own(tape::place));
         asm.emit(Inst::ldr(R0, self.comms.control(names::INTERVAL)));
+        asm.emit(Inst::ldr(Lr, self.own_count()));
         asm.mov_const(R6, self.own(tape::order));
         asm.emit(Inst::add(R6, R6, Src::Reg(R0, Shift::Lsl(1))));
+        asm.emit(Inst::mov(R10, R6));
         asm.bind(again);
         asm.emit(Inst::ldr(R1, Addr::Index(R4, R0, 2)));
-        asm.mov_const(R7, self.own(tape::order));
-        asm.emit(Inst::add(R7, R7, Src::Reg(R0, Shift::Lsl(1))));
+        asm.emit(Inst::mov(R7, R10));
         asm.emit(Inst::cmp(R7, R6));
         asm.b_if(Cond::Eq, stop);
         asm.bind(look);
@@ -855,8 +1033,8 @@ impl Driver<'_> {
         asm.bind(stop);
         asm.emit(store_half(R0, Addr::at(R7)));
         asm.emit(Inst::add(R0, R0, 1));
-        asm.emit(Inst::ldr(R3, self.own_count()));
-        asm.emit(Inst::cmp(R0, R3));
+        asm.emit(Inst::add(R10, R10, 2));
+        asm.emit(Inst::cmp(R0, Lr));
         asm.b_if(Cond::Ne, again);
         asm.bind(over);
     }
@@ -876,20 +1054,27 @@ impl Driver<'_> {
         }
         asm.comment("send them");
         asm.emit(Inst::ldr(R10, self.comms.control(names::INTERVAL)));
+        asm.mov_const(R4, self.own(tape::order));
+        asm.emit(Inst::add(R4, R4, Src::Reg(R10, Shift::Lsl(1))));
+        if sends {
+            asm.mov_const(R5, self.own(tape::time));
+            asm.mov_const(R6, self.own(tape::place));
+            self.comms.own_key(asm, self.spike_key(), None);
+            asm.emit(Inst::mov(R7, R0));
+        }
         let again = asm.here();
-        asm.mov_const(R1, self.own(tape::order));
-        asm.emit(load_half(R1, Addr::Index(R1, R10, 1)));
+        asm.emit(load_half(R1, Addr::Post(R4, 2)));
         if keeps {
             asm.mov_const(R0, self.own_after());
             asm.emit(Inst::str(R9, Addr::Index(R0, R1, 2)));
             self.no_errors_yet(asm);
         }
         if sends {
-            asm.mov_const(R0, self.own(tape::time));
-            asm.emit(Inst::add(R0, R0, words(R1)));
+            asm.emit(Inst::add(R0, R5, words(R1)));
             asm.emit(Inst::vldr(S0, R0, 0));
-            self.lane_of(asm, R1);
-            self.comms.own_key(asm, self.spike_key(), Some(R0));
+            asm.emit(Inst::add(R0, R6, words(R1)));
+            asm.emit(load_half(R0, Addr::at(R0)));
+            asm.emit(Inst::orr(R0, R0, R7));
             asm.bl(self.routines.send_payload);
         }
         asm.emit(Inst::add(R10, R10, 1));
@@ -904,54 +1089,65 @@ impl Driver<'_> {
         asm.place_pool();
         self.annotate(asm, "record a spike");
         asm.function("fire", self.context.labels.fire);
-        let saved = [R4, R5];
-        asm.emit(Inst::push(&saved));
         asm.mov_const(R12, self.context.memory.addr(super::comms::CONTROL));
         let at = |name: &str| Addr::Offset(R12, self.comms.offset(name));
         let count = at(&tape::count(&process.name));
-        let full = asm.label();
-        asm.emit(Inst::ldr(R4, count));
-        let bound = plan::tape_bound(self.context.program, self.context.proc);
-        compare(asm, R4, word(bound), R2);
-        asm.b_if(Cond::Cs, full);
-        asm.comment("into the interval");
-        let since = asm.label();
+        let (full, outside, inside) = (asm.label(), asm.label(), asm.label());
+        if self.steps_forward() > 1 {
+            asm.emit(Inst::ldr(R1, at(names::BIN)));
+            asm.emit(Inst::orr(R0, R0, Src::Reg(R1, Shift::Lsl(16))));
+        }
+        asm.comment("within the interval?");
         asm.emit(Inst::FMoveToCore { rt: R1, sn: S0 });
         asm.emit(Inst::ldr(R2, at(names::TIME)));
         asm.emit(Inst::ldr(R3, at(names::UNTIL)));
-        asm.mov_const(R5, INFINITY);
-        asm.emit(Inst::cmp(R1, R5));
-        asm.emit_if(Cond::Hi, Inst::mov(R1, R2));
-        asm.b_if(Cond::Hi, since);
-        asm.emit(Inst::cmp(R1, R2));
-        asm.emit_if(Cond::Cc, Inst::mov(R1, R2));
-        asm.bind(since);
-        asm.emit(Inst::cmp(R1, R3));
-        asm.emit_if(Cond::Hi, Inst::mov(R1, R3));
-        asm.emit(Inst::ldr(R5, at(names::BIN)));
-        asm.emit(Inst::orr(R0, R0, Src::Reg(R5, Shift::Lsl(16))));
+        asm.emit(Inst::sub(R3, R3, R2));
+        asm.emit(Inst::sub(R2, R1, R2));
+        asm.emit(Inst::cmp(R2, R3));
+        asm.b_if(Cond::Hi, outside);
+        asm.bind(inside);
+        asm.emit(Inst::ldr(R3, count));
+        let bound = plan::tape_bound(self.context.program, self.context.proc);
+        compare(asm, R3, word(bound), R2);
+        asm.b_if(Cond::Cs, full);
         let fields = process.tape.as_ref().map_or(0, |tape| tape.fields.len());
         for (symbol, reg) in [(tape::time as fn(&str) -> String, R1), (tape::place, R0)] {
             asm.mov_const(R2, self.own(symbol));
-            asm.emit(Inst::str(reg, Addr::Index(R2, R4, 2)));
+            asm.emit(Inst::str(reg, Addr::Index(R2, R3, 2)));
         }
         for field in 0..fields {
             asm.mov_const(R2, self.context.field(field));
-            asm.emit(Inst::add(R2, R2, words(R4)));
+            asm.emit(Inst::add(R2, R2, words(R3)));
             asm.emit(Inst::vstr(SReg::ALL[1 + field], R2, 0));
         }
-        asm.emit(Inst::add(R4, R4, 1));
-        asm.emit(Inst::str(R4, count));
-        let over = asm.label();
-        asm.b(over);
+        asm.emit(Inst::add(R3, R3, 1));
+        asm.emit(Inst::str(R3, count));
+        asm.emit(Inst::ret());
+        asm.bind(outside);
+        asm.comment("into it: what is below, negative or no number to its beginning");
+        asm.emit(Inst::ldr(R2, at(names::TIME)));
+        asm.emit(Inst::ldr(R3, at(names::UNTIL)));
+        asm.emit(Inst::cmp(R1, R3));
+        asm.emit_if(Cond::Cc, Inst::mov(R3, R2));
+        asm.mov_const(R2, INFINITY);
+        asm.emit(Inst::cmp(R1, R2));
+        asm.emit(Inst::mov(R1, R3));
+        asm.b_if(Cond::Ls, inside);
+        asm.emit(Inst::ldr(R1, at(names::TIME)));
+        asm.b(inside);
         asm.bind(full);
+        let over = asm.label();
         asm.emit(Inst::ldr(R1, at(names::STATUS)));
         asm.cbnz(R1, over);
         let code = (Status::SpikeTapeFull as u32) << 16 | number(self.context.proc);
         asm.mov_const(R1, code);
         asm.emit(Inst::str(R1, at(names::STATUS)));
         asm.bind(over);
-        asm.emit(Inst::pop(&saved));
         asm.emit(Inst::ret());
     }
+}
+
+/// Bytes to a word.
+fn offset(word: usize) -> i32 {
+    i32::try_from(4 * word).unwrap_or(i32::MAX)
 }

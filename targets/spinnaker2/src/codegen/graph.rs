@@ -8,6 +8,7 @@
 //! That names exist, that places are told apart by their names and that a fold's scalar stands alone is what
 //! the verifier has seen to.
 
+use super::clock::{self, Clock};
 use super::lags::Lags;
 use super::{math, roots};
 use nirc_ir::entity::Entity;
@@ -66,6 +67,10 @@ pub(super) enum Place {
     Time,
     /// The end of the interval.
     Until,
+    /// An exponential of the time ([`super::clock`]).
+    Clock(usize),
+    /// One of the end of the interval.
+    ClockUntil(usize),
 }
 
 /// Something that has to happen.
@@ -83,6 +88,22 @@ pub(super) enum Root {
     Send(Id),
     SendFold(Folded),
     Store(Slot, Id),
+}
+
+impl Root {
+    /// What it needs.
+    pub(super) fn operands(&self) -> Vec<Id> {
+        match self {
+            Self::Spike { cond, time, fields } => {
+                let mut all = vec![*cond];
+                all.extend(time);
+                all.extend(fields);
+                all
+            }
+            Self::Skip(id) | Self::Store(_, id) | Self::Send(id) => vec![*id],
+            Self::Reduce(_, fold) | Self::SendFold(fold) => fold.operands(),
+        }
+    }
 }
 
 /// A fold over nodes.
@@ -149,6 +170,10 @@ impl Graph {
                 slots: Vec::new(),
                 roots: Vec::new(),
             },
+            clock: match clock::reads(program, proc, handler.kind) {
+                true => Clock::new(program, proc),
+                false => Clock::default(),
+            },
             values: Vec::with_capacity(handler.body.values),
             memory: Vec::new(),
         };
@@ -178,6 +203,17 @@ impl Graph {
     /// The load of a place, if the body has one.
     pub(super) fn load_of(&self, slot: Slot) -> Option<Id> {
         self.ids().find(|&id| self.node(id) == Node::Load(slot))
+    }
+
+    /// Whether anything that happens depends on what is in a place.
+    pub(super) fn uses(&self, place: Place) -> bool {
+        fn depends(graph: &Graph, id: Id, place: Place) -> bool {
+            let here = matches!(graph.node(id), Node::Load(slot) if graph.place(slot) == place);
+            let mut operands = graph.operands(id).into_iter();
+            here || operands.any(|id| depends(graph, id, place))
+        }
+        let roots = self.roots.iter().flat_map(Root::operands);
+        roots.into_iter().any(|id| depends(self, id, place))
     }
 
     pub(super) fn slot_count(&self) -> usize {
@@ -238,6 +274,8 @@ struct Builder<'a> {
     process: &'a Process,
     handler: &'a Handler,
     graph: Graph,
+    /// Exponentials that are in memory.
+    clock: Clock,
     values: Vec<Id>,
     memory: Vec<Memory>,
 }
@@ -278,7 +316,13 @@ impl Builder<'_> {
             Op::Payload => return self.payload(),
             Op::Tick => Node::Tick,
             Op::Lane => Node::Lane,
-            Op::Unary(op, a) => Node::Unary(op, self.value(a)),
+            Op::Unary(op, a) => {
+                let node = Node::Unary(op, self.value(a));
+                match self.clocked(node) {
+                    Some(place) => return self.load(place),
+                    None => node,
+                }
+            }
             Op::Binary(op, a, b) => Node::Binary(op, self.value(a), self.value(b)),
             Op::Fma(a, b, c) => Node::Fma(self.value(a), self.value(b), self.value(c)),
             Op::Cmp(op, a, b) => Node::Cmp(op, self.value(a), self.value(b)),
@@ -301,6 +345,28 @@ impl Builder<'_> {
             }
         };
         self.node(node)
+    }
+
+    /// Where the node is, if it is an exponential of time that is in memory.
+    fn clocked(&self, node: Node) -> Option<Place> {
+        let Node::Unary(Unary::Exp, argument) = node else {
+            return None;
+        };
+        let Node::Binary(Binary::Mul, a, b) = self.graph.nodes[argument.0] else {
+            return None;
+        };
+        let (time, rate) = match (self.graph.nodes[a.0], self.graph.nodes[b.0]) {
+            (Node::Load(slot), Node::Const(rate)) | (Node::Const(rate), Node::Load(slot)) => {
+                (self.graph.slots[slot.0], rate)
+            }
+            _ => return None,
+        };
+        let word = self.clock.word(rate)?;
+        match time {
+            Place::Time => Some(Place::Clock(word)),
+            Place::Until => Some(Place::ClockUntil(word)),
+            _ => None,
+        }
     }
 
     /// A product with 1 is the other factor, and a product of constants is one, rounded as it would be. Coefficients are 1
@@ -354,7 +420,11 @@ impl Builder<'_> {
     fn is_scalar(&self, place: Place) -> bool {
         match place {
             Place::Element(array) => self.process.arrays[array].kind.is_scalar(),
-            Place::Payload | Place::Time | Place::Until => true,
+            Place::Payload
+            | Place::Time
+            | Place::Until
+            | Place::Clock(_)
+            | Place::ClockUntil(_) => true,
             _ => false,
         }
     }

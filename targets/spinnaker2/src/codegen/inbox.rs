@@ -10,6 +10,9 @@
 //! channel << 16 | source
 //! ```
 //!
+//! and, where there is a way back, the exponentials of its time ([`super::clock`]) once it has been taken. In front of
+//! all stands one that nothing comes before.
+//!
 //! A spike is put in its place when it is received, from the end: most come in order. Times are not negative, so that
 //! their bits ascend as they do. What has been taken stays for the way back. The loss knows no windows: its arrivals
 //! are all of window 0, with times from the sample's beginning.
@@ -25,6 +28,7 @@ use std::collections::BTreeSet;
 
 use nirc_ir::event::{Chan, Output, Proc, Program, Role};
 
+use super::clock::Clock;
 use super::error::CodegenError;
 use super::memory::Plan;
 use super::names;
@@ -32,10 +36,20 @@ use super::plan::{self, Packets};
 use super::{axes, steps};
 use crate::abi::{INDICES, tape};
 
-/// Bytes of an arrival.
-pub(super) const ARRIVAL: u32 = 12;
+/// Bytes of an arrival without exponentials.
+const ARRIVAL: u32 = 12;
 /// What half a word can count.
 const HALF: u64 = 1 << 16;
+
+/// Bytes of an arrival, and of its exponentials in it.
+pub(super) fn arrival(program: &Program, proc: Proc) -> (u32, u32) {
+    let kept = match program.has_adjoint() {
+        true => Clock::new(program, proc).rates.len(),
+        false => 0,
+    };
+    let kept = u32::try_from(4 * kept).unwrap_or(0);
+    (ARRIVAL + kept, kept)
+}
 
 /// Processes whose spikes `proc` takes.
 pub(super) fn producers(program: &Program, proc: Proc) -> BTreeSet<Proc> {
@@ -66,6 +80,12 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
     );
     if neurons {
         plan.values(names::UNTIL, vec![0], "where the interval ends");
+        let rates = Clock::new(program, proc).rates.len();
+        if rates > 0 {
+            plan.values(names::CLOCK, vec![0; rates], "exponentials of the time");
+            let purpose = "exponentials of the interval's end";
+            plan.values(names::CLOCK_UNTIL, vec![0; rates], purpose);
+        }
         plan.values(names::INTERVAL, vec![0], "own spikes before the interval");
         plan.values(
             names::AGAIN,
@@ -83,12 +103,13 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
     }
     plan::progress(&mut plan, program, proc);
     let producers = producers(program, proc);
+    let (arrival, _) = arrival(program, proc);
     if !producers.is_empty() {
         for (name, purpose) in [
             (names::INBOX_NEXT, "where the next arrival goes"),
             (names::INBOX_TAKEN, "the next arrival that is taken"),
         ] {
-            plan.pointer(name, (names::INBOX, 0), purpose);
+            plan.pointer(name, (names::INBOX, arrival), purpose);
         }
     }
     for from in producers {
@@ -117,7 +138,7 @@ pub(super) fn network(packets: &Packets<'_>) -> Result<Plan, CodegenError> {
     let bounds = plan::spiking(program, proc).map(|chan| plan::channel_bound(program, chan));
     let arrivals = bounds.map(|bound| bound as u64).reduce(u64::saturating_add);
     if let Some(arrivals) = arrivals {
-        let bytes = arrivals.saturating_mul(ARRIVAL.into());
+        let bytes = arrivals.saturating_add(1).saturating_mul(arrival.into());
         plan.bytes(names::INBOX, bytes, "arrivals, in the order of taking");
     }
     for from in valued(program, proc) {

@@ -171,7 +171,7 @@ struct Pointer {
 }
 
 /// Which core register does what.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Core {
     access: Vec<Access>,
     pointers: Vec<Pointer>,
@@ -179,6 +179,10 @@ struct Core {
     counter: Option<Reg>,
     /// A running pointer that no access moves, because others stand beside it.
     shared: Option<Reg>,
+    /// Where the lane and the entry of an own spike are.
+    arguments: [Reg; 2],
+    /// Whether they were moved there from r0 and r1, which subroutines change.
+    moved: bool,
     /// To be kept for the caller.
     saved: Vec<Reg>,
 }
@@ -204,6 +208,8 @@ impl Core {
             pointers: Vec::new(),
             counter: None,
             shared: None,
+            arguments: [R0, R1],
+            moved: false,
             saved: Vec::new(),
         };
         let mut pool = pool.iter().copied();
@@ -217,9 +223,20 @@ impl Core {
         if graph.domain == Domain::Lanes {
             core.running(&places, &mut pool)?;
         } else {
-            core.fixed(places, &mut pool, leaf)?;
+            let (mut kept, mut left) = (core.clone(), pool.clone());
+            core = match core.fixed(places.clone(), &mut pool, leaf) {
+                Some(()) => core,
+                None => {
+                    kept.arguments = [left.next()?, left.next()?];
+                    kept.moved = true;
+                    kept.fixed(places, &mut left, true)?;
+                    kept
+                }
+            };
         }
-        let used = core.pointers.iter().map(|p| p.reg).chain(core.counter);
+        let moved = core.arguments.into_iter().filter(|_| core.moved);
+        let used = core.pointers.iter().map(|p| p.reg);
+        let used = used.chain(core.counter).chain(moved);
         core.saved = used.filter(|reg| KEPT.contains(reg)).collect();
         core.saved.sort_unstable();
         if !leaf {
@@ -265,15 +282,15 @@ impl Core {
         Some(())
     }
 
-    /// A pointer for all places near each other; where registers run out and no subroutine changes r0 and r1,
+    /// A pointer for all places near each other; where registers run out and lane and entry `stay` where they are,
     /// places are found with these each time.
     fn fixed(
         &mut self,
         mut places: Vec<(Slot, Origin, u32)>,
         pool: &mut impl ExactSizeIterator<Item = Reg>,
-        leaf: bool,
+        stay: bool,
     ) -> Option<()> {
-        let anew = |origin| leaf && matches!(origin, Origin::Lane | Origin::Entry);
+        let anew = |origin| stay && matches!(origin, Origin::Lane | Origin::Entry);
         if places.len() > pool.len() {
             places.sort_by_key(|(_, origin, _)| anew(*origin));
         }
@@ -348,8 +365,11 @@ fn origin(
         }
         Place::Payload => (!graph.has_lanes()).then_some((Origin::Payload, 0)),
         Place::Time => (!graph.has_lanes()).then_some((Origin::Absolute, context.time())),
+        Place::Clock(word) => {
+            (!graph.has_lanes()).then_some((Origin::Absolute, context.clock(word)))
+        }
         // Only `Cross` has an interval.
-        Place::Until => None,
+        Place::Until | Place::ClockUntil(_) => None,
     }
 }
 
@@ -430,6 +450,11 @@ impl Emitter<'_, '_> {
     }
 
     fn pointers(&mut self) {
+        if self.core.moved {
+            for (to, from) in self.core.arguments.into_iter().zip([R0, R1]) {
+                self.asm.emit(Inst::mov(to, from));
+            }
+        }
         for pointer in std::mem::take(&mut self.core.pointers) {
             self.pointer(pointer);
         }
@@ -437,17 +462,18 @@ impl Emitter<'_, '_> {
 
     fn pointer(&mut self, Pointer { reg, origin, base }: Pointer) {
         let words = |index| Src::Reg(index, Shift::Lsl(2));
+        let [lane, entry] = self.core.arguments;
         match origin {
             Origin::Given => self.asm.emit(Inst::mov(reg, R0)),
             Origin::Payload => self.asm.emit(Inst::mov(reg, R1)),
             Origin::Absolute => self.asm.mov_const(reg, base),
             Origin::Lane => {
                 self.asm.mov_const(reg, base);
-                self.asm.emit(Inst::add(reg, reg, words(R0)));
+                self.asm.emit(Inst::add(reg, reg, words(lane)));
             }
             Origin::Entry => {
                 self.asm.mov_const(reg, base);
-                self.asm.emit(Inst::add(reg, reg, words(R1)));
+                self.asm.emit(Inst::add(reg, reg, words(entry)));
             }
             Origin::Cursor => {
                 self.asm.mov_const(reg, base);
@@ -466,7 +492,7 @@ impl Emitter<'_, '_> {
                 self.asm.mov_const(reg, base);
                 self.asm.emit(Inst::add(reg, reg, R12));
                 if self.graph.domain == Domain::Lane {
-                    self.asm.emit(Inst::add(reg, reg, words(R0)));
+                    self.asm.emit(Inst::add(reg, reg, words(lane)));
                 }
             }
         }
@@ -576,6 +602,7 @@ impl Emitter<'_, '_> {
         let addr = match self.graph.place(slot) {
             Place::Element(array) => self.context.array(array),
             Place::Time => self.context.time(),
+            Place::Clock(word) => self.context.clock(word),
             place => unreachable!("{place:?} is no scalar"),
         };
         match self.scratch_base {
@@ -780,7 +807,7 @@ impl Emitter<'_, '_> {
                         self.lane_number(R12, block, lane);
                         R12
                     }
-                    _ => R0,
+                    _ => self.core.arguments[0],
                 };
                 self.scratch_base = None;
                 self.asm.emit(Inst::FMoveFromCore { sn: to, rt: number });

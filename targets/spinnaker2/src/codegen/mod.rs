@@ -14,12 +14,14 @@
 mod adjoint;
 mod axes;
 mod buffers;
+mod clock;
 mod comms;
 mod context;
 mod cross;
 mod driver;
 mod error;
 mod exact;
+mod filter;
 mod graph;
 mod hardware;
 mod inbox;
@@ -32,6 +34,7 @@ mod operations;
 mod optimiser;
 mod plan;
 mod registers;
+mod rest;
 mod roots;
 mod schedule;
 mod steps;
@@ -229,12 +232,16 @@ impl<'a> Job<'a> {
         let comms = Comms {
             hardware: self.hardware,
             memory: placed,
+            payload: false,
         };
         if optimiser::are_optimisers(self.program, self.group) {
             optimiser::emit(&mut asm, &comms, self.program, &processes, reset);
         } else {
             for (context, handlers) in processes {
-                let comms = Comms { ..comms };
+                let comms = Comms {
+                    payload: self.program.window.is_some(),
+                    ..comms
+                };
                 Driver::new(&mut asm, &context, comms, handlers).emit(&mut asm, reset);
             }
         }

@@ -16,6 +16,10 @@ pub(super) const BIN: &str = "bin";
 pub(super) const TIME: &str = "time";
 /// The end of the interval.
 pub(super) const UNTIL: &str = "until";
+/// Exponentials of the time.
+pub(super) const CLOCK: &str = "clock";
+/// Exponentials of the end of the interval.
+pub(super) const CLOCK_UNTIL: &str = "clock.until";
 /// Not 0 where a lane may spike again in the interval.
 pub(super) const AGAIN: &str = "interval.again";
 /// The first spike of the interval, as an entry of the tape.

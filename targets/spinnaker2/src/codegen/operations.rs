@@ -74,3 +74,13 @@ pub(super) fn condition(op: Cmp) -> Cond {
         Cmp::Eq => Cond::Eq,
     }
 }
+
+/// The condition under which a comparison is true whose second operand was compared with the first.
+pub(super) fn mirrored(op: Cmp) -> Cond {
+    match op {
+        Cmp::Gt => Cond::Mi,
+        Cmp::Ge => Cond::Ls,
+        Cmp::Lt => Cond::Gt,
+        Cmp::Eq => Cond::Eq,
+    }
+}

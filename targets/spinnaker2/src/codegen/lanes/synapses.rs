@@ -210,6 +210,8 @@ pub(super) fn emit(
         pointers: Vec::new(),
         counter: None,
         shared: None,
+        arguments: [R0, R1],
+        moved: false,
         saved: plan.saved.clone(),
     };
     let Some(first) = variants.first() else {

@@ -67,7 +67,10 @@ impl Entries {
         }
         self.errors.extend(errors);
         // What is no number is within nothing.
-        match errors.iter().find(|error| !(**error <= LARGEST)) {
+        match errors
+            .iter()
+            .find(|error| error.is_nan() || **error > LARGEST)
+        {
             None => Ok(()),
             Some(error) => Err(format!("{names:?}: {} is {error:e} off", tensor.name)),
         }

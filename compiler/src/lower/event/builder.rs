@@ -173,16 +173,15 @@ impl<'a> Builder<'a> {
         b.mul(v, k)
     }
 
-    /// `e^(rate t)`.
+    /// `e^(-t / tau)`.
     fn exponential(
         &mut self,
         b: &mut BodyBuilder,
         time: Value,
         name: (&str, &str),
         tau: &Parameter,
-        sign: f64,
     ) -> Value {
-        let rate = self.coef(b, name.0, name.1, &tau.map(|tau| sign / tau));
+        let rate = self.coef(b, name.0, name.1, &tau.map(|tau| -1.0 / tau));
         let t = b.mul(time, rate);
         b.exp(t)
     }
@@ -232,7 +231,6 @@ impl<'a> Builder<'a> {
                 time,
                 ("-fast", "-1 / time constant of y, bins"),
                 &flow.fast,
-                -1.0,
             ),
         }
     }
@@ -253,7 +251,6 @@ impl<'a> Builder<'a> {
                 time,
                 ("-slow", "-1 / time constant of x, bins"),
                 &flow.slow,
-                -1.0,
             ),
         }
     }

@@ -108,7 +108,7 @@ pub(super) fn emit(
 impl Order {
     fn new(graph: &Graph) -> Self {
         let tests = graph.roots.iter().take_while(|root| match root {
-            Root::Skip(cond) => !reaches(graph, *cond, &|id| is_dear(graph, id)),
+            Root::Skip(cond) => !graph.reaches(*cond, &|id| is_dear(graph, id)),
             _ => false,
         });
         let (tests, rest) = graph.roots.split_at(tests.count());
@@ -162,11 +162,6 @@ fn is_dear(graph: &Graph, id: Id) -> bool {
     }
 }
 
-fn reaches(graph: &Graph, id: Id, what: &dyn Fn(Id) -> bool) -> bool {
-    let mut operands = graph.operands(id).into_iter();
-    what(id) || operands.any(|operand| reaches(graph, operand, what))
-}
-
 /// Appends the evaluation of those nodes below `id` that are `wanted`, each behind what it needs.
 fn evaluate(
     graph: &Graph,
@@ -206,7 +201,7 @@ fn body(graph: &Graph, first: usize, roots: &[Root], done: &mut [bool], steps: &
                 if let Some(load) = graph.load_of(*slot)
                     && later
                         .into_iter()
-                        .any(|id| reaches(graph, id, &|id| id == load))
+                        .any(|id| graph.reaches(id, &|id| id == load))
                 {
                     evaluate(graph, load, done, steps, &|_| true);
                 }

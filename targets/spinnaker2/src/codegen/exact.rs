@@ -82,15 +82,20 @@ impl Driver<'_> {
         inbox::arrival(self.context.program, self.context.proc).0
     }
 
+    /// A word so many bytes behind one of the control block.
+    fn control_behind(&self, name: &str, bytes: i32) -> Addr {
+        match self.comms.control(name) {
+            Addr::Offset(base, at) => Addr::Offset(base, at + bytes),
+            other => other,
+        }
+    }
+
     /// Moves the exponentials of the time into the arrival in r9, or those of the arrival to where handlers read them.
     fn exponentials(&self, asm: &mut Assembler, back: bool) {
         let (bytes, kept) = inbox::arrival(self.context.program, self.context.proc);
         for at in (0..kept).step_by(4) {
             let here = Addr::Offset(R9, (bytes - kept + at).cast_signed());
-            let there = match self.comms.control(names::CLOCK) {
-                Addr::Offset(base, first) => Addr::Offset(base, first + at.cast_signed()),
-                other => other,
-            };
+            let there = self.control_behind(names::CLOCK, at.cast_signed());
             let (from, to) = if back { (here, there) } else { (there, here) };
             asm.emit(Inst::ldr(R0, from));
             asm.emit(Inst::str(R0, to));
@@ -949,12 +954,11 @@ impl Driver<'_> {
         asm.emit(Inst::ldr(R0, control(names::UNTIL)));
         asm.emit(Inst::str(R0, control(names::TIME)));
         for k in 0..self.clock_rates().len() {
-            let behind = |name: &str| match control(name) {
-                Addr::Offset(base, at) => Addr::Offset(base, at + offset(k)),
-                other => other,
-            };
-            asm.emit(Inst::ldr(R0, behind(names::CLOCK_UNTIL)));
-            asm.emit(Inst::str(R0, behind(names::CLOCK)));
+            asm.emit(Inst::ldr(
+                R0,
+                self.control_behind(names::CLOCK_UNTIL, offset(k)),
+            ));
+            asm.emit(Inst::str(R0, self.control_behind(names::CLOCK, offset(k))));
         }
         asm.emit(Inst::pop(&[R10, Reg::Pc]));
     }

@@ -205,15 +205,17 @@ impl Graph {
         self.ids().find(|&id| self.node(id) == Node::Load(slot))
     }
 
+    /// Whether a node, or one that it is computed from, is such.
+    pub(super) fn reaches(&self, id: Id, what: &dyn Fn(Id) -> bool) -> bool {
+        let mut operands = self.operands(id).into_iter();
+        what(id) || operands.any(|operand| self.reaches(operand, what))
+    }
+
     /// Whether anything that happens depends on what is in a place.
     pub(super) fn uses(&self, place: Place) -> bool {
-        fn depends(graph: &Graph, id: Id, place: Place) -> bool {
-            let here = matches!(graph.node(id), Node::Load(slot) if graph.place(slot) == place);
-            let mut operands = graph.operands(id).into_iter();
-            here || operands.any(|id| depends(graph, id, place))
-        }
-        let roots = self.roots.iter().flat_map(Root::operands);
-        roots.into_iter().any(|id| depends(self, id, place))
+        let here = |id| matches!(self.node(id), Node::Load(slot) if self.place(slot) == place);
+        let mut needed = self.roots.iter().flat_map(Root::operands);
+        needed.any(|id| self.reaches(id, &here))
     }
 
     pub(super) fn slot_count(&self) -> usize {

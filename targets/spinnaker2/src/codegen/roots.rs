@@ -242,9 +242,7 @@ fn stepped(asm: &mut Assembler, labels: &Labels, power: Power, calls: bool) {
     asm.emit(Inst::vmul(S5, S5, S1));
     end_steps(asm, [S5, S3, S6], next);
     asm.b(over);
-    asm.bind(next);
-    asm.emit(Inst::subs(count, count, 1));
-    asm.b_if(Cond::Ne, again);
+    next_step(asm, next, count, again);
     asm.b(over);
     asm.bind(tangent);
     asm.comment("or a tangent");
@@ -294,9 +292,7 @@ pub(super) fn equal(asm: &mut Assembler, label: Label, labels: &Labels) {
     asm.emit(Inst::vmul(S4, N, S4));
     end_steps(asm, [S5, S3, S4], next);
     asm.b(over);
-    asm.bind(next);
-    asm.emit(Inst::subs(count, count, 1));
-    asm.b_if(Cond::Ne, again);
+    next_step(asm, next, count, again);
     asm.bind(over);
     leave(asm, true);
 }
@@ -333,6 +329,13 @@ fn begin_steps(asm: &mut Assembler, count: Reg) -> (Label, Label, Label) {
     // Constants would fall out of reach in the middle of it.
     asm.place_pool();
     (asm.here(), asm.label(), asm.label())
+}
+
+/// Goes back for another step, if there are any left.
+fn next_step(asm: &mut Assembler, next: Label, count: Reg, again: Label) {
+    asm.bind(next);
+    asm.emit(Inst::subs(count, count, 1));
+    asm.b_if(Cond::Ne, again);
 }
 
 /// Goes to `next` if it is not close yet: by what is left of the error against the slope, and by what exponent the
